@@ -1,0 +1,85 @@
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct tt_arena_block {
+    struct tt_arena_block *next;
+    size_t used, cap;
+    max_align_t data[];
+};
+
+enum { BLOCK_MIN = 4096, BLOCK_MAX = 1 << 20, ALIGN = sizeof(max_align_t) };
+
+void tt_arena_release(struct tt_arena *arena)
+{
+    if (!arena)
+        return;
+    for (struct tt_arena_block *b = arena->head, *next; b; b = next) {
+        next = b->next;
+        free(b);
+    }
+    *arena = (struct tt_arena){ .limit = arena->limit };
+}
+
+void *tt_arena_alloc(struct tt_arena *arena, size_t nbytes)
+{
+    if (nbytes > SIZE_MAX / 2)
+        return NULL;
+    const size_t need = (nbytes + (nbytes == 0) + ALIGN - 1) / ALIGN * ALIGN;
+    if (arena->limit && need > arena->limit - (arena->used < arena->limit ? arena->used : arena->limit))
+        return NULL;
+
+    struct tt_arena_block *b = arena->head;
+    if (!b || b->cap - b->used < need) {
+        /* Blocks double, so that small documents stay small and large ones do not make thousands of blocks. */
+        size_t cap = b ? b->cap * 2 : BLOCK_MIN;
+        if (cap > BLOCK_MAX)
+            cap = BLOCK_MAX;
+        if (cap < need)
+            cap = need;
+        struct tt_arena_block *fresh = calloc(1, sizeof *fresh + cap);
+        if (!fresh)
+            return NULL;
+        fresh->cap = cap;
+        fresh->next = b;
+        arena->head = b = fresh;
+    }
+    void *p = (char *)b->data + b->used;
+    b->used += need;
+    arena->used += need;
+    return p;
+}
+
+void *tt_arena_array(struct tt_arena *arena, size_t n, size_t size)
+{
+    size_t nbytes;
+    return __builtin_mul_overflow(n, size, &nbytes) ? NULL : tt_arena_alloc(arena, nbytes);
+}
+
+char *tt_arena_strn(struct tt_arena *arena, const char *s, size_t n)
+{
+    char *copy = n < SIZE_MAX ? tt_arena_alloc(arena, n + 1) : NULL;
+    if (copy && n)
+        memcpy(copy, s, n);
+    return copy;
+}
+
+char *tt_arena_str(struct tt_arena *arena, const char *s) { return tt_arena_strn(arena, s, strlen(s)); }
+
+char *tt_arena_printf(struct tt_arena *arena, const char *fmt, ...)
+{
+    va_list ap, again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    const int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    char *s = n < 0 ? NULL : tt_arena_alloc(arena, (size_t)n + 1);
+    if (s)
+        vsnprintf(s, (size_t)n + 1, fmt, again);
+    va_end(again);
+    return s;
+}

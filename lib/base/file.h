@@ -1,0 +1,62 @@
+/* lib/base/file.h: files and folders, with errors that name the path. */
+#ifndef TT_BASE_FILE_H
+#define TT_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+/* An input that is read at offsets: a regular file (symbolic links are followed), anything else is TT_EIO without blocking on it. */
+struct tt_infile {
+    int fd;          /* -1: closed */
+    uint64_t nbytes; /* when it was opened */
+    char *path;      /* owned */
+};
+
+TT_MUST_CHECK tt_status tt_infile_open(struct tt_infile *in, const char *path, struct tt_err *err);
+void tt_infile_close(struct tt_infile *in); /* NULL, zeroed or closed: does nothing */
+
+/* Exactly nbytes from offset. TT_EFORMAT where the file ends before (it is shorter than expected, or shrank while read). */
+TT_MUST_CHECK tt_status tt_infile_pread(const struct tt_infile *in, void *dst, size_t nbytes, uint64_t offset, struct tt_err *err);
+
+/* The whole of a small file; "-" is stdin. TT_EFORMAT over max_nbytes. */
+TT_MUST_CHECK tt_status tt_file_read_all(struct tt_buf *out, const char *path, size_t max_nbytes, struct tt_err *err);
+
+/* All of nbytes at offset, however many calls it takes. */
+TT_MUST_CHECK tt_status tt_pwrite_full(int fd, const void *src, size_t nbytes, uint64_t offset, const char *path, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_write_full(int fd, const void *src, size_t nbytes, const char *path, struct tt_err *err);
+
+/* A file that appears whole or not at all: written beside its final place under a temporary name, fsynced, renamed. */
+struct tt_outfile {
+    int fd;
+    char *path, *tmp; /* owned; tmp is NULL for a file that is written in place (stdout) */
+};
+
+TT_MUST_CHECK tt_status tt_outfile_open(struct tt_outfile *out, const char *path, struct tt_err *err);
+/* fsync, close, rename, fsync of the folder; on error nothing is left behind. */
+TT_MUST_CHECK tt_status tt_outfile_commit(struct tt_outfile *out, struct tt_err *err);
+void tt_outfile_abandon(struct tt_outfile *out); /* removes the temporary file; fine after commit or on a zeroed struct */
+
+TT_MUST_CHECK tt_status tt_file_write_all(const char *path, const void *bytes, size_t nbytes, struct tt_err *err);
+
+bool tt_path_exists(const char *path);
+bool tt_path_is_dir(const char *path);
+TT_MUST_CHECK tt_status tt_mkdir_p(const char *path, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_fsync_dir(const char *path, struct tt_err *err);
+/* Removes a file, or a folder with all below it; symbolic links are removed, not followed. Absent is TT_OK. */
+TT_MUST_CHECK tt_status tt_remove_all(const char *path, struct tt_err *err);
+
+/* Names in a folder without "." and "..", in byte order; the array and the names live in the arena. */
+TT_MUST_CHECK tt_status tt_dir_list(struct tt_arena *arena, const char *path, char ***names, size_t *n, struct tt_err *err);
+
+/* a/b, without doubling slashes; b where b is absolute or a is "". In the arena, NULL without memory. */
+char *tt_path_join(struct tt_arena *arena, const char *a, const char *b);
+/* The last component (borrowed, into path); the part before it ("." where there is none). */
+const char *tt_path_base(const char *path);
+char *tt_path_dir(struct tt_arena *arena, const char *path);
+bool tt_has_suffix(const char *s, const char *suffix);
+
+#endif

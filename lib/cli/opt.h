@@ -1,0 +1,55 @@
+/* lib/cli/opt.h: what every program does around its one call into the library: options, usage, reports, exit status.
+ *
+ * The only library code that prints. A program's option table makes its parsing, its --help, the OPTIONS of its man page
+ * (--help-man) and its shell completions (--help-completion=bash|zsh|fish). */
+#ifndef TT_CLI_OPT_H
+#define TT_CLI_OPT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define TT_TITAN_VERSION "0.1.0"
+
+enum tt_opt_kind {
+    TT_OPT_FLAG, /* bool at the offset, set to true */
+    TT_OPT_INT,  /* int64_t, within [min, max] */
+    TT_OPT_STR,  /* const char *, borrowed from argv */
+    TT_OPT_SIZE, /* uint64_t bytes: 65536, 64KiB, 64MiB, 5GB ... */
+};
+
+struct tt_opt {
+    const char *name; /* without dashes; '-' and '_' are the same */
+    enum tt_opt_kind kind;
+    size_t offset;    /* into the struct that tt_opt_parse fills */
+    int64_t min, max; /* INT: both 0 for any */
+    const char *arg;  /* what --help calls the value; NULL for a flag */
+    const char *const *choices; /* STR: the allowed values, NULL-terminated; NULL: any */
+    const char *text;
+};
+
+struct tt_prog {
+    const char *name;     /* "titan-dcp2pt" */
+    const char *synopsis; /* "[options] DCP_DIR FILE.pt" */
+    const char *about;    /* one line, the NAME of the man page */
+    const struct tt_opt *opts; /* ends with a zeroed row */
+    int args_min, args_max;    /* plain arguments; args_max 0: any number */
+};
+
+/* Fills *dst, and moves the plain arguments, in order, to argv[*first .. argc). Takes --o v, --o=v and "--"; "-" is a plain
+ * argument. --help and --version (and the two above) print and exit 0 here. TT_EUSAGE, with a message that names the option and
+ * the nearest known one. */
+TT_MUST_CHECK tt_status tt_opt_parse(const struct tt_prog *prog, int argc, char **argv, void *dst, int *first, struct tt_err *err);
+
+/* "prog: message" and the synopsis on stderr; returns 2. */
+int tt_prog_usage(const struct tt_prog *prog, const struct tt_err *err);
+/* "prog: message" on stderr; returns 1. */
+int tt_prog_report(const struct tt_prog *prog, const struct tt_err *err);
+/* Closes stdout, whose write can fail late, and reports that; the exit status: 0, or 1 after failures. */
+int tt_prog_finish(const struct tt_prog *prog, int failures);
+
+/* The candidate nearest to what was typed (edit distance, at most a third of its length), or NULL. */
+const char *tt_nearest_name(const char *typed, const char *const *names, size_t n);
+
+#endif
