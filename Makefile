@@ -3,71 +3,173 @@ SHELL := /bin/bash
 CC ?= cc
 PREFIX ?= /usr/local
 SAN ?=
-variant := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),release)
+# V=1 shows each command
+Q := $(if $(V),,@)
 comma := ,
+variant := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),$(if $(filter-out cc gcc,$(notdir $(CC))),release-$(notdir $(CC)),release))
 B := build/$(variant)
-BIN := $(if $(SAN),$(B)/bin,build/bin)
+BIN := $(if $(filter release,$(variant)),build/bin,$(B)/bin)
 
-# --- libraries: the name of the Debian package is what a missing one is reported by --------------------------------------
-pkgs := zlib:zlib1g-dev libdeflate:libdeflate-dev libzstd:libzstd-dev yaml-0.1:libyaml-dev jansson:libjansson-dev \
-        libpcre2-8:libpcre2-dev libutf8proc:libutf8proc-dev
-pc := $(foreach p,$(pkgs),$(firstword $(subst :, ,$(p))))
+# --- what the build needs: header:Debian package. A missing one stops the build with the package's name. -------------------
+headers := dnnl.h:libdnnl-dev libdeflate.h:libdeflate-dev zstd.h:libzstd-dev zlib.h:zlib1g-dev \
+           yaml.h:libyaml-dev jansson.h:libjansson-dev pcre2.h:libpcre2-dev utf8proc.h:libutf8proc-dev cmocka.h:libcmocka-dev
+packages := build-essential libopenmpi-dev openmpi-bin $(sort $(foreach h,$(headers),$(lastword $(subst :, ,$(h)))))
 
 CSTD := -std=c17
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 OPT := -O2 -g -fno-omit-frame-pointer
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
-CPPFLAGS += -Ilib -Ikernels -I. -D_POSIX_C_SOURCE=200809L
+CPPFLAGS += -Ilib -Ikernels -I. -D_POSIX_C_SOURCE=200809L -DTT_DATADIR='"$(PREFIX)/share/titan"'
 CFLAGS_ALL = $(CSTD) $(WARN) $(OPT) $(SANFLAGS) -pthread $(CFLAGS)
 LDLIBS_ALL = $(LDFLAGS) $(SANFLAGS) -ldnnl -ldeflate -lzstd -lyaml -ljansson -lpcre2-8 -lutf8proc -lz -lm -pthread
 
 progs := $(patsubst cmd/%.c,%,$(wildcard cmd/titan-*.c))
-lib_src := $(wildcard lib/*/*.c) $(wildcard kernels/*.c) $(wildcard kernels/ref/*.c)
+lib_src := $(wildcard lib/*/*.c kernels/*.c kernels/ref/*.c)
 lib_obj := $(lib_src:%.c=$(B)/%.o)
-unit_src := $(wildcard tests/unit/test_*.c)
-unit_bin := $(unit_src:tests/unit/%.c=$(B)/tests/%)
+unit_bin := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+tool_bin := $(patsubst tests/tools/%.c,$(B)/tools/%,$(wildcard tests/tools/*.c))
+bench_bin := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/bench_*.c))
+fuzz_names := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+replay_bin := $(fuzz_names:%=$(B)/replay/%)
 
 # kernels/cpu is compiled once for each instruction set; kernels/cpu_dispatch.c picks one at run time.
+ifeq ($(shell uname -m),x86_64)
 isas := base avx2 avx512
+else
+isas := base
+endif
 isa_base :=
 isa_avx2 := -mavx2 -mfma -mf16c
 isa_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
-cpu_src := $(wildcard kernels/cpu/*.c)
-cpu_obj := $(foreach i,$(isas),$(cpu_src:kernels/cpu/%.c=$(B)/kernels/cpu/$(i)/%.o))
+cpu_obj := $(foreach i,$(isas),$(patsubst kernels/cpu/%.c,$(B)/kernels/cpu/$(i)/%.o,$(wildcard kernels/cpu/*.c)))
 
 .DEFAULT_GOAL := all
-.PHONY: all help check unit clean format
+.PHONY: all help deps demo check unit clean format bench bench-kernels fuzz fuzz-build bless install uninstall \
+        compile_commands.json tools
+
 all: $(progs:%=$(BIN)/%)            ## build the programs into build/bin
 
 help:                               ## this list
-	@grep -hE '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 22
+	@grep -hE '^[a-z_.-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## */\t/' | expand -t 24
+
+deps:                               ## install the Debian packages that are missing (sudo where not root)
+	@tests/deps.sh $(packages)
+
+demo: deps                          ## train, save, resume, inspect, flatten: two minutes
+	@$(MAKE) --no-print-directory all
+	@tests/demo.sh
+
+check: deps                         ## build, and run every test that needs no Python
+	@$(MAKE) --no-print-directory all tools unit-build replay-build
+	@BIN=$(BIN) B=$(B) tests/run.sh $(unit_bin) -- $(replay_bin)
+
+.PHONY: unit-build replay-build
+unit-build: $(unit_bin)
+replay-build: $(replay_bin)
+tools: $(tool_bin)
+
+unit: $(unit_bin) tools             ## run the unit tests alone
+	@BIN=$(BIN) B=$(B) tests/run.sh --unit-only $(unit_bin)
+
+bless: all                          ## rewrite the expected output of the CLI tests, and show what changed
+	@BIN=$(BIN) B=$(B) tests/run.sh --bless
+	@git --no-pager diff --stat -- tests/cli
+
+bench: all                          ## tokens/s and peak memory against the real TorchTitan, as ratios
+	@BIN=$(BIN) tests/bench/train.sh
+
+bench-kernels: $(bench_bin)         ## each kernel's speed on this machine
+	@for b in $(bench_bin); do $$b || exit 1; done
+
+FUZZ_SECONDS ?= 60
+fuzz:                               ## run each fuzz target for FUZZ_SECONDS (clang's libFuzzer)
+	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined fuzz-build
+	@tests/fuzz/run.sh build/san-address-undefined/fuzz $(FUZZ_SECONDS) $(fuzz_names)
+
+fuzz-build: $(fuzz_names:%=$(B)/fuzz/%)
+
+install: all                        ## into $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 755 $(progs:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	for p in $(progs); do \
+	    install -m 644 completions/$$p.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$p; \
+	    install -m 644 completions/_$$p $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$$p; \
+	    install -m 644 completions/$$p.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$p.fish; done
+	cd configs && find . -type f -exec install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/titan/{} \;
+
+uninstall:                          ## remove what install put there
+	rm -f $(progs:%=$(DESTDIR)$(PREFIX)/bin/%) $(patsubst man/%.1,$(DESTDIR)$(PREFIX)/share/man/man1/%.1,$(wildcard man/*.1)) \
+	    $(patsubst man/%.5,$(DESTDIR)$(PREFIX)/share/man/man5/%.5,$(wildcard man/*.5)) \
+	    $(progs:%=$(DESTDIR)$(PREFIX)/share/bash-completion/completions/%) \
+	    $(progs:%=$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_%) \
+	    $(progs:%=$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/%.fish)
+	rm -rf $(DESTDIR)$(PREFIX)/share/titan
+
+# --- rules ---------------------------------------------------------------------------------------------------------------
+$(B)/libs.ok:
+	@mkdir -p $(@D)
+	@missing=; for h in $(headers); do \
+	    printf '%s\n' '#include <setjmp.h>' '#include <stdarg.h>' '#include <stdint.h>' '#define PCRE2_CODE_UNIT_WIDTH 8' \
+	        "#include <$${h%%:*}>" | $(CC) -E -x c - >/dev/null 2>&1 || missing="$$missing $${h##*:}"; done; \
+	command -v mpicc >/dev/null || missing="$$missing libopenmpi-dev"; \
+	if [ -n "$$missing" ]; then echo "titan needs these packages:$$missing (make deps installs them)" >&2; exit 1; fi
+	@touch $@
 
 $(B)/libtitan.a: $(lib_obj) $(cpu_obj)
 	@rm -f $@ && ar rcs $@ $^
 
-$(B)/%.o: %.c
+$(B)/%.o: %.c | $(B)/libs.ok
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	@echo "  CC $@"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 define isa_rule
-$(B)/kernels/cpu/$(1)/%.o: kernels/cpu/%.c
+$(B)/kernels/cpu/$(1)/%.o: kernels/cpu/%.c | $(B)/libs.ok
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) $$(CFLAGS_ALL) -O3 -fno-math-errno $$(isa_$(1)) -DTT_ISA=$(1) -MMD -MP -c -o $$@ $$<
+	@echo "  CC $$@"
+	$$(Q)$$(CC) $$(CPPFLAGS) $$(CFLAGS_ALL) -O3 -fno-math-errno $$(isa_$(1)) -DTT_ISA=$(1) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach i,$(isas),$(eval $(call isa_rule,$(i))))
 
 $(BIN)/%: $(B)/cmd/%.o $(B)/libtitan.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+	@echo "  LD $@"
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
 
 $(B)/tests/%: $(B)/tests/unit/%.o $(B)/libtitan.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS_ALL)
+	@echo "  LD $@"
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS_ALL)
 
-unit: $(unit_bin)                   ## run the unit tests
-	@fail=0; for t in $(unit_bin); do echo "== $$t"; $$t || fail=1; done; exit $$fail
+$(B)/tools/%: $(B)/tests/tools/%.o $(B)/libtitan.a
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
 
-check: all unit                     ## run every test that needs no Python
+$(B)/bench/%: $(B)/tests/bench/%.o $(B)/libtitan.a
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+
+# A fuzz target with libFuzzer's main (clang only), and with a plain main that replays files.
+$(B)/fuzz/%: tests/fuzz/%.c $(B)/libtitan.a
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LDLIBS_ALL)
+
+$(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libtitan.a
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+
+compile_commands.json:              ## for clangd and clang-tidy
+	@{ echo '['; sep=; for f in $(lib_src) $(wildcard cmd/*.c tests/unit/*.c kernels/cpu/*.c); do \
+	    printf '%s{"directory":"%s","file":"%s","command":"%s"}' "$$sep" "$(CURDIR)" "$$f" \
+	        "$(CC) $(subst ",\\\",$(subst ',,$(CPPFLAGS))) $(CSTD) $(WARN) -DTT_ISA=base -c $$f"; sep=$$',\n'; done; echo ']'; } > $@
 
 format:                             ## clang-format the tree
 	clang-format -i $(shell git ls-files '*.c' '*.h')
