@@ -17,10 +17,11 @@ enum tt_opt_kind {
     TT_OPT_INT,  /* int64_t, within [min, max] */
     TT_OPT_STR,  /* const char *, borrowed from argv */
     TT_OPT_SIZE, /* uint64_t bytes: 65536, 64KiB, 64MiB, 5GB ... */
+    TT_OPT_SWITCH, /* bool: --a.name sets it, --a.no_name clears it */
 };
 
 struct tt_opt {
-    const char *name; /* without dashes; '-' and '_' are the same */
+    const char *name; /* without dashes; '-' and '_' are the same; "section.key" rows are shown under their section */
     enum tt_opt_kind kind;
     size_t offset;    /* into the struct that tt_opt_parse fills */
     int64_t min, max; /* INT: both 0 for any */
@@ -41,6 +42,10 @@ struct tt_prog {
  * argument. --help and --version (and the two above) print and exit 0 here. TT_EUSAGE, with a message that names the option and
  * the nearest known one. */
 TT_MUST_CHECK tt_status tt_opt_parse(const struct tt_prog *prog, int argc, char **argv, void *dst, int *first, struct tt_err *err);
+
+/* Where an argument before "--" is --help (-h), --version, --help-man or --help-completion=SHELL: prints that and exits 0. tt_opt_parse
+ * does this first; a program that reads its arguments in another way (tt_config_load) calls it itself. */
+void tt_prog_answer(const struct tt_prog *prog, int argc, char **argv);
 
 /* "prog: message" and the synopsis on stderr; returns 2. */
 int tt_prog_usage(const struct tt_prog *prog, const struct tt_err *err);
