@@ -6,7 +6,8 @@ SAN ?=
 # V=1 shows each command
 Q := $(if $(V),,@)
 comma := ,
-variant := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),$(if $(filter-out cc gcc,$(notdir $(CC))),release-$(notdir $(CC)),release))
+# VARIANT: another build folder, for other flags. CPPFLAGS given on the command line comes before ours.
+variant := $(if $(VARIANT),$(VARIANT),$(if $(SAN),san-$(subst $(comma),-,$(SAN)),$(if $(filter-out cc gcc,$(notdir $(CC))),release-$(notdir $(CC)),release)))
 B := build/$(variant)
 BIN := $(if $(filter release,$(variant)),build/bin,$(B)/bin)
 
@@ -19,7 +20,7 @@ CSTD := -std=c17
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 OPT := -O2 -g -fno-omit-frame-pointer
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
-CPPFLAGS += -Ilib -Ikernels -I. -D_POSIX_C_SOURCE=200809L -DTT_DATADIR='"$(PREFIX)/share/titan"'
+CPPFLAGS_ALL = $(CPPFLAGS) -Ilib -Ikernels -I. -D_POSIX_C_SOURCE=200809L -DTT_DATADIR='"$(PREFIX)/share/titan"'
 CFLAGS_ALL = $(CSTD) $(WARN) $(OPT) $(SANFLAGS) -pthread $(CFLAGS)
 LDLIBS_ALL = $(LDFLAGS) $(SANFLAGS) -ldnnl -ldeflate -lzstd -lyaml -ljansson -lpcre2-8 -lutf8proc -lz -lm -pthread
 
@@ -125,13 +126,13 @@ $(B)/libtitan.a: $(lib_obj) $(cpu_obj)
 $(B)/%.o: %.c | $(B)/libs.ok
 	@mkdir -p $(@D)
 	@echo "  CC $@"
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 define isa_rule
 $(B)/kernels/cpu/$(1)/%.o: kernels/cpu/%.c | $(B)/libs.ok
 	@mkdir -p $$(@D)
 	@echo "  CC $$@"
-	$$(Q)$$(CC) $$(CPPFLAGS) $$(CFLAGS_ALL) -O3 -fno-math-errno $$(isa_$(1)) -DTT_ISA=$(1) -MMD -MP -c -o $$@ $$<
+	$$(Q)$$(CC) $$(CPPFLAGS_ALL) $$(CFLAGS_ALL) -O3 -fno-math-errno $$(isa_$(1)) -DTT_ISA=$(1) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach i,$(isas),$(eval $(call isa_rule,$(i))))
 
@@ -159,7 +160,7 @@ $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libtitan.a
 $(B)/fuzz/%: tests/fuzz/%.c $(B)/libtitan.a
 	@mkdir -p $(@D)
 	@echo "  LD $@"
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LDLIBS_ALL)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LDLIBS_ALL)
 
 $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libtitan.a
 	@mkdir -p $(@D)
@@ -169,7 +170,7 @@ $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libtitan.a
 compile_commands.json:              ## for clangd and clang-tidy
 	@{ echo '['; sep=; for f in $(lib_src) $(wildcard cmd/*.c tests/unit/*.c kernels/cpu/*.c); do \
 	    printf '%s{"directory":"%s","file":"%s","command":"%s"}' "$$sep" "$(CURDIR)" "$$f" \
-	        "$(CC) $(subst ",\\\",$(subst ',,$(CPPFLAGS))) $(CSTD) $(WARN) -DTT_ISA=base -c $$f"; sep=$$',\n'; done; echo ']'; } > $@
+	        "$(CC) $(subst ",\\\",$(subst ',,$(CPPFLAGS_ALL))) $(CSTD) $(WARN) -DTT_ISA=base -c $$f"; sep=$$',\n'; done; echo ']'; } > $@
 
 format:                             ## clang-format the tree
 	clang-format -i $(shell git ls-files '*.c' '*.h')

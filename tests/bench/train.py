@@ -1,0 +1,56 @@
+"""Tokens a second and peak memory of titan-train and of the real TorchTitan: llama3 debugmodel, local batch 8, seq_len 2048,
+bfloat16, no activation checkpointing. The two run in turns, ROUNDS times; a figure is the median over all steps but each run's
+first two, a ratio is the median of the rounds' ratios (above 1: titan is better)."""
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ROUNDS, STEPS = int(os.environ.get("ROUNDS", 3)), int(os.environ.get("STEPS", 6))
+FLAGS = [
+    "--job.config_file", os.path.join(ROOT, "configs/llama3/debug_model.toml"),
+    "--training.local_batch_size", "8", "--training.seq_len", "2048", "--training.steps", str(STEPS),
+    "--activation_checkpoint.mode", "none", "--metrics.log_freq", "1", "--debug.seed", "42",
+]  # fmt: skip
+
+
+def run(command, folder):
+    """The medians of tokens/s, the peak resident memory in MiB (of the largest process), the losses."""
+    log = os.path.join(folder, "log")
+    env = dict(os.environ, OMP_NUM_THREADS=str(os.cpu_count()))
+    with open(log, "w") as f:
+        p = subprocess.Popen(command + FLAGS + ["--job.dump_folder", folder], cwd=ROOT, stdout=f, stderr=f, env=env)
+        _, status, usage = os.wait4(p.pid, 0)
+    with open(log) as f:
+        text = re.sub(r"\x1b\[[0-9;]*m", "", f.read())
+    tps = [float(x.replace(",", "")) for x in re.findall(r"tps: ([0-9,]+)", text)]
+    losses = re.findall(r"loss: +([0-9.]+)", text)
+    if status or len(tps) != STEPS:
+        sys.exit(f"{' '.join(command)} failed:\n{text[-3000:]}")
+    return statistics.median(tps[2:]), usage.ru_maxrss / 1024, losses
+
+
+def main():
+    programs = {
+        "titan": [os.path.join(ROOT, os.environ.get("BIN", "build/bin"), "titan-train")],
+        "TorchTitan": [os.path.join(ROOT, "tests/anchor/tt-train"), "1"],
+    }
+    results = {name: [] for name in programs}
+    for i in range(ROUNDS):
+        for name in list(programs)[:: 1 if i % 2 == 0 else -1]:
+            with tempfile.TemporaryDirectory() as folder:
+                results[name].append(run(programs[name], folder))
+                tps, mem, losses = results[name][-1]
+            print(f"round {i + 1}  {name:10}  {tps:9.0f} tokens/s  {mem:7.0f} MiB  last loss {losses[-1]}", flush=True)
+    a, b = results["titan"], results["TorchTitan"]
+    for name, r in results.items():
+        print(f"{name:10}  {statistics.median(x[0] for x in r):9.0f} tokens/s  {statistics.median(x[1] for x in r):7.0f} MiB")
+    speed = statistics.median(x[0] / y[0] for x, y in zip(a, b))
+    memory = statistics.median(y[1] / x[1] for x, y in zip(a, b))
+    print(f"ratio       {speed:9.2f} times as fast  {1 / memory:.2f} of the memory")
+
+
+main()
