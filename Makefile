@@ -170,7 +170,7 @@ $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libtitan.a
 compile_commands.json:              ## for clangd and clang-tidy
 	@{ echo '['; sep=; for f in $(lib_src) $(wildcard cmd/*.c tests/unit/*.c kernels/cpu/*.c); do \
 	    printf '%s{"directory":"%s","file":"%s","command":"%s"}' "$$sep" "$(CURDIR)" "$$f" \
-	        "$(CC) $(subst ",\\\",$(subst ',,$(CPPFLAGS_ALL))) $(CSTD) $(WARN) -DTT_ISA=base -c $$f"; sep=$$',\n'; done; echo ']'; } > $@
+	        "$(CC) $(subst ",\\\",$(CPPFLAGS_ALL)) $(CSTD) $(WARN) -DTT_ISA=base -c $$f"; sep=$$',\n'; done; echo ']'; } > $@
 
 format:                             ## clang-format the tree
 	clang-format -i $(shell git ls-files '*.c' '*.h')
