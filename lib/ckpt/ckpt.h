@@ -1,0 +1,32 @@
+/* lib/ckpt/ckpt.h: open a checkpoint, whatever its format, and read it by its catalogue.
+ *
+ * A DCP folder (with .metadata) or a .pt file. Opening reads the metadata alone; tensor data is read by lib/ckpt/load.h and
+ * lib/ckpt/copy.h, values one at a time here. */
+#ifndef TT_CKPT_CKPT_H
+#define TT_CKPT_CKPT_H
+
+#include "base/file.h"
+#include "format/entry.h"
+
+enum tt_ckpt_format { TT_CKPT_DCP, TT_CKPT_PT, TT_CKPT_MEMORY };
+
+struct tt_ckpt {
+    const char *path; /* as it was given */
+    enum tt_ckpt_format format;
+    struct tt_entries entries;
+    struct tt_infile *files; /* (entries.nfiles); opened when first read */
+};
+
+/* TT_ENOENT where there is nothing, or a folder without .metadata. */
+TT_MUST_CHECK tt_status tt_ckpt_open(struct tt_ckpt **out, const char *path, struct tt_err *err);
+void tt_ckpt_close(struct tt_ckpt *ckpt);
+
+/* Whether the folder is a finished checkpoint: it has .metadata. */
+bool tt_ckpt_is_complete(const char *dir);
+
+/* The value of a VALUE entry: read and decoded on the first call, then kept with the checkpoint. Tuples, bytes, numbers and so on come as
+ * they were pickled; bytes that are themselves a pickle (dataloader.dp_rank_<r>) are decoded by tt_pickle_to_value.
+ * TT_EFORMAT names the file, the key and the offset; a pickle that names something titan does not know is refused by that name. */
+TT_MUST_CHECK tt_status tt_ckpt_value(struct tt_ckpt *ckpt, const char *fqn, const struct tt_value **out, struct tt_err *err);
+
+#endif

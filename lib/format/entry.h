@@ -1,0 +1,77 @@
+/* lib/format/entry.h: what a checkpoint says that it holds, whatever its format: a list of entries, each a tensor made of chunks
+ * or a value. Formats decode to it and encode from it; lib/ckpt reads and copies by it.
+ *
+ * It is kept lean (a 70B job of 64 ranks has 147,000 chunks): everything lies in one arena, keys and dimensions are shared. */
+#ifndef TT_FORMAT_ENTRY_H
+#define TT_FORMAT_ENTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/map.h"
+#include "tensor/dtype.h"
+#include "tensor/region.h"
+#include "value/value.h"
+
+/* Where an entry sits in the nested state dict: dict keys and list positions, outermost first. The fqn is the parts joined with
+ * dots, but cannot be split at them: ("optimizer", "state.norm.weight.step") is two parts. */
+struct tt_path_part {
+    const char *key; /* NULL: a list position */
+    int64_t index;
+};
+
+enum tt_codec {
+    TT_CODEC_BLOB,  /* a torch zip archive of its own: one tensor, or one value */
+    TT_CODEC_RAW,   /* the elements themselves */
+    TT_CODEC_MEMORY, /* the elements themselves, at `data` in this process */
+};
+
+struct tt_chunk {
+    const int64_t *offsets, *sizes; /* (ndim) each, within the global shape; ndim 0: not read */
+    const int64_t *strides; /* RAW, MEMORY: (ndim), in elements; NULL: row-major */
+    uint64_t offset, nbytes; /* where the item lies in its file; RAW: all of the storage that the strides may reach */
+    const void *data; /* MEMORY */
+    uint32_t file; /* index into files */
+    uint32_t crc; /* RAW: CRC-32 of the nbytes; 0: unknown */
+    enum tt_codec codec;
+};
+
+enum tt_entry_kind { TT_ENTRY_TENSOR, TT_ENTRY_VALUE };
+
+struct tt_entry {
+    const char *fqn;
+    const struct tt_path_part *path; /* (npath); npath 0: not known, the fqn itself is the path */
+    uint32_t npath;
+    enum tt_entry_kind kind;
+    enum tt_dtype dtype; /* TENSOR */
+    int32_t ndim;
+    bool requires_grad;
+    const int64_t *shape; /* (ndim) */
+    struct tt_chunk *chunks; /* TENSOR: in the checkpoint's order. VALUE: one, where its pickle lies, or none */
+    uint32_t nchunks;
+    const struct tt_value *value; /* VALUE: NULL until read (tt_ckpt_value); may hold tensors */
+};
+
+struct tt_entries {
+    struct tt_arena arena; /* holds all that is below */
+    struct tt_entry *items;
+    size_t n, cap;
+    const char **files; /* relative to the checkpoint */
+    size_t nfiles, files_cap;
+    struct tt_map by_fqn; /* fqn to index */
+};
+
+void tt_entries_release(struct tt_entries *entries);
+
+/* Appends, and indexes by fqn. TT_EFORMAT on a second entry of the same fqn, TT_ENOMEM. What *entry points to is borrowed: it lives in
+ * entries->arena, or as long as the entries do. */
+TT_MUST_CHECK tt_status tt_entries_add(struct tt_entries *entries, const struct tt_entry *entry, struct tt_err *err);
+
+struct tt_entry *tt_entries_find(const struct tt_entries *entries, const char *fqn); /* NULL: none */
+
+/* That the chunks tile the shape: inside it, no overlap, no hole. TT_EFORMAT names `where`, the fqn and the chunk. */
+TT_MUST_CHECK tt_status tt_entry_check_chunks(const struct tt_entry *entry, const char *where, struct tt_err *err);
+
+#endif
