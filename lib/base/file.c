@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -123,14 +124,18 @@ tt_status tt_write_full(int fd, const void *src, size_t nbytes, const char *path
 tt_status tt_outfile_open(struct tt_outfile *out, const char *path, struct tt_err *err)
 {
     struct tt_outfile o = { .fd = -1 };
+    uint64_t random;
 
+    /* A name that nobody else uses, beside the final one so that the rename stays within a file system. */
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        return tt_err_errno(err, errno, "%s: cannot draw a random name", path);
     o.path = strdup(path);
     const char *base = tt_path_base(path);
-    if (!o.path || asprintf(&o.tmp, "%.*s.titan-%06lx.tmp", (int)(base - path), path, (unsigned long)getpid()) < 0) {
+    if (!o.path || asprintf(&o.tmp, "%.*s.titan-%016llx.tmp", (int)(base - path), path, (unsigned long long)random) < 0) {
         free(o.path);
         return tt_err_nomem(err, strlen(path) + 1, "a path");
     }
-    o.fd = open(o.tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    o.fd = open(o.tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (o.fd < 0) {
         const tt_status st = tt_err_errno(err, errno, "%s: cannot create", o.tmp);
         free(o.path);

@@ -32,7 +32,7 @@ TT_MUST_CHECK tt_status tt_write_full(int fd, const void *src, size_t nbytes, co
 /* A file that appears whole or not at all: written beside its final place under a temporary name, fsynced, renamed. */
 struct tt_outfile {
     int fd;
-    char *path, *tmp; /* owned; tmp is NULL for a file that is written in place (stdout) */
+    char *path, *tmp; /* owned */
 };
 
 TT_MUST_CHECK tt_status tt_outfile_open(struct tt_outfile *out, const char *path, struct tt_err *err);
