@@ -12,9 +12,9 @@
 #include "base/err.h"
 
 enum tt_attn_type { TT_ATTN_SDPA, TT_ATTN_FLEX, TT_ATTN_VARLEN };
-enum tt_attn_mask { TT_MASK_CAUSAL, TT_MASK_BLOCK_CAUSAL }; /* block_causal: within a document, which eos_id ends */
+enum tt_mask_type { TT_MASK_CAUSAL, TT_MASK_BLOCK_CAUSAL }; /* block_causal: within a document, which eos_id ends */
 
-struct tt_rope_scaling {
+struct tt_rope_scaling_args {
     double scaling_factor, low_freq_factor, high_freq_factor;
     int64_t original_max_position_embeddings;
 };
@@ -26,11 +26,11 @@ struct tt_model_args {
     int64_t multiple_of;       /* the feed-forward width is rounded up to a multiple of this */
     double ffn_dim_multiplier; /* of the feed-forward width before rounding; 1 where the file has none */
     double norm_eps, rope_theta;
-    struct tt_rope_scaling rope_scaling_args;
+    struct tt_rope_scaling_args rope_scaling_args;
     int64_t max_seq_len;
     bool depth_init; /* the standard deviation of a block's last projections falls with its own layer, not with n_layers */
     enum tt_attn_type attn_type;
-    enum tt_attn_mask attn_mask_type;
+    enum tt_mask_type attn_mask_type;
     int64_t eos_id;
 };
 

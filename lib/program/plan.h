@@ -1,0 +1,49 @@
+/* lib/program/plan.h: every buffer of a step fixed before it runs, and the step itself.
+ *
+ * Lifetimes come from the schedule's order; values whose lifetimes do not meet share memory, an output lies over an input that
+ * dies there where the op allows it. Microbatches in flight at the same time have places of their own. */
+#ifndef TT_PROGRAM_PLAN_H
+#define TT_PROGRAM_PLAN_H
+
+#include "device/device.h"
+#include "program/program.h"
+#include "program/schedule.h"
+
+/* Bytes by kind, floating point operations of a step, bytes sent by queue. */
+struct tt_cost {
+    uint64_t arena;    /* activations, gradients in flight, scratch: what the packing came to */
+    uint64_t live_max; /* the most that is alive at once: arena can be no smaller */
+    uint64_t params, copies, grads, optim, inputs;
+    uint64_t flops, sent[TT_NQ];
+};
+
+struct tt_plan;
+
+struct tt_plan_opts {
+    const struct tt_prog *model; /* the stage's program; borrowed, as is what follows */
+    const struct tt_prog *step;  /* NULL: no optimizer (evaluation) */
+    const struct tt_sched *sched;
+    int rank;
+    const struct tt_params *params;
+    enum tt_dtype param_dtype;
+    struct tt_device *device;
+    const struct tt_plan *share; /* NULL, or a bound plan whose parameters this one uses: validation beside training */
+};
+
+TT_MUST_CHECK tt_status tt_plan_new(struct tt_plan **out, const struct tt_plan_opts *opts, struct tt_err *err);
+void tt_plan_free(struct tt_plan *plan);
+const struct tt_cost *tt_plan_cost(const struct tt_plan *plan);
+
+/* Allocates everything, zeroed. After it tt_plan_run allocates nothing. */
+TT_MUST_CHECK tt_status tt_plan_bind(struct tt_plan *plan, struct tt_err *err);
+
+/* Buffers, after bind: NULL where the plan has no such value. */
+void *tt_plan_input(const struct tt_plan *plan, enum tt_input which, int mb);
+void *tt_plan_const(const struct tt_plan *plan, enum tt_const which);
+float *tt_plan_losses(const struct tt_plan *plan); /* one a microbatch */
+void *tt_plan_param(const struct tt_plan *plan, int param, enum tt_role role);
+struct tt_scalars *tt_plan_scalars(const struct tt_plan *plan);
+
+TT_MUST_CHECK tt_status tt_plan_run(struct tt_plan *plan, struct tt_err *err);
+
+#endif

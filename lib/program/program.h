@@ -1,0 +1,137 @@
+/* lib/program/program.h: a step is a program, known before it runs.
+ *
+ * The forward function, run once with shapes only, records operations on values (record.h); tt_prog_differentiate appends the
+ * operations of the backward, input gradients (TT_I) and weight gradients (TT_W) apart; a schedule (schedule.h) says when which
+ * part runs for which microbatch, and a plan (plan.h) gives every value its place. Nothing here touches the data. */
+#ifndef TT_PROGRAM_PROGRAM_H
+#define TT_PROGRAM_PROGRAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "family/family.h"
+#include "tensor/dtype.h"
+
+typedef uint32_t tt_val; /* an index into tt_prog.val; never a pointer */
+#define TT_NO_VAL ((tt_val)UINT32_MAX)
+
+enum { TT_NDIM = 4, TT_OP_IN = 8, TT_OP_OUT = 4, TT_OP_ARG = 4 };
+
+/* Where a value lives.
+ *   INPUT   one a microbatch, filled by the caller         CONST   a table, the same for every microbatch
+ *   ACT     in the arena, from its op to its last reader   PARAM   in a unit, `role` says which of the unit's buffers
+ *   SCALAR  in struct tt_scalars, read by pointer          OUTPUT  one a microbatch, read by the caller after the step */
+enum tt_class { TT_INPUT, TT_CONST, TT_ACT, TT_PARAM, TT_SCALAR, TT_OUTPUT };
+
+enum tt_input { TT_IN_TOKENS, TT_IN_LABELS, TT_IN_POSITIONS, TT_IN_DOCUMENTS, TT_NINPUTS };
+enum tt_const { TT_CONST_ROPE, TT_NCONSTS };
+enum tt_output { TT_OUT_LOSS, TT_NOUTPUTS };
+
+/* A parameter has up to five buffers: as it is stored and stepped (shard: all of it on one rank), as products read it (full: the
+ * same memory where the type is the same), its gradient, and Adam's two moments. */
+enum tt_role { TT_ROLE_SHARD, TT_ROLE_FULL, TT_ROLE_GRAD, TT_ROLE_EXP_AVG, TT_ROLE_EXP_AVG_SQ, TT_NROLES };
+
+/* Numbers that change from step to step. ACCUMULATE is beta of a weight gradient: 0 for a step's first microbatch, then 1.
+ * SUMSQ is an array with an element a parameter (`index`). */
+enum tt_scalar { TT_S_ONE, TT_S_ACCUMULATE, TT_S_INV_TOKENS, TT_S_ADAM, TT_S_MAX_NORM, TT_S_GRAD_NORM, TT_S_CLIP, TT_S_SUMSQ };
+
+struct tt_valdesc {
+    enum tt_class cls;
+    enum tt_dtype dtype;
+    enum tt_dtype grad_dtype; /* what its gradient is summed in */
+    int ndim;
+    int64_t size[TT_NDIM];
+    int ref;           /* INPUT, CONST, OUTPUT, SCALAR: which; PARAM: the parameter's index */
+    enum tt_role role; /* PARAM */
+    int index;         /* SCALAR: element of an array */
+    int layer;         /* which layer recorded it; -1: none */
+    int32_t op;        /* the operation that makes it; -1: none */
+    bool recompute;    /* ACT of the forward: made again in the backward instead of kept */
+};
+
+enum tt_phase { TT_F = 'F', TT_I = 'I', TT_W = 'W', TT_S = 'S' }; /* forward, input and weight gradient, optimizer step */
+enum tt_queue { TT_Q_COMPUTE, TT_Q_GATHER, TT_Q_REDUCE, TT_Q_TP, TT_Q_CP, TT_Q_EP, TT_Q_PP_NEXT, TT_Q_PP_PREV, TT_Q_COPY, TT_NQ };
+
+enum tt_opkind {
+    TT_OP_EMBEDDING, TT_OP_EMBEDDING_W,
+    TT_OP_LINEAR, TT_OP_LINEAR_I, TT_OP_LINEAR_W,
+    TT_OP_RMSNORM, TT_OP_RMSNORM_I, TT_OP_RMSNORM_W,
+    TT_OP_ROPE, TT_OP_ATTENTION, TT_OP_ATTENTION_I,
+    TT_OP_SWIGLU, TT_OP_SWIGLU_I,
+    TT_OP_ADD, TT_OP_CAST, TT_OP_LOSS,
+    TT_OP_SUMSQ, TT_OP_CLIP, TT_OP_ADAM,
+    TT_NOPS
+};
+
+struct tt_op {
+    const struct tt_opdef *def;
+    enum tt_phase phase;
+    enum tt_queue queue;
+    int nin, nout;
+    tt_val in[TT_OP_IN];   /* TT_NO_VAL: an optional input that is not there */
+    tt_val out[TT_OP_OUT]; /* TT_NO_VAL: a result that nobody reads */
+    int64_t arg[TT_OP_ARG];
+    double real; /* eps, scale */
+};
+
+struct tt_rec;
+
+/* A row an operation (lib/program/ops.c); the collectives of later layouts are rows too. */
+struct tt_opdef {
+    enum tt_opkind kind;
+    const char *name;
+    /* Emits the input and weight gradients of op; dout[i] is the gradient of out[i] or TT_NO_VAL. NULL: has none. */
+    void (*grad)(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout);
+    uint64_t (*flops)(const struct tt_op *op, const struct tt_valdesc *val); /* NULL: not counted */
+    uint8_t over[TT_OP_OUT]; /* bit i: this output may lie over input i, where that is the input's last use */
+    bool any_dtype;          /* out[0] is rounded once from float32: a cast of it is the same op with another type */
+    bool cheap;              /* made again sooner than read back from memory: not kept for the backward */
+};
+
+extern const struct tt_opdef tt_opdefs[TT_NOPS];
+
+struct tt_prog {
+    struct tt_op *op;
+    int nops, cap_ops;
+    struct tt_valdesc *val;
+    tt_val nvals, cap_vals;
+    int64_t batch, seq_len;
+    const struct tt_params *params; /* borrowed */
+    tt_val loss;                    /* TT_NO_VAL: none */
+};
+
+/* How a program computes; a property of the recorder, not of the forward function.
+ *   F32       as the parameters are (TP or PP without FSDP)
+ *   AUTOCAST  linear layers and attention in bfloat16 with weights cast at use, the rest as it comes (one rank, DDP)
+ *   PARAM     parameters gathered as bfloat16, everything follows from that (FSDP, CP) */
+enum tt_prec { TT_PREC_F32, TT_PREC_AUTOCAST, TT_PREC_PARAM };
+
+void tt_prog_free(struct tt_prog *prog);
+
+/* What to make again in the backward instead of keeping it: what an op's row calls cheap; nothing; all of a layer but its
+ * input. The numbers are the same whichever. */
+enum tt_keep { TT_KEEP_DEAR, TT_KEEP_ALL, TT_KEEP_LAYER_INPUTS };
+void tt_prog_keep(struct tt_prog *prog, enum tt_keep policy);
+
+/* Appends the backward of prog->loss. Once; after tt_prog_keep. */
+TT_MUST_CHECK tt_status tt_prog_differentiate(struct tt_prog *prog, struct tt_err *err);
+
+/* The optimizer's step over all parameters: norms, clipping, Adam; phase TT_S. */
+TT_MUST_CHECK tt_status tt_prog_record_step(struct tt_prog **out, const struct tt_params *params, enum tt_dtype param_dtype,
+                                            struct tt_err *err);
+
+static inline int64_t tt_val_numel(const struct tt_valdesc *val)
+{
+    int64_t n = 1;
+    for (int i = 0; i < val->ndim; i++)
+        n *= val->size[i];
+    return n;
+}
+
+static inline uint64_t tt_val_nbytes(const struct tt_valdesc *val)
+{
+    return (uint64_t)tt_val_numel(val) * tt_dtype_nbytes(val->dtype);
+}
+
+#endif

@@ -1,0 +1,77 @@
+/* lib/train/step.h: one optimizer step of one process, from tokens to new weights.
+ *
+ * tt_step_new records the model's forward, differentiates it, schedules the microbatches, plans every buffer and allocates the
+ * lot; tt_step_run then allocates nothing. Parameters and optimizer state are reached by name, to draw, load and save them.
+ *
+ *   loss = sum over microbatches of (sum of cross entropies / tokens),   tokens = all labels of the step that are not ignored
+ *   gradients accumulate over the microbatches, are clipped to max_norm by the norm of their norms, and go to Adam or AdamW. */
+#ifndef TT_TRAIN_STEP_H
+#define TT_TRAIN_STEP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "family/family.h"
+#include "kernels.h"
+#include "program/plan.h"
+#include "program/program.h"
+
+struct tt_step;
+
+struct tt_step_opts {
+    const struct tt_family *family;
+    const struct tt_model_args *args; /* borrowed until tt_step_new returns */
+    enum tt_prec prec;
+    enum tt_dtype param_dtype; /* training.dtype: parameters, gradients and optimizer state */
+    int64_t local_batch, seq_len;
+    int nmicrobatches;
+    int32_t eos_id; /* ends a document where the model attends within documents; the tokenizer's, not the args' */
+    struct tt_pool *pool;              /* borrowed as long as the step lives; NULL: one thread */
+    const struct tt_kernels *kernels;  /* NULL: tt_kernels_cpu() */
+    bool plan_only; /* no memory is touched: tt_step_cost and the names and shapes are all there is */
+};
+
+/* A parameter with all that belongs to it, each numel elements of dtype, contiguous; NULL under plan_only. */
+struct tt_step_param {
+    const struct tt_param *param; /* fqn, shape, how it is initialized */
+    enum tt_dtype dtype;
+    void *value, *grad, *exp_avg, *exp_avg_sq;
+};
+
+TT_MUST_CHECK tt_status tt_step_new(struct tt_step **out, const struct tt_step_opts *opts, struct tt_err *err);
+void tt_step_free(struct tt_step *step);
+
+/* In state_dict order. Parameters and state are zero until somebody fills them. */
+const struct tt_step_param *tt_step_params(const struct tt_step *step, int *n);
+const struct tt_step_param *tt_step_param(const struct tt_step *step, const char *fqn); /* NULL where there is none */
+
+/* Where microbatch mb's inputs go, (local_batch, seq_len) each, int32: fill before tt_step_run. Labels that are TT_IGNORE_INDEX do
+ * not count. Positions are 0 .. seq_len - 1 unless somebody writes others. */
+int32_t *tt_step_tokens(struct tt_step *step, int mb);
+int32_t *tt_step_labels(struct tt_step *step, int mb);
+int32_t *tt_step_positions(struct tt_step *step, int mb);
+
+struct tt_step_in {
+    struct tt_adam_hyper hyper; /* lr included: the step's own */
+    int64_t step;               /* Adam's count, from 1: 1 + the `step` of the optimizer state */
+    double max_norm;            /* of the gradients; 0 zeroes them, infinity leaves them */
+    int64_t global_tokens;      /* what the loss is divided by; 0: the valid labels of this process */
+};
+
+struct tt_step_out {
+    float loss;      /* sum over the microbatches of loss sum / tokens */
+    float grad_norm; /* before clipping */
+    int64_t ntokens; /* valid labels in this step's microbatches */
+};
+
+TT_MUST_CHECK tt_status tt_step_run(struct tt_step *step, const struct tt_step_in *in, struct tt_step_out *out, struct tt_err *err);
+
+/* Each microbatch's share of the loss in the last step; nmicrobatches of them. */
+const float *tt_step_losses(const struct tt_step *step);
+
+/* What the plan takes: bytes by kind, floating point operations. */
+const struct tt_cost *tt_step_cost(const struct tt_step *step);
+
+#endif
