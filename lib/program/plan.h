@@ -20,8 +20,8 @@ struct tt_cost {
 struct tt_plan;
 
 struct tt_plan_opts {
-    const struct tt_prog *model; /* the stage's program; borrowed, as is what follows */
-    const struct tt_prog *step;  /* NULL: no optimizer (evaluation) */
+    const struct tt_program *model; /* the stage's program; borrowed, as is what follows */
+    const struct tt_program *step;  /* NULL: no optimizer (evaluation) */
     const struct tt_sched *sched;
     int rank;
     const struct tt_params *params;

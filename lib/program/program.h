@@ -1,6 +1,6 @@
 /* lib/program/program.h: a step is a program, known before it runs.
  *
- * The forward function, run once with shapes only, records operations on values (record.h); tt_prog_differentiate appends the
+ * The forward function, run once with shapes only, records operations on values (record.h); tt_program_differentiate appends the
  * operations of the backward, input gradients (TT_I) and weight gradients (TT_W) apart; a schedule (schedule.h) says when which
  * part runs for which microbatch, and a plan (plan.h) gives every value its place. Nothing here touches the data. */
 #ifndef TT_PROGRAM_PROGRAM_H
@@ -13,7 +13,7 @@
 #include "family/family.h"
 #include "tensor/dtype.h"
 
-typedef uint32_t tt_val; /* an index into tt_prog.val; never a pointer */
+typedef uint32_t tt_val; /* an index into tt_program.val; never a pointer */
 #define TT_NO_VAL ((tt_val)UINT32_MAX)
 
 enum { TT_NDIM = 4, TT_OP_IN = 8, TT_OP_OUT = 4, TT_OP_ARG = 4 };
@@ -91,7 +91,7 @@ struct tt_opdef {
 
 extern const struct tt_opdef tt_opdefs[TT_NOPS];
 
-struct tt_prog {
+struct tt_program {
     struct tt_op *op;
     int nops, cap_ops;
     struct tt_valdesc *val;
@@ -107,18 +107,18 @@ struct tt_prog {
  *   PARAM     parameters gathered as bfloat16, everything follows from that (FSDP, CP) */
 enum tt_prec { TT_PREC_F32, TT_PREC_AUTOCAST, TT_PREC_PARAM };
 
-void tt_prog_free(struct tt_prog *prog);
+void tt_program_free(struct tt_program *prog);
 
 /* What to make again in the backward instead of keeping it: what an op's row calls cheap; nothing; all of a layer but its
  * input. The numbers are the same whichever. */
 enum tt_keep { TT_KEEP_DEAR, TT_KEEP_ALL, TT_KEEP_LAYER_INPUTS };
-void tt_prog_keep(struct tt_prog *prog, enum tt_keep policy);
+void tt_program_keep(struct tt_program *prog, enum tt_keep policy);
 
-/* Appends the backward of prog->loss. Once; after tt_prog_keep. */
-TT_MUST_CHECK tt_status tt_prog_differentiate(struct tt_prog *prog, struct tt_err *err);
+/* Appends the backward of prog->loss. Once; after tt_program_keep. */
+TT_MUST_CHECK tt_status tt_program_differentiate(struct tt_program *prog, struct tt_err *err);
 
 /* The optimizer's step over all parameters: norms, clipping, Adam; phase TT_S. */
-TT_MUST_CHECK tt_status tt_prog_record_step(struct tt_prog **out, const struct tt_params *params, enum tt_dtype param_dtype,
+TT_MUST_CHECK tt_status tt_program_record_step(struct tt_program **out, const struct tt_params *params, enum tt_dtype param_dtype,
                                             struct tt_err *err);
 
 static inline int64_t tt_val_numel(const struct tt_valdesc *val)

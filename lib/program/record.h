@@ -9,7 +9,7 @@
 #include "program/program.h"
 
 struct tt_rec {
-    struct tt_prog *prog;
+    struct tt_program *prog;
     enum tt_prec prec;
     enum tt_dtype param_dtype;
     enum tt_phase phase;
@@ -29,7 +29,7 @@ struct tt_rec_opts {
 
 TT_MUST_CHECK tt_status tt_rec_begin(struct tt_rec *rec, const struct tt_rec_opts *opts, struct tt_err *err);
 /* Casts that an op can do itself are folded into it and what nobody reads is dropped. *out is the caller's. */
-TT_MUST_CHECK tt_status tt_rec_finish(struct tt_rec *rec, struct tt_prog **out, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_rec_finish(struct tt_rec *rec, struct tt_program **out, struct tt_err *err);
 
 /* What follows belongs to this layer; -1: to none. */
 void tt_rec_layer(struct tt_rec *rec, int layer);
