@@ -26,6 +26,9 @@ enum tt_vkind {
     TT_V_OBJECT, /* something of Python's with no plain form (dtype, torch.Size, set ...): `ref`, made and read by lib/format */
 };
 
+/* No text form nests deeper, so that who walks a tree may recurse. */
+enum { TT_VALUE_DEPTH_MAX = 200 };
+
 struct tt_value;
 struct tt_pair { struct tt_value *key, *value; };
 
