@@ -1,0 +1,296 @@
+/* What a table of options looks like: to --help, in a man page, to the completion of three shells. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/opt_private.h"
+
+static const char *const shells[] = { "bash", "zsh", "fish", NULL };
+
+const struct tt_opt tt_opt_common[] = {
+    { "help", TT_OPT_FLAG, .text = "Print this help and exit." },
+    { "version", TT_OPT_FLAG, .text = "Print the version and exit." },
+    { "help-man", TT_OPT_FLAG, .text = "Print the options as a manual page has them and exit." },
+    { "help-completion", TT_OPT_STR, .arg = "SHELL", .choices = shells, .text = "Print the completion rules for a shell and exit." },
+    { 0 },
+};
+
+/* The part of a name before its last dot, "" where it has none. */
+static size_t section_len(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot ? (size_t)(dot - name) : 0;
+}
+
+static bool same_section(const char *a, const char *b)
+{
+    return section_len(a) == section_len(b) && strncmp(a, b, section_len(a)) == 0;
+}
+
+static bool takes_value(const struct tt_opt *o) { return o->kind != TT_OPT_FLAG && o->kind != TT_OPT_SWITCH; }
+
+/* What stands for the value: its name, or the choices. */
+static void write_arg(struct tt_buf *out, const struct tt_opt *o, const char *between)
+{
+    if (!o->choices)
+        tt_buf_str(out, o->arg ? o->arg : "VALUE");
+    for (size_t i = 0; o->choices && o->choices[i]; i++)
+        tt_buf_printf(out, "%s%s", i ? between : "", o->choices[i]);
+}
+
+/* "--a.no_b" of the switch "a.b". */
+static void write_negation(struct tt_buf *out, const struct tt_opt *o)
+{
+    const size_t n = section_len(o->name);
+    tt_buf_printf(out, "--%.*s%sno_%s", (int)n, o->name, n ? "." : "", o->name + n + (n > 0));
+}
+
+/* Calls fn for the program's rows, then for those that every program has. */
+typedef void row_fn(struct tt_buf *out, const struct tt_opt *o);
+static void each_row(struct tt_buf *out, const struct tt_prog *prog, row_fn *fn)
+{
+    for (const struct tt_opt *o = prog->opts; o && o->name; o++)
+        fn(out, o);
+    for (const struct tt_opt *o = tt_opt_common; o->name; o++)
+        fn(out, o);
+}
+
+/* --- help ------------------------------------------------------------------------------------------------------------------ */
+
+static void write_wrapped(struct tt_buf *out, const char *text, int indent)
+{
+    enum { WIDTH = 80 };
+    int column = 0;
+    for (const char *p = text; *p;) {
+        const size_t n = strcspn(p, " \n");
+        if (column && column + 1 + (int)n > WIDTH) {
+            tt_buf_byte(out, '\n');
+            column = 0;
+        }
+        if (column)
+            tt_buf_byte(out, ' ');
+        else
+            tt_buf_fill(out, ' ', (size_t)indent);
+        column = (column ? column + 1 : indent) + (int)n;
+        tt_buf_put(out, p, n);
+        p += n + strspn(p + n, " \n");
+    }
+    tt_buf_byte(out, '\n');
+}
+
+static void help_row(struct tt_buf *out, const struct tt_opt *o)
+{
+    tt_buf_printf(out, "  --%s", o->name);
+    if (o->kind == TT_OPT_SWITCH) {
+        tt_buf_str(out, ", ");
+        write_negation(out, o);
+    } else if (takes_value(o)) {
+        tt_buf_str(out, o->choices ? " {" : " ");
+        write_arg(out, o, ",");
+        tt_buf_str(out, o->choices ? "}" : "");
+    }
+    tt_buf_byte(out, '\n');
+    write_wrapped(out, o->text, 6);
+}
+
+static void help_section(struct tt_buf *out, const char *name)
+{
+    tt_buf_printf(out, "\n%.*s%soptions:\n", (int)section_len(name), name, section_len(name) ? " " : "");
+}
+
+void tt_opt_write_help(struct tt_buf *out, const struct tt_prog *prog)
+{
+    const char *before = NULL;
+    tt_buf_printf(out, "usage: %s %s\n\n", prog->name, prog->synopsis);
+    write_wrapped(out, prog->about, 0);
+    for (const struct tt_opt *o = prog->opts; o && o->name; before = (o++)->name) {
+        if (!before || !same_section(before, o->name))
+            help_section(out, o->name);
+        help_row(out, o);
+    }
+    if (!before || section_len(before))
+        help_section(out, "");
+    for (const struct tt_opt *o = tt_opt_common; o->name; o++)
+        help_row(out, o);
+}
+
+/* --- man page: mdoc -------------------------------------------------------------------------------------------------------- */
+
+/* A line of text for mdoc: a backslash is an escape there, and a dot or quote at its start a macro. A sentence has its own line. */
+static void man_text(struct tt_buf *out, const char *text)
+{
+    bool line_start = true;
+    for (const char *p = text; *p; p++) {
+        if (line_start && (*p == '.' || *p == '\''))
+            tt_buf_str(out, "\\&");
+        const bool ends_sentence = *p == '.' && p[1] == ' ';
+        line_start = ends_sentence || *p == '\n';
+        if (*p == '\\')
+            tt_buf_str(out, "\\e");
+        else
+            tt_buf_byte(out, (uint8_t)*p);
+        if (ends_sentence) {
+            tt_buf_byte(out, '\n');
+            p++;
+        }
+    }
+    tt_buf_byte(out, '\n');
+}
+
+/* A name with a dot in it is a setting, which files have as well: it stands without its dashes. */
+static void man_row(struct tt_buf *out, const struct tt_opt *o)
+{
+    tt_buf_printf(out, section_len(o->name) ? ".It Cm %s" : ".It Fl Fl %s", o->name);
+    if (takes_value(o)) {
+        tt_buf_str(out, o->choices ? " Cm " : " Ar ");
+        write_arg(out, o, " | ");
+    }
+    tt_buf_byte(out, '\n');
+    man_text(out, o->text);
+}
+
+void tt_opt_write_man(struct tt_buf *out, const struct tt_prog *prog)
+{
+    const char *before = NULL;
+    for (const struct tt_opt *o = prog->opts; o && o->name; before = (o++)->name) {
+        if (!before || !same_section(before, o->name)) {
+            tt_buf_str(out, before ? ".El\n" : "");
+            if (section_len(o->name))
+                tt_buf_printf(out, ".Ss [%.*s]\n", (int)section_len(o->name), o->name);
+            tt_buf_str(out, ".Bl -tag -width Ds\n");
+        }
+        man_row(out, o);
+    }
+    if (before && section_len(before)) { /* a page of settings: the program's own options are on the program's page */
+        tt_buf_str(out, ".El\n");
+        return;
+    }
+    tt_buf_str(out, before ? "" : ".Bl -tag -width Ds\n");
+    for (const struct tt_opt *o = tt_opt_common; o->name; o++)
+        man_row(out, o);
+    tt_buf_str(out, ".El\n");
+}
+
+/* --- completions ----------------------------------------------------------------------------------------------------------- */
+
+static void write_first_sentence(struct tt_buf *out, const char *text, const char *escaped, const char *quote)
+{
+    for (const char *p = text; *p && !(*p == '.' && (p[1] == ' ' || !p[1])); p++) {
+        if (*p == '\'')
+            tt_buf_str(out, quote);
+        else if (strchr(escaped, *p))
+            tt_buf_printf(out, "\\%c", *p);
+        else
+            tt_buf_byte(out, (uint8_t)*p);
+    }
+}
+
+static void bash_name(struct tt_buf *out, const struct tt_opt *o)
+{
+    tt_buf_printf(out, "        --%s\n", o->name);
+    if (o->kind == TT_OPT_SWITCH) {
+        tt_buf_str(out, "        ");
+        write_negation(out, o);
+        tt_buf_byte(out, '\n');
+    }
+}
+
+static void bash_choices(struct tt_buf *out, const struct tt_opt *o)
+{
+    if (!o->choices)
+        return;
+    tt_buf_printf(out, "    --%s) words=(", o->name);
+    write_arg(out, o, " ");
+    tt_buf_str(out, ") ;;\n");
+}
+
+static void bash_value(struct tt_buf *out, const struct tt_opt *o)
+{
+    if (takes_value(o) && !o->choices)
+        tt_buf_printf(out, " | \\\n        --%s", o->name);
+}
+
+static void write_bash(struct tt_buf *out, const struct tt_prog *prog)
+{
+    tt_buf_printf(out, "# bash completion for %s: made by '%s --help-completion=bash'\n", prog->name, prog->name);
+    tt_buf_printf(out, "_%s()\n{\n    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=()\n", prog->name);
+    tt_buf_str(out, "    case $prev in\n");
+    each_row(out, prog, bash_choices);
+    tt_buf_str(out, "    -o");
+    each_row(out, prog, bash_value);
+    tt_buf_str(out, ") ;;\n    *) words=(\n");
+    each_row(out, prog, bash_name);
+    tt_buf_str(out, "    ) ;;\n    esac\n    COMPREPLY=()\n");
+    tt_buf_str(out, "    if [[ ${#words[@]} -gt 0 && ( $cur == -* || $prev == --* ) ]]; then\n");
+    tt_buf_str(out, "        mapfile -t COMPREPLY < <(compgen -W \"${words[*]}\" -- \"$cur\")\n    fi\n}\n");
+    tt_buf_printf(out, "complete -o default -F _%s %s\n", prog->name, prog->name);
+}
+
+static void zsh_row(struct tt_buf *out, const struct tt_opt *o)
+{
+    tt_buf_printf(out, "  '--%s%s[", o->name, takes_value(o) ? "=" : "");
+    write_first_sentence(out, o->text, "[]:\\", "'\\''");
+    tt_buf_byte(out, ']');
+    if (takes_value(o)) {
+        tt_buf_printf(out, ":%s:", o->arg ? o->arg : "VALUE");
+        tt_buf_str(out, o->choices ? "(" : o->kind == TT_OPT_STR ? "_files" : " ");
+        if (o->choices)
+            write_arg(out, o, " ");
+        tt_buf_str(out, o->choices ? ")" : "");
+    }
+    tt_buf_str(out, "' \\\n");
+    if (o->kind == TT_OPT_SWITCH) {
+        tt_buf_str(out, "  '");
+        write_negation(out, o);
+        tt_buf_str(out, "[");
+        write_first_sentence(out, o->text, "[]:\\", "'\\''");
+        tt_buf_str(out, " (off)]' \\\n");
+    }
+}
+
+static void write_zsh(struct tt_buf *out, const struct tt_prog *prog)
+{
+    tt_buf_printf(out, "#compdef %s\n# made by '%s --help-completion=zsh'\n_arguments \\\n", prog->name, prog->name);
+    each_row(out, prog, zsh_row);
+    tt_buf_str(out, "  '*:file:_files'\n");
+}
+
+static void fish_row(struct tt_buf *out, const char *prog, const struct tt_opt *o)
+{
+    tt_buf_printf(out, "complete -c %s -l %s", prog, o->name);
+    if (takes_value(o))
+        tt_buf_str(out, o->choices || o->kind != TT_OPT_STR ? " -x" : " -r");
+    if (o->choices) {
+        tt_buf_str(out, " -a '");
+        write_arg(out, o, " ");
+        tt_buf_byte(out, '\'');
+    }
+    tt_buf_str(out, " -d '");
+    write_first_sentence(out, o->text, "\\", "\\'");
+    tt_buf_str(out, "'\n");
+    if (o->kind == TT_OPT_SWITCH) {
+        struct tt_buf name = { 0 };
+        write_negation(&name, o);
+        tt_buf_printf(out, "complete -c %s -l %s\n", prog, tt_buf_cstr(&name) + 2);
+        tt_buf_release(&name);
+    }
+}
+
+static void write_fish(struct tt_buf *out, const struct tt_prog *prog)
+{
+    tt_buf_printf(out, "# fish completion for %s: made by '%s --help-completion=fish'\n", prog->name, prog->name);
+    for (const struct tt_opt *o = prog->opts; o && o->name; o++)
+        fish_row(out, prog->name, o);
+    for (const struct tt_opt *o = tt_opt_common; o->name; o++)
+        fish_row(out, prog->name, o);
+}
+
+bool tt_opt_write_completion(struct tt_buf *out, const struct tt_prog *prog, const char *shell)
+{
+    static void (*const writers[])(struct tt_buf *, const struct tt_prog *) = { write_bash, write_zsh, write_fish };
+    for (size_t i = 0; shells[i]; i++)
+        if (strcmp(shell, shells[i]) == 0) {
+            writers[i](out, prog);
+            return true;
+        }
+    return false;
+}
