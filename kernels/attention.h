@@ -9,8 +9,8 @@
  * q, o, do, dq: (B, Tq, H, .), k, v, dk, dv: (B, Tk, Hkv, .), H a multiple of Hkv: query head h reads key head h / (H / Hkv), and
  * gradients of a key head are summed over its query heads. The last dimension is `dim` for q and k, `dim_v` for v and o, 1 to
  * TT_ATTN_DIM_MAX. Heads and their elements are contiguous; each operand has its stride in elements from token to token (batches
- * follow each other: T * stride), so slices of a fused projection need no copy. Any float; scores, softmax and sums are float32;
- * where q is bfloat16, p and ds are rounded to bfloat16 before they are multiplied, as in PyTorch's CPU kernel.
+ * follow each other: T * stride), so slices of a fused projection need no copy. Any float; s, p, ds and the sums are float32
+ * (PyTorch's CPU kernel rounds p and ds to bfloat16 where q is; that only adds noise).
  *
  * Query i sits at position q_start + i, key j at j. Causal: i sees j <= its position. With document ids it sees only keys with
  * the same id. A query that sees nothing gets o = 0, lse = -infinity, no gradient (so ring attention can merge parts by lse).
