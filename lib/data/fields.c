@@ -1,0 +1,56 @@
+#include "data/fields.h"
+
+static bool absent(const struct tt_value *v) { return !v || v->kind == TT_V_NULL; }
+
+tt_status tt_field_wrong(const struct tt_value *found, const char *expected, const char *where, const char *key, struct tt_err *err)
+{
+    return tt_err_set(err, TT_EFORMAT, "%s: %s: expected %s, found %s", where, key, expected,
+                      found ? tt_value_kind_name(found->kind) : "nothing");
+}
+
+tt_status tt_field_bool(bool *out, const struct tt_value *map, const char *key, enum tt_need need, const char *where,
+                        struct tt_err *err)
+{
+    const struct tt_value *v = tt_value_get(map, key);
+    if (absent(v) && need == TT_OPTIONAL)
+        return TT_OK;
+    if (absent(v) || v->kind != TT_V_BOOL)
+        return tt_field_wrong(v, "true or false", where, key, err);
+    *out = v->u.b;
+    return TT_OK;
+}
+
+tt_status tt_field_str(const char **out, size_t *nbytes, const struct tt_value *map, const char *key, enum tt_need need,
+                       const char *where, struct tt_err *err)
+{
+    const struct tt_value *v = tt_value_get(map, key);
+    if (absent(v) && need == TT_OPTIONAL)
+        return TT_OK;
+    if (absent(v) || v->kind != TT_V_STR)
+        return tt_field_wrong(v, "a string", where, key, err);
+    *out = v->u.str.s;
+    *nbytes = v->u.str.nbytes;
+    return TT_OK;
+}
+
+tt_status tt_field_tree(const struct tt_value **out, const struct tt_value *map, const char *key, enum tt_vkind kind,
+                        enum tt_need need, const char *where, struct tt_err *err)
+{
+    const struct tt_value *v = tt_value_get(map, key);
+    if (absent(v) && need == TT_OPTIONAL) {
+        *out = NULL;
+        return TT_OK;
+    }
+    if (absent(v) || v->kind != kind)
+        return tt_field_wrong(v, kind == TT_V_LIST ? "a list" : "an object", where, key, err);
+    *out = v;
+    return TT_OK;
+}
+
+tt_status tt_token_id_of(int32_t *out, const struct tt_value *v, const char *where, const char *what, struct tt_err *err)
+{
+    if (absent(v) || v->kind != TT_V_INT || v->u.i < 0 || v->u.i > INT32_MAX - 1)
+        return tt_err_set(err, TT_EFORMAT, "%s: %s: expected a token id, an integer from 0 to 2147483646", where, what);
+    *out = (int32_t)v->u.i;
+    return TT_OK;
+}

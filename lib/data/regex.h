@@ -1,0 +1,44 @@
+/* lib/data/regex.h: Oniguruma's regular expressions, as tokenizer.json has them, matched by PCRE2.
+ *
+ * The pattern is rewritten into PCRE2's syntax so that it means what it means to Oniguruma:
+ *   ^ and $ match at lines, (?m) is "dot matches newline", {n,m}+ repeats a repetition, \h is a hex digit, \v a vertical tab
+ *   \s \d \w \b and \p{L} mean what Oniguruma's Unicode says (unicode.h), whichever PCRE2 is installed
+ * What has no exact counterpart (nested or intersected sets, POSIX brackets, \W in a set, absent expressions ...) is
+ * TT_EUNSUPPORTED. */
+#ifndef TT_DATA_REGEX_H
+#define TT_DATA_REGEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct tt_regex;         /* never changes: shared between threads */
+struct tt_regex_scratch; /* of one thread, for any regex */
+
+/* The rewriting alone: appends PCRE2's pattern. `where` names the pattern in messages ("tok/tokenizer.json: pre_tokenizer"). */
+TT_MUST_CHECK tt_status tt_regex_translate(struct tt_buf *out, const char *pattern, size_t nbytes, const char *where,
+                                           struct tt_err *err);
+
+/* literal: pattern is plain text, not an expression. */
+TT_MUST_CHECK tt_status tt_regex_new(struct tt_regex **out, const char *pattern, size_t nbytes, bool literal, const char *where,
+                                     struct tt_err *err);
+void tt_regex_free(struct tt_regex *re);
+
+TT_MUST_CHECK tt_status tt_regex_scratch_new(struct tt_regex_scratch **out, struct tt_err *err);
+void tt_regex_scratch_free(struct tt_regex_scratch *scratch);
+
+/* Matches of a text, one after another as Oniguruma's iterator finds them (an empty match right behind a match does not count). */
+struct tt_regex_iter {
+    const struct tt_regex *re;
+    struct tt_regex_scratch *scratch;
+    const char *text; /* valid UTF-8, nbytes of it */
+    size_t nbytes, from, last_end;
+    bool any; /* there was a match */
+};
+
+/* *found: whether [*start, *end) is the next match. TT_EFORMAT: the pattern needs more steps or memory than is reasonable. */
+TT_MUST_CHECK tt_status tt_regex_next(struct tt_regex_iter *it, bool *found, size_t *start, size_t *end, struct tt_err *err);
+
+#endif
