@@ -19,8 +19,8 @@ tt_status tt_lr_schedule_init(struct tt_lr_schedule *out, const struct tt_config
 
     if (warmup > total) {
         tt_log_line(log, TT_LOG_WARNING,
-                    "Warmup steps (%" PRId64 ") exceed total steps (%" PRId64 "). Adjusting warmup steps to %" PRId64 ".", warmup, total,
-                    total);
+                    "Warmup steps (%" PRId64 ") exceed total steps (%" PRId64 "). Adjusting warmup steps to %" PRId64 ".", warmup,
+                    total, total);
         warmup = total;
     }
     decay = total - warmup;
@@ -28,15 +28,16 @@ tt_status tt_lr_schedule_init(struct tt_lr_schedule *out, const struct tt_config
         const int64_t wanted = round_half_even((double)total * config->decay_ratio.v);
         if (wanted > decay)
             tt_log_line(log, TT_LOG_WARNING,
-                        "Warmup (%" PRId64 ") + decay (%" PRId64 ") steps exceed total steps (%" PRId64 "). Adjusting decay steps to %" PRId64
-                        ".",
+                        "Warmup (%" PRId64 ") + decay (%" PRId64 ") steps exceed total steps (%" PRId64
+                        "). Adjusting decay steps to %" PRId64 ".",
                         warmup, wanted, total, decay);
         else
             decay = wanted;
     }
     if (decay == 0 && steps > total)
         return tt_err_set(err, TT_EINVAL,
-                          "training.steps is %" PRId64 ", beyond lr_scheduler.total_steps %" PRId64 " where no steps of decay are left",
+                          "training.steps is %" PRId64 ", beyond lr_scheduler.total_steps %" PRId64
+                          " where no steps of decay are left",
                           steps, total);
     *out = (struct tt_lr_schedule){
         .warmup = warmup,

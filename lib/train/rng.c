@@ -11,8 +11,18 @@ typedef float v4f __attribute__((vector_size(16)));
 typedef int32_t v4i __attribute__((vector_size(16)));
 typedef uint32_t v4u __attribute__((vector_size(16)));
 
-static v4u load_u(const uint32_t *p) { v4u v; memcpy(&v, p, sizeof v); return v; }
-static v4f load_f(const float *p) { v4f v; memcpy(&v, p, sizeof v); return v; }
+static v4u load_u(const uint32_t *p)
+{
+    v4u v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static v4f load_f(const float *p)
+{
+    v4f v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
 static void store_u(uint32_t *p, v4u v) { memcpy(p, &v, sizeof v); }
 static void store_f(float *p, v4f v) { memcpy(p, &v, sizeof v); }
 static v4f splat(float f) { return (v4f){ f, f, f, f }; }
@@ -170,10 +180,7 @@ static void box_muller(float *d, float mean, float std)
 
 /* --- rounding to the tensor's type -------------------------------------------------------------------------------------- */
 
-static float to_dtype(float x, enum tt_dtype dtype)
-{
-    return dtype == TT_BF16 ? tt_bf16_to_f32(tt_f32_to_bf16(x)) : x;
-}
+static float to_dtype(float x, enum tt_dtype dtype) { return dtype == TT_BF16 ? tt_bf16_to_f32(tt_f32_to_bf16(x)) : x; }
 
 static void narrow(float *x, int64_t n, enum tt_dtype dtype)
 {
@@ -186,9 +193,14 @@ static void narrow(float *x, int64_t n, enum tt_dtype dtype)
 
 /* A tensor is drawn piece by piece, so that a second draw over the first needs no second tensor: `take` gets the values of
  * [begin, begin + n) in order, the last 16 once more where 16 does not divide the length. */
-struct sink { void (*take)(struct sink *sink, const float *value, int64_t begin, int64_t n); };
+struct sink {
+    void (*take)(struct sink *sink, const float *value, int64_t begin, int64_t n);
+};
 
-struct turn { float *d, mean, std; enum tt_dtype dtype; };
+struct turn {
+    float *d, mean, std;
+    enum tt_dtype dtype;
+};
 
 static void turn_blocks(void *ctx, int64_t begin, int64_t end, int thread)
 {
@@ -255,7 +267,10 @@ static void draw(struct tt_rng *rng, enum tt_dtype dtype, int64_t n, double mean
     sink->take(sink, piece, n - BLOCK, BLOCK);
 }
 
-struct store_sink { struct sink base; float *x; };
+struct store_sink {
+    struct sink base;
+    float *x;
+};
 
 static void store_all(struct sink *sink, const float *value, int64_t begin, int64_t n)
 {
@@ -263,7 +278,11 @@ static void store_all(struct sink *sink, const float *value, int64_t begin, int6
 }
 
 /* Values where the old lie outside of [lo, hi]; counts what is outside still. */
-struct clip_sink { struct sink base; float *x, lo, hi; int64_t outside; };
+struct clip_sink {
+    struct sink base;
+    float *x, lo, hi;
+    int64_t outside;
+};
 
 static bool is_outside(float x, float lo, float hi) { return x < lo || x > hi; }
 

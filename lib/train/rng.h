@@ -21,10 +21,10 @@ enum { TT_MT_N = 624 };
 
 struct tt_rng {
     uint32_t state[TT_MT_N];
-    int next;               /* words of state that are used up; TT_MT_N: all */
-    bool has_spare;         /* a tensor of fewer than 16 elements left one normal value over: the next such tensor takes it */
+    int next;       /* words of state that are used up; TT_MT_N: all */
+    bool has_spare; /* a tensor of fewer than 16 elements left one normal value over: the next such tensor takes it */
     double spare;
-    struct tt_pool *pool;   /* borrowed; NULL: one thread. The values do not depend on it. */
+    struct tt_pool *pool; /* borrowed; NULL: one thread. The values do not depend on it. */
 };
 
 void tt_rng_seed(struct tt_rng *rng, uint64_t seed, struct tt_pool *pool);

@@ -1,0 +1,41 @@
+/* lib/train/checkpoint.h: when a run saves and what it starts from: [checkpoint] as TorchTitan has it.
+ *
+ *   <dump_folder>/<folder>/step-<N>    N in decimal; complete where it has .metadata
+ *
+ * A folder without a complete step counts as absent. Saving is lib/ckpt's: a step appears whole or not at all. */
+#ifndef TT_TRAIN_CHECKPOINT_H
+#define TT_TRAIN_CHECKPOINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "base/pool.h"
+#include "config/config.h"
+#include "train/state.h"
+
+struct tt_checkpointer {
+    const struct tt_config *config; /* borrowed, as is all below */
+    const struct tt_log *log;
+    struct tt_pool *pool;
+    char *folder;     /* owned; NULL: checkpointing is off */
+    unsigned exclude; /* parts that are not loaded */
+};
+
+/* TT_EINVAL: a part to exclude that there is not, keep_latest_k of 1. Off where checkpoint.enable is: load and save do nothing. */
+TT_MUST_CHECK tt_status tt_checkpointer_init(struct tt_checkpointer *out, const struct tt_config *config, const struct tt_log *log,
+                                             struct tt_pool *pool, struct tt_err *err);
+void tt_checkpointer_release(struct tt_checkpointer *ckpt);
+
+/* checkpoint.load_step, or the newest complete step, or initial_load_path where there is no step; *loaded says whether there was
+ * anything. Step 0 is a seed: its model alone. An error where the state cannot go on from it: a step that holds the model only
+ * names the newest full step and the two ways on. Settings that the checkpoint overrides are a warning each. */
+TT_MUST_CHECK tt_status tt_checkpointer_load(struct tt_checkpointer *ckpt, struct tt_train_state *state, bool *loaded,
+                                             struct tt_err *err);
+
+/* After a step: saves where one is due (every interval steps, the last one, the first one with enable_first_step_checkpoint). The
+ * last step obeys last_save_model_only and export_dtype. Older steps beyond keep_latest_k are removed after a full save. */
+TT_MUST_CHECK tt_status tt_checkpointer_save(struct tt_checkpointer *ckpt, const struct tt_train_state *state, bool last,
+                                             struct tt_err *err);
+
+#endif

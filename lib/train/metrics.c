@@ -1,0 +1,227 @@
+#include "train/metrics.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "train/memory.h"
+
+static const struct tt_colors no_colors = { "", "", "", "", "", "", "", "", "" };
+static const struct tt_colors terminal_colors = {
+    .red = "\033[31m",
+    .green = "\033[32m",
+    .yellow = "\033[33m",
+    .blue = "\033[34m",
+    .magenta = "\033[35m",
+    .cyan = "\033[36m",
+    .orange = "\033[38;2;180;60;0m",
+    .turquoise = "\033[38;2;54;234;195m",
+    .reset = "\033[39m",
+};
+
+static const double PEAK_FLOPS = 312e12, GIB = 1024.0 * 1024.0 * 1024.0;
+
+const struct tt_colors *tt_colors(bool on) { return on ? &terminal_colors : &no_colors; }
+
+/* --- numbers as Python writes them --------------------------------------------------------------------------------------- */
+
+/* A number that is none has no sign in Python. */
+static void put_fixed(struct tt_buf *out, int width, int decimals, double x)
+{
+    if (isnan(x))
+        tt_buf_printf(out, "%*s", width, "nan");
+    else
+        tt_buf_printf(out, "%*.*f", width, decimals, x);
+}
+
+/* The digits of a number, grouped by three before its point. */
+static void put_grouped(struct tt_buf *out, const char *digits)
+{
+    if (*digits == '-') {
+        tt_buf_byte(out, '-');
+        digits++;
+    }
+    const size_t whole = strspn(digits, "0123456789");
+    for (size_t i = 0; i < whole; i++) {
+        if (i > 0 && (whole - i) % 3 == 0)
+            tt_buf_byte(out, ',');
+        tt_buf_byte(out, (uint8_t)digits[i]);
+    }
+    tt_buf_str(out, digits + whole);
+}
+
+void tt_buf_thousands(struct tt_buf *out, int64_t n)
+{
+    char digits[32];
+    snprintf(digits, sizeof digits, "%" PRId64, n);
+    put_grouped(out, digits);
+}
+
+static void put_grouped_fixed(struct tt_buf *out, int decimals, double x)
+{
+    char digits[400];
+    snprintf(digits, sizeof digits, "%.*f", decimals, x);
+    put_grouped(out, digits);
+}
+
+/* --- the step line ------------------------------------------------------------------------------------------------------- */
+
+static void put_memory(struct tt_buf *out, int width, uint64_t used, uint64_t total)
+{
+    put_fixed(out, width, 2, (double)used / GIB);
+    tt_buf_str(out, "GiB(");
+    put_fixed(out, 0, 2, 100.0 * (double)used / (double)total);
+    tt_buf_str(out, "%)");
+}
+
+void tt_step_line_format(struct tt_buf *out, const struct tt_step_line *line, const struct tt_colors *c)
+{
+    tt_buf_printf(out, "%sstep: %2" PRId64 "  %sloss: ", c->red, line->report.step, c->green);
+    put_fixed(out, 8, 5, (double)line->report.loss);
+    tt_buf_printf(out, "  %sgrad_norm: ", c->orange);
+    put_fixed(out, 7, 4, (double)line->report.grad_norm);
+    tt_buf_printf(out, "  %smemory: ", c->turquoise);
+    put_memory(out, 5, line->memory, line->memory_total);
+    tt_buf_printf(out, "  %stps: ", c->blue);
+    put_grouped_fixed(out, 0, line->tps);
+    tt_buf_printf(out, "  %stflops: ", c->cyan);
+    put_grouped_fixed(out, 2, line->tflops);
+    tt_buf_printf(out, "  %smfu: ", c->magenta);
+    put_fixed(out, 0, 2, line->mfu);
+    tt_buf_printf(out, "%%%s", c->reset);
+}
+
+/* --- a run's metrics ----------------------------------------------------------------------------------------------------- */
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void tt_metrics_init(struct tt_metrics *out, const struct tt_log *log, bool colors, int64_t log_freq)
+{
+    *out = (struct tt_metrics){
+        .log = log,
+        .colors = tt_colors(colors),
+        .log_freq = log_freq,
+        .memory_total = tt_memory_total(),
+        .line_start = seconds(),
+    };
+    out->step_start = out->line_start;
+    tt_log_line(log, TT_LOG_INFO, "CPU capacity: cpu with %.2fGiB memory", (double)out->memory_total / GIB);
+    tt_log_line(log, TT_LOG_INFO, "Peak FLOPS used for computing MFU: %.3e", PEAK_FLOPS);
+    tt_memory_reset_peak();
+}
+
+void tt_metrics_log_model_memory(const struct tt_metrics *metrics)
+{
+    struct tt_buf text = { 0 };
+    put_memory(&text, 0, tt_memory_peak(), metrics->memory_total);
+    tt_log_line(metrics->log, TT_LOG_INFO, "CPU memory usage for model: %s", tt_buf_cstr(&text));
+    tt_buf_release(&text);
+}
+
+tt_status tt_metrics_open_jsonl(struct tt_metrics *metrics, const char *path, bool resumed, struct tt_err *err)
+{
+    if (!path)
+        return TT_OK;
+    FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, resumed ? "a" : "w");
+    if (!file)
+        return tt_err_errno(err, errno, "%s", path);
+    metrics->jsonl = file;
+    metrics->jsonl_path = path;
+    return TT_OK;
+}
+
+void tt_metrics_count(struct tt_metrics *metrics, int64_t ntokens)
+{
+    metrics->line_ntokens += ntokens;
+    metrics->step_ntokens += ntokens;
+}
+
+/* JSON has no word for what is not finite; null says that there is no number. */
+static void put_json(struct tt_buf *out, const char *name, int digits, double x)
+{
+    if (isfinite(x))
+        tt_buf_printf(out, ", \"%s\": %.*g", name, digits, x);
+    else
+        tt_buf_printf(out, ", \"%s\": null", name);
+}
+
+static tt_status write_json(struct tt_metrics *m, const struct tt_step_line *line, double time, struct tt_err *err)
+{
+    struct tt_buf out = { 0 };
+    tt_buf_printf(&out, "{\"step\": %" PRId64, line->report.step);
+    put_json(&out, "loss", 9, (double)line->report.loss); /* 9 digits keep a float32, 17 a float64 */
+    put_json(&out, "grad_norm", 9, (double)line->report.grad_norm);
+    put_json(&out, "lr", 17, line->report.lr);
+    tt_buf_printf(&out, ", \"ntokens\": %" PRId64, line->report.ntokens_seen);
+    put_json(&out, "tps", 9, line->tps);
+    put_json(&out, "tflops", 9, line->tflops);
+    put_json(&out, "mfu", 9, line->mfu);
+    put_json(&out, "seconds", 9, time);
+    tt_buf_printf(&out, ", \"memory\": %" PRIu64 "}\n", line->memory);
+
+    tt_status status = tt_buf_check(&out, "a line of metrics", err);
+    if (status == TT_OK && (fwrite(out.data, 1, out.len, m->jsonl) != out.len || fflush(m->jsonl) != 0))
+        status = tt_err_errno(err, errno, "%s", m->jsonl_path);
+    tt_buf_release(&out);
+    return status;
+}
+
+static struct tt_step_line measure(const struct tt_metrics *m, const struct tt_step_report *report, int64_t ntokens, double time)
+{
+    const double tps = (double)ntokens / time, flops = (double)m->flops_per_token * tps;
+    return (struct tt_step_line){
+        .report = *report,
+        .memory = tt_memory_peak(),
+        .memory_total = m->memory_total,
+        .tps = tps,
+        .tflops = flops / 1e12,
+        .mfu = 100 * flops / PEAK_FLOPS,
+    };
+}
+
+static void log_line(struct tt_metrics *m, const struct tt_step_report *report, double now)
+{
+    const struct tt_step_line line = measure(m, report, m->line_ntokens, now - m->line_start);
+    struct tt_buf text = { 0 };
+    tt_step_line_format(&text, &line, m->colors);
+    tt_log_line(m->log, TT_LOG_INFO, "%s", tt_buf_cstr(&text));
+    tt_buf_release(&text);
+    m->line_ntokens = 0;
+    tt_memory_reset_peak();
+    m->line_start = seconds();
+}
+
+tt_status tt_metrics_step(struct tt_metrics *m, const struct tt_step_report *report, struct tt_err *err)
+{
+    const double now = seconds(), time = now - m->step_start;
+    tt_status status = TT_OK;
+
+    if (m->jsonl) {
+        const struct tt_step_line line = measure(m, report, m->step_ntokens, time);
+        status = write_json(m, &line, time, err);
+    }
+    if (report->step == 1 || report->step % m->log_freq == 0)
+        log_line(m, report, now);
+    m->step_ntokens = 0;
+    m->step_start = seconds();
+    return status;
+}
+
+tt_status tt_metrics_close(struct tt_metrics *m, struct tt_err *err)
+{
+    FILE *file = m->jsonl;
+    m->jsonl = NULL;
+    if (!file)
+        return TT_OK;
+    /* stdout is closed by the program, last. */
+    if ((file == stdout ? fflush(file) : fclose(file)) != 0)
+        return tt_err_errno(err, errno, "%s", m->jsonl_path);
+    return TT_OK;
+}

@@ -1,0 +1,493 @@
+#include "train/state.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "format/pickle_value.h"
+
+static const struct part_row {
+    unsigned part;
+    const char *name;
+} part_rows[] = {
+    { TT_STATE_TRAIN, "train_state" }, { TT_STATE_OPTIMIZER, "optimizer" }, { TT_STATE_DATALOADER, "dataloader" },
+    { TT_STATE_LR, "lr_scheduler" },   { TT_STATE_MODEL, "model" },
+};
+enum { NPARTS = sizeof part_rows / sizeof *part_rows };
+
+unsigned tt_state_part_find(const char *name)
+{
+    for (size_t i = 0; i < NPARTS; i++)
+        if (strcmp(part_rows[i].name, name) == 0)
+            return part_rows[i].part;
+    return 0;
+}
+
+/* Which part a key belongs to: a parameter's has no prefix of its own. */
+static unsigned part_of(const char *fqn)
+{
+    for (size_t i = 0; i < NPARTS; i++) {
+        const size_t n = strlen(part_rows[i].name);
+        if (part_rows[i].part != TT_STATE_MODEL && strncmp(fqn, part_rows[i].name, n) == 0 && fqn[n] == '.')
+            return part_rows[i].part;
+    }
+    return TT_STATE_MODEL;
+}
+
+unsigned tt_state_parts_in(const struct tt_entries *entries)
+{
+    unsigned parts = 0;
+    for (size_t i = 0; i < entries->n; i++)
+        parts |= part_of(entries->items[i].fqn);
+    return parts;
+}
+
+/* --- values that are plain fields: one row serves saving and loading -------------------------------------------------------- */
+
+enum field_kind {
+    FIELD_INT,        /* int64_t */
+    FIELD_DOUBLE,     /* double */
+    FIELD_DOUBLE_ONE, /* double, in a list of one: one parameter group */
+    FIELD_PAIR,       /* two doubles in a row, as a tuple */
+    FIELD_BOOL,       /* bool; None counts as false */
+    FIELD_FALSE,      /* no field: false when saved, not read */
+};
+
+struct field {
+    const char *name;
+    enum field_kind kind;
+    size_t offset;
+};
+
+#define OF(name) offsetof(struct tt_train_state, name)
+static const struct field train_fields[] = {
+    { "step", FIELD_INT, OF(step) },
+    { "ntokens_seen", FIELD_INT, OF(ntokens_seen) },
+    { 0 },
+};
+static const struct field lr_fields[] = {
+    { "base_lrs", FIELD_DOUBLE_ONE, OF(lr.base) },
+    { "last_epoch", FIELD_INT, OF(lr.last_epoch) },
+    { "_step_count", FIELD_INT, OF(lr.step_count) },
+    { "_is_initial", FIELD_FALSE, 0 },
+    { "_get_lr_called_within_step", FIELD_FALSE, 0 },
+    { "_last_lr", FIELD_DOUBLE_ONE, OF(lr.last) },
+    { 0 },
+};
+#undef OF
+#define OF(name) offsetof(struct tt_param_group, name)
+_Static_assert(OF(beta2) == OF(beta1) + sizeof(double), "betas are read and written as a pair");
+static const struct field group_fields[] = {
+    { "lr", FIELD_DOUBLE, OF(lr) },
+    { "betas", FIELD_PAIR, OF(beta1) },
+    { "eps", FIELD_DOUBLE, OF(eps) },
+    { "weight_decay", FIELD_DOUBLE, OF(weight_decay) },
+    { "amsgrad", FIELD_BOOL, OF(amsgrad) },
+    { "maximize", FIELD_BOOL, OF(maximize) },
+    { "foreach", FIELD_BOOL, OF(foreach) },
+    { "capturable", FIELD_BOOL, OF(capturable) },
+    { "differentiable", FIELD_BOOL, OF(differentiable) },
+    { "fused", FIELD_BOOL, OF(fused) },
+    { "decoupled_weight_decay", FIELD_BOOL, OF(decoupled_weight_decay) },
+    { "initial_lr", FIELD_DOUBLE, OF(initial_lr) },
+    { 0 },
+};
+#undef OF
+
+static struct tt_value *sequence_of(struct tt_arena *arena, struct tt_value *seq, const double *x, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!tt_value_append(arena, seq, tt_value_float(arena, x[i])))
+            return NULL;
+    return seq;
+}
+
+static struct tt_value *field_value(struct tt_arena *arena, const struct field *f, const void *base)
+{
+    const void *at = (const char *)base + f->offset;
+    switch (f->kind) {
+    case FIELD_INT:
+        return tt_value_int(arena, *(const int64_t *)at);
+    case FIELD_DOUBLE:
+        return tt_value_float(arena, *(const double *)at);
+    case FIELD_DOUBLE_ONE:
+        return sequence_of(arena, tt_value_list(arena), at, 1);
+    case FIELD_PAIR:
+        return sequence_of(arena, tt_value_tuple(arena), at, 2);
+    case FIELD_BOOL:
+        return tt_value_bool(arena, *(const bool *)at);
+    case FIELD_FALSE:
+        break;
+    }
+    return tt_value_bool(arena, false);
+}
+
+/* A number that Python would take for a float. */
+static bool read_double(const struct tt_value *v, double *out)
+{
+    if (v->kind == TT_V_FLOAT)
+        *out = v->u.f;
+    else if (v->kind == TT_V_INT)
+        *out = (double)v->u.i;
+    return v->kind == TT_V_FLOAT || v->kind == TT_V_INT;
+}
+
+static bool read_doubles(const struct tt_value *v, double *out, size_t n)
+{
+    if ((v->kind != TT_V_LIST && v->kind != TT_V_TUPLE) || v->u.list.n != n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!read_double(v->u.list.items[i], &out[i]))
+            return false;
+    return true;
+}
+
+static bool read_field(const struct field *f, void *base, const struct tt_value *v)
+{
+    void *at = (char *)base + f->offset;
+    switch (f->kind) {
+    case FIELD_INT:
+        if (v->kind == TT_V_INT)
+            *(int64_t *)at = v->u.i;
+        return v->kind == TT_V_INT && v->u.i >= 0;
+    case FIELD_DOUBLE:
+        return read_double(v, at);
+    case FIELD_DOUBLE_ONE:
+        return read_doubles(v, at, 1);
+    case FIELD_PAIR:
+        return read_doubles(v, at, 2);
+    case FIELD_BOOL:
+        *(bool *)at = v->kind == TT_V_BOOL && v->u.b;
+        return v->kind == TT_V_BOOL || v->kind == TT_V_NULL;
+    case FIELD_FALSE:
+        break;
+    }
+    return true;
+}
+
+static const char *const field_expected[] = {
+    [FIELD_INT] = "an integer from 0 on", [FIELD_DOUBLE] = "a number", [FIELD_DOUBLE_ONE] = "a list of one number",
+    [FIELD_PAIR] = "a pair of numbers",   [FIELD_BOOL] = "a boolean",  [FIELD_FALSE] = "anything",
+};
+
+static tt_status load_field(struct tt_ckpt *ckpt, const char *fqn, const struct field *f, void *base, struct tt_err *err)
+{
+    const struct tt_value *v;
+    const tt_status status = tt_ckpt_value(ckpt, fqn, &v, err);
+    if (status != TT_OK)
+        return status;
+    if (!read_field(f, base, v))
+        return tt_err_set(err, TT_EFORMAT, "%s: %s: expected %s, found %s", ckpt->path, fqn, field_expected[f->kind],
+                          tt_value_kind_name(v->kind));
+    return TT_OK;
+}
+
+static tt_status load_fields(struct tt_ckpt *ckpt, const char *prefix, const struct field *f, void *base, struct tt_err *err)
+{
+    for (; f->name; f++) {
+        char fqn[512];
+        snprintf(fqn, sizeof fqn, "%s.%s", prefix, f->name);
+        const tt_status status = load_field(ckpt, fqn, f, base, err);
+        if (status != TT_OK)
+            return status;
+    }
+    return TT_OK;
+}
+
+struct tt_param_group tt_param_group_make(const struct tt_config_optimizer *config, double lr)
+{
+    return (struct tt_param_group){
+        .lr = lr,
+        .beta1 = config->beta1,
+        .beta2 = config->beta2,
+        .eps = config->eps,
+        .weight_decay = config->weight_decay,
+        .initial_lr = config->lr,
+        .foreach = config->implementation == TT_IMPL_FOREACH,
+        .fused = config->implementation == TT_IMPL_FUSED,
+        .decoupled_weight_decay = config->name == TT_ADAMW,
+    };
+}
+
+/* --- saving ---------------------------------------------------------------------------------------------------------------- */
+
+struct items {
+    struct tt_arena *arena;
+    struct tt_save_item *item;
+    size_t n, cap;
+    bool failed;
+};
+
+static struct tt_save_item *add_item(struct items *out)
+{
+    if (out->n == out->cap) {
+        const size_t cap = out->cap ? 2 * out->cap : 256;
+        struct tt_save_item *item = tt_arena_array(out->arena, cap, sizeof *item);
+        if (item && out->n > 0)
+            memcpy(item, out->item, out->n * sizeof *item);
+        out->item = item;
+        out->cap = item ? cap : 0;
+        out->n = item ? out->n : 0;
+    }
+    if (!out->item)
+        out->failed = true;
+    return out->failed ? NULL : &out->item[out->n++];
+}
+
+/* An item two levels deep: `part` and, below it, `name`, which has dots of its own. */
+static struct tt_save_item *add_nested(struct items *out, const char *part, const char *name)
+{
+    struct tt_save_item *item = add_item(out);
+    struct tt_path_part *path = tt_arena_array(out->arena, 2, sizeof *path);
+    char *fqn = name ? tt_arena_printf(out->arena, "%s.%s", part, name) : NULL;
+    if (!item || !path || !fqn) {
+        out->failed = true;
+        return NULL;
+    }
+    path[0].key = part;
+    path[1].key = name;
+    *item = (struct tt_save_item){ .fqn = fqn, .path = path, .npath = 2 };
+    return item;
+}
+
+static void add_value(struct items *out, const char *part, const char *name, const struct tt_value *value)
+{
+    struct tt_save_item *item = add_nested(out, part, name);
+    if (item && value)
+        item->value = value;
+    else
+        out->failed = true;
+}
+
+static void add_fields(struct items *out, const char *part, const struct field *f, const void *base)
+{
+    for (; f->name; f++)
+        add_value(out, part, f->name, field_value(out->arena, f, base));
+}
+
+static void set_tensor(struct tt_save_item *item, const struct tt_state_tensor *t, const void *data)
+{
+    item->dtype = t->dtype;
+    item->ndim = t->ndim;
+    item->shape = t->shape;
+    item->data = data;
+}
+
+static void add_moment(struct items *out, const struct tt_state_tensor *t, const char *which, const void *data)
+{
+    struct tt_save_item *item = add_nested(out, "optimizer", tt_arena_printf(out->arena, "state.%s.%s", t->fqn, which));
+    if (item)
+        set_tensor(item, t, data);
+}
+
+/* The number of steps as PyTorch keeps it, a float32 tensor without dimensions. */
+static void add_step(struct items *out, const struct tt_state_tensor *t, const float *step)
+{
+    struct tt_save_item *item = add_nested(out, "optimizer", tt_arena_printf(out->arena, "state.%s.step", t->fqn));
+    if (item) {
+        item->dtype = TT_F32;
+        item->data = step;
+    }
+}
+
+static void add_optimizer(struct items *out, const struct tt_train_state *s)
+{
+    float *step = tt_arena_alloc(out->arena, sizeof *step);
+    if (!step) {
+        out->failed = true;
+        return;
+    }
+    /* PyTorch makes the state of an optimizer that has not stepped by a step without effect, and counts it. */
+    *step = (float)(s->optimizer_steps > 0 ? s->optimizer_steps : 1);
+    for (size_t i = 0; i < s->ntensors; i++) {
+        const struct tt_state_tensor *t = &s->tensors[i];
+        add_step(out, t, step);
+        add_moment(out, t, "exp_avg", t->exp_avg);
+        add_moment(out, t, "exp_avg_sq", t->exp_avg_sq);
+    }
+    for (size_t i = 0; i < s->ntensors; i++)
+        for (const struct field *f = group_fields; f->name; f++)
+            add_value(out, "optimizer", tt_arena_printf(out->arena, "param_groups.%s.%s", s->tensors[i].fqn, f->name),
+                      field_value(out->arena, f, &s->group));
+}
+
+static tt_status add_loader(struct items *out, const struct tt_train_state *s, struct tt_err *err)
+{
+    struct tt_value *position;
+    struct tt_buf pickle = { 0 };
+    tt_status status = tt_loader_state(s->loader, out->arena, &position, err);
+    if (status == TT_OK)
+        status = tt_pickle_from_value(&pickle, position, err);
+    if (status == TT_OK)
+        status = tt_buf_check(&pickle, "the position in the data", err);
+    if (status == TT_OK) {
+        add_value(out, "dataloader", tt_arena_printf(out->arena, "dp_rank_%d", s->dp_rank),
+                  tt_value_bytes(out->arena, pickle.data, pickle.len));
+        add_value(out, "dataloader", "world_size", tt_value_int(out->arena, s->dp_world));
+    }
+    tt_buf_release(&pickle);
+    return status;
+}
+
+static void add_model(struct items *out, const struct tt_train_state *s)
+{
+    for (size_t i = 0; i < s->ntensors; i++) {
+        struct tt_save_item *item = add_item(out);
+        if (!item)
+            return;
+        *item = (struct tt_save_item){ .fqn = s->tensors[i].fqn };
+        set_tensor(item, &s->tensors[i], s->tensors[i].weight);
+    }
+}
+
+tt_status tt_state_items(struct tt_save_item **items, size_t *nitems, struct tt_arena *arena, const struct tt_train_state *state,
+                         unsigned parts, struct tt_err *err)
+{
+    struct items out = { .arena = arena };
+    tt_status status = TT_OK;
+
+    if (parts & TT_STATE_TRAIN)
+        add_fields(&out, "train_state", train_fields, state);
+    if (parts & TT_STATE_OPTIMIZER)
+        add_optimizer(&out, state);
+    if (parts & TT_STATE_DATALOADER && state->loader)
+        status = add_loader(&out, state, err);
+    if (parts & TT_STATE_LR)
+        add_fields(&out, "lr_scheduler", lr_fields, state);
+    if (parts & TT_STATE_MODEL)
+        add_model(&out, state);
+    if (status != TT_OK)
+        return status;
+    if (out.failed)
+        return tt_err_nomem(err, out.cap * sizeof *out.item, "the list of what a checkpoint holds");
+    *items = out.item;
+    *nitems = out.n;
+    return TT_OK;
+}
+
+/* --- loading --------------------------------------------------------------------------------------------------------------- */
+
+static tt_status load_group(struct tt_train_state *state, struct tt_ckpt *ckpt, struct tt_err *err)
+{
+    for (size_t i = 0; i < state->ntensors; i++) {
+        struct tt_param_group group = { 0 };
+        char prefix[480];
+        snprintf(prefix, sizeof prefix, "optimizer.param_groups.%s", state->tensors[i].fqn);
+        const tt_status status = load_fields(ckpt, prefix, group_fields, &group, err);
+        if (status != TT_OK)
+            return status;
+        if (group.amsgrad || group.maximize)
+            return tt_err_set(err, TT_EUNSUPPORTED, "%s: %s: %s is on, which titan's optimizers do not have", ckpt->path, prefix,
+                              group.amsgrad ? "amsgrad" : "maximize");
+        if (i == 0)
+            state->group = group;
+        for (const struct field *f = group_fields; f->name; f++) {
+            const size_t n = f->kind == FIELD_PAIR ? 2 * sizeof(double) : f->kind == FIELD_BOOL ? sizeof(bool) : sizeof(double);
+            if (memcmp((const char *)&group + f->offset, (const char *)&state->group + f->offset, n) != 0)
+                return tt_err_set(err, TT_EUNSUPPORTED,
+                                  "%s: %s.%s differs from that of %s: parameters of one group have one setting", ckpt->path, prefix,
+                                  f->name, state->tensors[0].fqn);
+        }
+    }
+    return TT_OK;
+}
+
+static tt_status load_loader(struct tt_train_state *state, struct tt_ckpt *ckpt, struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    const struct tt_value *v, *position;
+    char fqn[64], *where;
+
+    tt_status status = tt_ckpt_value(ckpt, "dataloader.world_size", &v, err);
+    if (status != TT_OK)
+        return status;
+    if (v->kind != TT_V_INT || v->u.i != state->dp_world)
+        return tt_err_set(
+            err, TT_EINVAL,
+            "%s: dataloader.world_size: the position in the data is that of %" PRId64
+            " data-parallel ranks, and this run has %d (--checkpoint.exclude_from_loading dataloader starts the data over)",
+            ckpt->path, v->kind == TT_V_INT ? v->u.i : 0, state->dp_world);
+
+    snprintf(fqn, sizeof fqn, "dataloader.dp_rank_%d", state->dp_rank);
+    status = tt_ckpt_value(ckpt, fqn, &v, err);
+    if (status != TT_OK)
+        return status;
+    if (v->kind != TT_V_BYTES)
+        return tt_err_set(err, TT_EFORMAT, "%s: %s: expected bytes, found %s", ckpt->path, fqn, tt_value_kind_name(v->kind));
+    where = tt_arena_printf(&arena, "%s: %s", ckpt->path, fqn);
+    status = where ? tt_pickle_to_value(&arena, v->u.str.s, v->u.str.nbytes, where, &position, err)
+                   : tt_err_nomem(err, strlen(ckpt->path), "a message");
+    if (status == TT_OK)
+        status = tt_loader_restore(state->loader, position, where, err);
+    tt_arena_release(&arena);
+    return status;
+}
+
+static void want(struct tt_want *w, const struct tt_state_tensor *t, const char *fqn, void *dst)
+{
+    *w = (struct tt_want){ .fqn = fqn, .dtype = t->dtype, .ndim = t->ndim, .shape = t->shape, .dst = dst };
+}
+
+/* The step counts of all parameters are one number. */
+static tt_status check_steps(struct tt_train_state *state, const struct tt_ckpt *ckpt, const float *steps, struct tt_err *err)
+{
+    for (size_t i = 0; i < state->ntensors; i++)
+        if (!(steps[i] >= 0 && steps[i] <= 0x1p53f) || steps[i] != steps[0])
+            return tt_err_set(err, TT_EUNSUPPORTED,
+                              "%s: optimizer.state.%s.step is %g: expected the same number of steps as for %s, which is %g",
+                              ckpt->path, state->tensors[i].fqn, (double)steps[i], state->tensors[0].fqn, (double)steps[0]);
+    state->optimizer_steps = (int64_t)steps[0];
+    return TT_OK;
+}
+
+static tt_status load_tensors(struct tt_train_state *state, struct tt_ckpt *ckpt, unsigned parts, struct tt_pool *pool,
+                              struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    const size_t n = state->ntensors;
+    struct tt_want *wants = tt_arena_array(&arena, 4 * n, sizeof *wants);
+    float *steps = tt_arena_array(&arena, n, sizeof *steps);
+    size_t nwants = 0;
+    tt_status status = wants && steps ? TT_OK : tt_err_nomem(err, 4 * n * sizeof *wants, "the list of what to load");
+
+    for (size_t i = 0; i < n && status == TT_OK; i++) {
+        const struct tt_state_tensor *t = &state->tensors[i];
+        if (parts & TT_STATE_MODEL)
+            want(&wants[nwants++], t, t->fqn, t->weight);
+        if (parts & TT_STATE_OPTIMIZER) {
+            const struct tt_state_tensor scalar = { .dtype = TT_F32 };
+            char *exp_avg = tt_arena_printf(&arena, "optimizer.state.%s.exp_avg", t->fqn);
+            char *exp_avg_sq = tt_arena_printf(&arena, "optimizer.state.%s.exp_avg_sq", t->fqn);
+            char *step = tt_arena_printf(&arena, "optimizer.state.%s.step", t->fqn);
+            if (!exp_avg || !exp_avg_sq || !step)
+                status = tt_err_nomem(err, strlen(t->fqn), "a key");
+            want(&wants[nwants++], t, exp_avg, t->exp_avg);
+            want(&wants[nwants++], t, exp_avg_sq, t->exp_avg_sq);
+            want(&wants[nwants++], &scalar, step, &steps[i]);
+        }
+    }
+    if (status == TT_OK)
+        status = tt_ckpt_load(ckpt, wants, nwants, pool, err);
+    if (status == TT_OK && parts & TT_STATE_OPTIMIZER)
+        status = check_steps(state, ckpt, steps, err);
+    tt_arena_release(&arena);
+    return status;
+}
+
+tt_status tt_state_load(struct tt_train_state *state, struct tt_ckpt *ckpt, unsigned parts, struct tt_pool *pool,
+                        struct tt_err *err)
+{
+    tt_status status = TT_OK;
+    if (parts & TT_STATE_TRAIN)
+        status = load_fields(ckpt, "train_state", train_fields, state, err);
+    if (status == TT_OK && parts & TT_STATE_LR)
+        status = load_fields(ckpt, "lr_scheduler", lr_fields, state, err);
+    if (status == TT_OK && parts & TT_STATE_OPTIMIZER)
+        status = load_group(state, ckpt, err);
+    if (status == TT_OK && parts & TT_STATE_DATALOADER && state->loader)
+        status = load_loader(state, ckpt, err);
+    if (status == TT_OK && parts & (TT_STATE_MODEL | TT_STATE_OPTIMIZER))
+        status = load_tensors(state, ckpt, parts, pool, err);
+    return status;
+}

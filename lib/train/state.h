@@ -1,0 +1,76 @@
+/* lib/train/state.h: what a training run is in the middle of, and its form in a checkpoint: TorchTitan's keys and values.
+ *
+ *   train_state.step, .ntokens_seen                     ints
+ *   optimizer.state.<fqn>.step, .exp_avg, .exp_avg_sq   tensors; step is a float32 scalar, the others have the parameter's type
+ *   optimizer.param_groups.<fqn>.<setting>              12 values a parameter, the same for all of them
+ *   dataloader.dp_rank_<r>, .world_size                 a pickle in bytes; int
+ *   lr_scheduler.base_lrs, .last_epoch, ._step_count, ._is_initial, ._get_lr_called_within_step, ._last_lr
+ *   <fqn>                                               the parameters */
+#ifndef TT_TRAIN_STATE_H
+#define TT_TRAIN_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/pool.h"
+#include "ckpt/load.h"
+#include "ckpt/save.h"
+#include "config/config.h"
+#include "data/loader.h"
+#include "train/lr.h"
+
+/* The parts that a checkpoint can be loaded by (checkpoint.exclude_from_loading), in the order that TorchTitan saves them. */
+enum tt_state_part {
+    TT_STATE_TRAIN = 1,
+    TT_STATE_OPTIMIZER = 2,
+    TT_STATE_DATALOADER = 4,
+    TT_STATE_LR = 8,
+    TT_STATE_MODEL = 16,
+    TT_STATE_ALL = 31,
+};
+
+/* By the name in a checkpoint ("lr_scheduler"); 0: no such part. */
+unsigned tt_state_part_find(const char *name);
+
+/* A parameter group as PyTorch's Adam keeps it. TorchTitan has one; a checkpoint repeats it for each parameter. */
+struct tt_param_group {
+    double lr, beta1, beta2, eps, weight_decay, initial_lr;
+    bool amsgrad, maximize, foreach, capturable, differentiable, fused, decoupled_weight_decay;
+};
+
+/* Of [optimizer], before the first step: lr is that of the schedule's start. */
+struct tt_param_group tt_param_group_make(const struct tt_config_optimizer *config, double lr);
+
+struct tt_state_tensor {
+    const char *fqn;
+    enum tt_dtype dtype;
+    int ndim;
+    const int64_t *shape;
+    void *weight, *exp_avg, *exp_avg_sq; /* row-major; the last two NULL where only the model is saved */
+};
+
+struct tt_train_state {
+    const struct tt_state_tensor *tensors; /* in state_dict order */
+    size_t ntensors;
+    int64_t optimizer_steps;
+    struct tt_param_group group;
+    struct tt_lr lr;
+    struct tt_loader *loader; /* NULL: nothing to save or load of it */
+    int dp_rank, dp_world;
+    int64_t step, ntokens_seen;
+};
+
+/* The items of a save, in the arena but for the tensors' data. */
+TT_MUST_CHECK tt_status tt_state_items(struct tt_save_item **items, size_t *nitems, struct tt_arena *arena,
+                                       const struct tt_train_state *state, unsigned parts, struct tt_err *err);
+
+/* Which parts a checkpoint has anything of. */
+unsigned tt_state_parts_in(const struct tt_entries *entries);
+
+/* Reads the parts; every key of them must be there. After a failure the state is not to be used. TT_EUNSUPPORTED: an optimizer
+ * that titan does not have (amsgrad, maximize), parameters whose groups or step counts differ. */
+TT_MUST_CHECK tt_status tt_state_load(struct tt_train_state *state, struct tt_ckpt *ckpt, unsigned parts, struct tt_pool *pool,
+                                      struct tt_err *err);
+
+#endif
