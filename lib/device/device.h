@@ -25,11 +25,15 @@ struct tt_call {
 };
 
 /* What the SCALAR values of a program point into. */
+struct tt_adam_now {
+    struct tt_adam_consts consts;
+    struct tt_adam_scalars scalars;
+};
+
 struct tt_scalars {
     float one, inv_tokens, grad_norm, clip;
     double max_norm;
-    struct tt_adam_consts adam_consts;
-    struct tt_adam_scalars adam;
+    struct tt_adam_now adam;
     double sumsq[]; /* an element a parameter */
 };
 

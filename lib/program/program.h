@@ -50,7 +50,8 @@ struct tt_valdesc {
     bool recompute;    /* ACT of the forward: made again in the backward instead of kept */
 };
 
-enum tt_phase { TT_F = 'F', TT_I = 'I', TT_W = 'W', TT_S = 'S' }; /* forward, input and weight gradient, optimizer step */
+/* forward, input gradient, weight gradient, gathering of parameters, optimizer step */
+enum tt_phase { TT_F = 'F', TT_I = 'I', TT_W = 'W', TT_U = 'U', TT_S = 'S' };
 enum tt_queue { TT_Q_COMPUTE, TT_Q_GATHER, TT_Q_REDUCE, TT_Q_TP, TT_Q_CP, TT_Q_EP, TT_Q_PP_NEXT, TT_Q_PP_PREV, TT_Q_COPY, TT_NQ };
 
 enum tt_opkind {
@@ -79,17 +80,22 @@ struct tt_rec;
 
 /* A row an operation (lib/program/ops.c); the collectives of later layouts are rows too. */
 struct tt_opdef {
-    enum tt_opkind kind;
     const char *name;
     /* Emits the input and weight gradients of op; dout[i] is the gradient of out[i] or TT_NO_VAL. NULL: has none. */
     void (*grad)(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout);
     uint64_t (*flops)(const struct tt_op *op, const struct tt_valdesc *val); /* NULL: not counted */
+    uint8_t skips;           /* bit i: the op can do without out[i] where nobody reads it */
     uint8_t over[TT_OP_OUT]; /* bit i: this output may lie over input i, where that is the input's last use */
     bool any_dtype;          /* out[0] is rounded once from float32: a cast of it is the same op with another type */
     bool cheap;              /* made again sooner than read back from memory: not kept for the backward */
 };
 
 extern const struct tt_opdef tt_opdefs[TT_NOPS];
+
+static inline enum tt_opkind tt_op_kind(const struct tt_op *op)
+{
+    return (enum tt_opkind)(op->def - tt_opdefs);
+}
 
 struct tt_program {
     struct tt_op *op;
@@ -98,6 +104,7 @@ struct tt_program {
     tt_val nvals, cap_vals;
     int64_t batch, seq_len;
     const struct tt_params *params; /* borrowed */
+    enum tt_dtype param_dtype;      /* as they are stored */
     tt_val loss;                    /* TT_NO_VAL: none */
 };
 

@@ -11,7 +11,6 @@
 struct tt_rec {
     struct tt_program *prog;
     enum tt_prec prec;
-    enum tt_dtype param_dtype;
     enum tt_phase phase;
     int layer;
     bool failed;
@@ -67,9 +66,10 @@ tt_val tt_rec_cast(struct tt_rec *rec, tt_val v, enum tt_dtype dtype); /* v itse
 
 /* Does anybody want the gradient of v? */
 bool tt_rec_wants_grad(const struct tt_rec *rec, tt_val v);
-/* The gradient of v so far, to be added to, or TT_NO_VAL; and its replacement. */
+/* The gradient of v so far, to be added to, or TT_NO_VAL; its replacement; one more term of it, cast to what it is summed in. */
 tt_val tt_rec_grad(const struct tt_rec *rec, tt_val v);
 void tt_rec_set_grad(struct tt_rec *rec, tt_val v, tt_val grad);
+void tt_rec_add_grad(struct tt_rec *rec, tt_val v, tt_val term);
 /* Where the weight gradient of a parameter goes and the beta to use: ACCUMULATE for the first writer, ONE for later ones. */
 tt_val tt_rec_param_grad(struct tt_rec *rec, tt_val w, tt_val *beta);
 

@@ -1,0 +1,9 @@
+/* lib/family/family_private.h: the families that lib/family/family.c finds by name, a file each. */
+#ifndef TT_FAMILY_FAMILY_PRIVATE_H
+#define TT_FAMILY_FAMILY_PRIVATE_H
+
+#include "family/family.h"
+
+extern const struct tt_family tt_family_llama3;
+
+#endif

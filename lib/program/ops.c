@@ -1,0 +1,176 @@
+/* Every operation: its gradients, its cost, what of it may share memory. */
+#include "program/program_private.h"
+
+/* --- gradients -------------------------------------------------------------------------------------------------------------- *
+ * A weight gradient comes before the input gradient: what it reads from the forward can then go before the input gradient is
+ * made. */
+
+static void weight_gradient(struct tt_rec *rec, enum tt_opkind kind, tt_val w, tt_val dy, tt_val x, tt_val rstd)
+{
+    tt_val beta;
+    const tt_val dw = tt_rec_param_grad(rec, w, &beta);
+
+    rec->phase = TT_W;
+    tt_rec_op(rec, kind, 4, (tt_val[]){ dy, x, beta, rstd }, 1, &dw);
+    rec->phase = TT_I;
+}
+
+static void embedding_grad(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout)
+{
+    weight_gradient(rec, TT_OP_EMBEDDING_W, op->in[0], dout[0], op->in[1], TT_NO_VAL);
+}
+
+static void linear_grad(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout)
+{
+    const tt_val x = op->in[0], w = op->in[1];
+
+    weight_gradient(rec, TT_OP_LINEAR_W, w, dout[0], x, TT_NO_VAL);
+    if (!tt_rec_wants_grad(rec, x))
+        return;
+    const tt_val dx = tt_rec_like(rec, x, rec->prog->val[x].grad_dtype);
+    tt_rec_op(rec, TT_OP_LINEAR_I, 3, (tt_val[]){ dout[0], w, tt_rec_grad(rec, x) }, 1, &dx);
+    tt_rec_set_grad(rec, x, dx);
+}
+
+static void rmsnorm_grad(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout)
+{
+    const tt_val x = op->in[0], w = op->in[1], rstd = op->out[1];
+
+    weight_gradient(rec, TT_OP_RMSNORM_W, w, dout[0], x, rstd);
+    if (!tt_rec_wants_grad(rec, x))
+        return;
+    const tt_val dx = tt_rec_like(rec, x, rec->prog->val[x].grad_dtype);
+    tt_rec_op(rec, TT_OP_RMSNORM_I, 5, (tt_val[]){ dout[0], x, w, rstd, tt_rec_grad(rec, x) }, 1, &dx);
+    tt_rec_set_grad(rec, x, dx);
+}
+
+/* A rotation's transpose turns the other way: arg[1]. */
+static void rope_grad(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout)
+{
+    const tt_val x = op->in[0];
+    const tt_val dx = tt_rec_like(rec, x, rec->prog->val[x].grad_dtype);
+    struct tt_op *back = tt_rec_op(rec, TT_OP_ROPE, 3, (tt_val[]){ dout[0], op->in[1], op->in[2] }, 1, &dx);
+
+    back->arg[0] = op->arg[0];
+    back->arg[1] = !op->arg[1];
+    tt_rec_add_grad(rec, x, dx);
+}
+
+static void attention_grad(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout)
+{
+    const tt_val q = op->in[0], k = op->in[1], v = op->in[2], documents = op->in[3];
+    tt_val d[3];
+
+    for (int i = 0; i < 3; i++)
+        d[i] = tt_rec_like(rec, op->in[i], rec->prog->val[op->in[i]].grad_dtype);
+    struct tt_op *back =
+        tt_rec_op(rec, TT_OP_ATTENTION_I, 7, (tt_val[]){ q, k, v, documents, op->out[0], op->out[1], dout[0] }, 3, d);
+    for (int i = 0; i < TT_OP_ARG; i++)
+        back->arg[i] = op->arg[i];
+    back->real = op->real;
+    for (int i = 0; i < 3; i++)
+        tt_rec_add_grad(rec, op->in[i], d[i]);
+}
+
+static void swiglu_grad(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout)
+{
+    tt_val d[2];
+
+    for (int i = 0; i < 2; i++)
+        d[i] = tt_rec_like(rec, op->in[i], rec->prog->val[op->in[i]].grad_dtype);
+    tt_rec_op(rec, TT_OP_SWIGLU_I, 3, (tt_val[]){ dout[0], op->in[0], op->in[1] }, 2, d);
+    for (int i = 0; i < 2; i++)
+        tt_rec_add_grad(rec, op->in[i], d[i]);
+}
+
+static void add_grad(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout)
+{
+    for (int i = 0; i < 2; i++)
+        tt_rec_add_grad(rec, op->in[i], dout[0]);
+}
+
+static void cast_grad(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout)
+{
+    tt_rec_add_grad(rec, op->in[0], dout[0]);
+}
+
+/* The forward writes the gradient on its way over the logits, and so needs no op of its own. */
+static void loss_grad(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout)
+{
+    const tt_val z = op->in[0];
+    const int32_t at = rec->prog->val[op->out[1]].op;
+    const tt_val dz = tt_rec_like(rec, z, rec->prog->val[z].grad_dtype);
+
+    (void)dout;
+    if (rec->failed)
+        return;
+    rec->prog->op[at].out[2] = dz;
+    rec->prog->val[dz].op = at;
+    tt_rec_add_grad(rec, z, dz);
+}
+
+/* --- floating point operations ---------------------------------------------------------------------------------------------- */
+
+static uint64_t numel(const struct tt_valdesc *val, tt_val v)
+{
+    return (uint64_t)tt_val_numel(&val[v]);
+}
+
+/* Whichever of the three products: rows times the weight's elements, a product and a sum each. */
+static uint64_t linear_flops(const struct tt_op *op, const struct tt_valdesc *val)
+{
+    return 2 * numel(val, op->in[0]) * (uint64_t)val[op->in[1]].size[0];
+}
+
+static uint64_t linear_i_flops(const struct tt_op *op, const struct tt_valdesc *val)
+{
+    return 2 * numel(val, op->in[0]) * (uint64_t)val[op->in[1]].size[1];
+}
+
+static uint64_t linear_w_flops(const struct tt_op *op, const struct tt_valdesc *val)
+{
+    return 2 * numel(val, op->in[0]) * (uint64_t)val[op->in[1]].size[2];
+}
+
+/* Two products over the pairs of tokens that see each other; half of all where the mask is causal. */
+static uint64_t attention_flops(const struct tt_op *op, const struct tt_valdesc *val)
+{
+    const uint64_t t = (uint64_t)val[op->in[0]].size[1];
+    const uint64_t all = 2 * t * (numel(val, op->in[0]) + numel(val, op->out[0]));
+    return op->arg[2] ? all / 2 : all;
+}
+
+/* Five products: the scores again, and the gradients of v, p, q and k. */
+static uint64_t attention_i_flops(const struct tt_op *op, const struct tt_valdesc *val)
+{
+    const uint64_t t = (uint64_t)val[op->in[0]].size[1];
+    const uint64_t all = 2 * t * (3 * numel(val, op->in[0]) + 2 * numel(val, op->in[4]));
+    return op->arg[2] ? all / 2 : all;
+}
+
+/* --- the table -------------------------------------------------------------------------------------------------------------- */
+
+enum { IN0 = 1 << 0, IN1 = 1 << 1, IN2 = 1 << 2, IN4 = 1 << 4, OUT1 = 1 << 1, OUT2 = 1 << 2 };
+
+/* The inputs and outputs of a row stand in the order that the emitters above and the recorder (record.c) give them. */
+const struct tt_opdef tt_opdefs[TT_NOPS] = {
+    [TT_OP_EMBEDDING] = { .name = "embedding", .grad = embedding_grad, .any_dtype = true },
+    [TT_OP_EMBEDDING_W] = { .name = "embedding_w" },
+    [TT_OP_LINEAR] = { .name = "linear", .grad = linear_grad, .flops = linear_flops },
+    [TT_OP_LINEAR_I] = { .name = "linear_i", .flops = linear_i_flops, .over = { IN2 } },
+    [TT_OP_LINEAR_W] = { .name = "linear_w", .flops = linear_w_flops },
+    [TT_OP_RMSNORM] = { .name = "rmsnorm", .grad = rmsnorm_grad, .over = { IN0 }, .skips = OUT1, .any_dtype = true, .cheap = true },
+    [TT_OP_RMSNORM_I] = { .name = "rmsnorm_i", .over = { IN4 } },
+    [TT_OP_RMSNORM_W] = { .name = "rmsnorm_w" },
+    [TT_OP_ROPE] = { .name = "rope", .grad = rope_grad, .over = { IN0 } },
+    [TT_OP_ATTENTION] = { .name = "attention", .grad = attention_grad, .flops = attention_flops },
+    [TT_OP_ATTENTION_I] = { .name = "attention_i", .flops = attention_i_flops },
+    [TT_OP_SWIGLU] = { .name = "swiglu", .grad = swiglu_grad, .over = { IN0 | IN1 }, .cheap = true },
+    [TT_OP_SWIGLU_I] = { .name = "swiglu_i", .over = { IN1, IN2 } },
+    [TT_OP_ADD] = { .name = "add", .grad = add_grad, .over = { IN0 | IN1 } },
+    [TT_OP_CAST] = { .name = "cast", .grad = cast_grad },
+    [TT_OP_LOSS] = { .name = "loss", .grad = loss_grad, .over = { 0, 0, IN0 }, .skips = OUT2 },
+    [TT_OP_SUMSQ] = { .name = "sumsq" },
+    [TT_OP_CLIP] = { .name = "clip" },
+    [TT_OP_ADAM] = { .name = "adam" },
+};

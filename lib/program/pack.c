@@ -1,0 +1,107 @@
+#include "program/pack.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+static bool meet(const struct tt_item *a, const struct tt_item *b)
+{
+    for (int i = 0, j = 0; i < a->nspans && j < b->nspans;) {
+        if (a->span[i].end < b->span[j].begin)
+            i++;
+        else if (b->span[j].end < a->span[i].begin)
+            j++;
+        else
+            return true;
+    }
+    return false;
+}
+
+/* Orders of placement; equal ones by number, so that the packing does not depend on qsort's mood. */
+static int by_number(const struct tt_item *a, const struct tt_item *b)
+{
+    return a < b ? -1 : a > b;
+}
+
+static int largest_first(const void *va, const void *vb)
+{
+    const struct tt_item *a = *(const struct tt_item *const *)va, *b = *(const struct tt_item *const *)vb;
+    return a->nbytes != b->nbytes ? (a->nbytes > b->nbytes ? -1 : 1) : by_number(a, b);
+}
+
+static int oldest_first(const void *va, const void *vb)
+{
+    const struct tt_item *a = *(const struct tt_item *const *)va, *b = *(const struct tt_item *const *)vb;
+    return a->span[0].begin != b->span[0].begin ? (a->span[0].begin < b->span[0].begin ? -1 : 1) : largest_first(va, vb);
+}
+
+/* The lowest place where item meets none of the placed ones, which stand in order of offset. */
+static uint64_t lowest_gap(const struct tt_item *item, struct tt_item *const *placed, int nplaced, uint64_t align)
+{
+    uint64_t at = 0;
+
+    for (int i = 0; i < nplaced; i++) {
+        const struct tt_item *p = placed[i];
+        if (p->offset + p->nbytes <= at || !meet(item, p))
+            continue;
+        if (p->offset >= at + item->nbytes)
+            break;
+        at = (p->offset + p->nbytes + align - 1) / align * align;
+    }
+    return at;
+}
+
+static uint64_t place_all(struct tt_item **order, struct tt_item **placed, int n, uint64_t align)
+{
+    uint64_t total = 0;
+
+    for (int i = 0; i < n; i++) {
+        struct tt_item *item = order[i];
+        item->offset = lowest_gap(item, placed, i, align);
+        total = item->offset + item->nbytes > total ? item->offset + item->nbytes : total;
+        int at = i;
+        for (; at > 0 && placed[at - 1]->offset > item->offset; at--)
+            placed[at] = placed[at - 1];
+        placed[at] = item;
+    }
+    return total;
+}
+
+/* The most is alive where something has just begun. */
+static uint64_t most_alive(const struct tt_item *items, int n)
+{
+    uint64_t most = 0;
+
+    for (int i = 0; i < n; i++) {
+        const struct tt_item now = { .span = &(struct tt_span){ items[i].span[0].begin, items[i].span[0].begin }, .nspans = 1 };
+        uint64_t alive = 0;
+        for (int j = 0; j < n; j++)
+            alive += meet(&now, &items[j]) ? items[j].nbytes : 0;
+        most = alive > most ? alive : most;
+    }
+    return most;
+}
+
+tt_status tt_pack(struct tt_item *items, int n, uint64_t align, uint64_t *total, uint64_t *live_max, struct tt_err *err)
+{
+    struct tt_item **order = calloc((size_t)n + 1, sizeof *order), **placed = calloc((size_t)n + 1, sizeof *placed);
+    if (!order || !placed) {
+        free(order);
+        free(placed);
+        return tt_err_nomem(err, 2 * (size_t)n * sizeof *order, "the plan of a step");
+    }
+    for (int i = 0; i < n; i++)
+        order[i] = &items[i];
+    qsort(order, (size_t)n, sizeof *order, oldest_first);
+    const uint64_t by_age = place_all(order, placed, n, align);
+    qsort(order, (size_t)n, sizeof *order, largest_first);
+    uint64_t best = place_all(order, placed, n, align);
+    if (by_age < best) {
+        qsort(order, (size_t)n, sizeof *order, oldest_first);
+        best = place_all(order, placed, n, align);
+    }
+    *total = best;
+    *live_max = most_alive(items, n);
+    free(order);
+    free(placed);
+    return TT_OK;
+}

@@ -1,0 +1,587 @@
+#include "program/plan.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "program/pack.h"
+
+enum { ALIGN = 64 };
+
+/* One operation at one point of the step's timeline. */
+struct event {
+    const struct tt_program *prog;
+    int op, mb; /* mb -1: not of a microbatch */
+    bool first; /* of a weight gradient: nothing was accumulated before */
+};
+
+struct block { /* memory outside the arena */
+    void *p;
+    uint64_t nbytes;
+};
+
+struct tt_plan {
+    struct tt_plan_opts opts;
+    struct tt_cost cost;
+
+    struct event *event;
+    struct tt_call *call; /* one an event */
+    int nevents;
+
+    /* A thing is what takes room in the arena: a value of the model's program, by its number, or an operation's scratch, by
+     * nvals + its number. */
+    size_t nthings;
+    uint64_t *thing_nbytes;
+    struct tt_span *span; /* [thing * nmb + mb]: from the op that makes it to its last reader; end -1: nowhere */
+    tt_val *root;         /* [value]: in whose place it lies */
+    int nslots, *slot;    /* slot[mb]: microbatches in flight together have different ones */
+    uint64_t *offset;     /* [slot * nthings + root]: in the arena */
+    uint64_t side_scratch, side_offset; /* for what is outside the microbatches */
+
+    uint64_t *param_offset[TT_NROLES]; /* [param]; UINT64_MAX: no program asks for it */
+    uint64_t input_nbytes[TT_NINPUTS]; /* of one microbatch */
+    uint64_t const_nbytes[TT_NCONSTS];
+
+    struct block arena, role[TT_NROLES], input[TT_NINPUTS], constant[TT_NCONSTS], losses, scalars;
+};
+
+static uint64_t align_up(uint64_t n)
+{
+    return (n + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+/* --- the timeline ----------------------------------------------------------------------------------------------------------- */
+
+/* The operations of an action: those of the model's or the optimizer's program in one or two of its phases. */
+struct part {
+    bool step; /* the optimizer's program */
+    char phases[3];
+};
+
+static const struct part parts[TT_NACTS] = {
+    [TT_A_F] = { false, { TT_F } },
+    [TT_A_I] = { false, { TT_I } },
+    [TT_A_W] = { false, { TT_W } },
+    [TT_A_B] = { false, { TT_I, TT_W } },
+    [TT_A_UNSHARD] = { false, { TT_U } },
+    [TT_A_STEP] = { true, { TT_S } },
+};
+
+static bool in_part(const struct part *part, const struct tt_op *op)
+{
+    return (char)op->phase == part->phases[0] || (part->phases[1] && (char)op->phase == part->phases[1]);
+}
+
+static bool crosses_stages(enum tt_act act)
+{
+    return act == TT_A_SEND_F || act == TT_A_RECV_F || act == TT_A_SEND_B || act == TT_A_RECV_B;
+}
+
+/* Appends the action's operations, or only counts them where plan->event is NULL yet. */
+static void add_action(struct tt_plan *plan, const struct tt_action *a, bool first)
+{
+    const struct part *part = &parts[a->act];
+    const struct tt_program *prog = part->step ? plan->opts.step : plan->opts.model;
+
+    for (int i = 0; prog && i < prog->nops; i++) {
+        if (!in_part(part, &prog->op[i]))
+            continue;
+        if (plan->event)
+            plan->event[plan->nevents] = (struct event){ .prog = prog, .op = i, .mb = a->mb, .first = first };
+        plan->nevents++;
+    }
+}
+
+static void add_actions(struct tt_plan *plan)
+{
+    const struct tt_sched *sched = plan->opts.sched;
+    bool first = true;
+
+    plan->nevents = 0;
+    for (int i = 0; i < sched->n[plan->opts.rank]; i++) {
+        const struct tt_action *a = &sched->rank[plan->opts.rank][i];
+        add_action(plan, a, first);
+        first &= a->act != TT_A_B && a->act != TT_A_W;
+    }
+}
+
+static tt_status make_timeline(struct tt_plan *plan, struct tt_err *err)
+{
+    const struct tt_sched *sched = plan->opts.sched;
+
+    for (int i = 0; i < sched->n[plan->opts.rank]; i++)
+        if (crosses_stages(sched->rank[plan->opts.rank][i].act))
+            return tt_err_set(err, TT_EUNSUPPORTED, "rank %d: %s needs a communicator between stages", plan->opts.rank,
+                              tt_act_names[sched->rank[plan->opts.rank][i].act]);
+    add_actions(plan);
+    plan->event = calloc((size_t)plan->nevents + 1, sizeof *plan->event);
+    plan->call = calloc((size_t)plan->nevents + 1, sizeof *plan->call);
+    if (!plan->event || !plan->call)
+        return tt_err_nomem(err, (size_t)plan->nevents * sizeof *plan->call, "the plan of a step");
+    add_actions(plan);
+    return TT_OK;
+}
+
+/* --- lifetimes -------------------------------------------------------------------------------------------------------------- */
+
+static struct tt_span *span_of(const struct tt_plan *plan, size_t thing, int mb)
+{
+    return &plan->span[thing * (size_t)plan->opts.sched->nmb + (size_t)mb];
+}
+
+static bool in_arena(const struct tt_plan *plan, tt_val v)
+{
+    return v != TT_NO_VAL && plan->opts.model->val[v].cls == TT_ACT;
+}
+
+static void touch(const struct tt_plan *plan, size_t thing, int mb, int time)
+{
+    struct tt_span *span = span_of(plan, thing, mb);
+    span->begin = time < span->begin ? time : span->begin;
+    span->end = time > span->end ? time : span->end;
+}
+
+static void touch_all(const struct tt_plan *plan, const tt_val *v, int n, int mb, int time)
+{
+    for (int i = 0; i < n; i++)
+        if (in_arena(plan, v[i]))
+            touch(plan, v[i], mb, time);
+}
+
+/* A result that an op can do without and that nobody reads takes no room. */
+static void skip_unread(const struct tt_plan *plan, const struct tt_op *op, int mb)
+{
+    for (int i = 0; i < op->nout; i++) {
+        if (!(op->def->skips >> i & 1) || !in_arena(plan, op->out[i]))
+            continue;
+        struct tt_span *span = span_of(plan, op->out[i], mb);
+        if (span->begin == span->end)
+            *span = (struct tt_span){ INT_MAX, -1 };
+    }
+}
+
+static void find_spans(struct tt_plan *plan)
+{
+    const tt_val nvals = plan->opts.model->nvals;
+
+    for (size_t i = 0; i < plan->nthings * (size_t)plan->opts.sched->nmb; i++)
+        plan->span[i] = (struct tt_span){ INT_MAX, -1 };
+    for (int t = 0; t < plan->nevents; t++) {
+        const struct event *e = &plan->event[t];
+        const struct tt_op *op = &e->prog->op[e->op];
+        if (e->mb < 0)
+            continue; /* gathering and stepping work on parameters alone */
+        touch_all(plan, op->in, op->nin, e->mb, t);
+        touch_all(plan, op->out, op->nout, e->mb, t);
+        if (plan->thing_nbytes[nvals + (size_t)e->op] > 0)
+            touch(plan, nvals + (size_t)e->op, e->mb, t);
+    }
+    for (int t = 0; t < plan->nevents; t++)
+        if (plan->event[t].mb >= 0)
+            skip_unread(plan, &plan->event[t].prog->op[plan->event[t].op], plan->event[t].mb);
+}
+
+/* Microbatches whose work does not overlap in time take turns in one slot; times[mb] is from the first to the last event. */
+static void find_slots(struct tt_plan *plan, struct tt_span *times)
+{
+    const int nmb = plan->opts.sched->nmb;
+
+    for (int mb = 0; mb < nmb; mb++)
+        times[mb] = (struct tt_span){ INT_MAX, -1 };
+    for (int t = plan->nevents - 1; t >= 0; t--) {
+        const int mb = plan->event[t].mb;
+        if (mb >= 0)
+            times[mb] = (struct tt_span){ t, times[mb].end < 0 ? t : times[mb].end };
+    }
+    plan->nslots = 1;
+    for (int mb = 0; mb < nmb; mb++) { /* in order of their forwards, as schedules have them */
+        int slot = 0;
+        for (int other = 0; other < mb; other++)
+            if (plan->slot[other] == slot && times[other].end >= times[mb].begin) {
+                slot++;
+                other = -1;
+            }
+        plan->slot[mb] = slot;
+        plan->nslots = slot + 1 > plan->nslots ? slot + 1 : plan->nslots;
+    }
+}
+
+/* May out lie over in? The same shape and type, and in dies where out is born, in every microbatch. */
+static bool can_share(const struct tt_plan *plan, tt_val in, tt_val out)
+{
+    if (!in_arena(plan, in) || !in_arena(plan, out))
+        return false;
+    const struct tt_valdesc *a = &plan->opts.model->val[in], *b = &plan->opts.model->val[out];
+    if (a->dtype != b->dtype || plan->thing_nbytes[in] != plan->thing_nbytes[out])
+        return false;
+    for (int mb = 0; mb < plan->opts.sched->nmb; mb++)
+        if (span_of(plan, in, mb)->end != span_of(plan, out, mb)->begin)
+            return false;
+    return true;
+}
+
+/* Lets each result of op lie over an input that the op's row allows and that no other result took. */
+static void share_results(struct tt_plan *plan, const struct tt_op *op)
+{
+    unsigned taken = 0;
+
+    for (int o = 0; o < op->nout; o++)
+        for (int j = 0; j < op->nin; j++) {
+            if (!((op->def->over[o] & ~taken) >> j & 1) || !can_share(plan, op->in[j], op->out[o]))
+                continue;
+            for (int k = 0; k < op->nin; k++) /* the same value in two places is one piece of memory */
+                taken |= op->in[k] == op->in[j] ? 1u << k : 0;
+            plan->root[op->out[o]] = plan->root[op->in[j]];
+            break;
+        }
+}
+
+static void share_memory(struct tt_plan *plan)
+{
+    const struct tt_program *prog = plan->opts.model;
+
+    for (tt_val v = 0; v < prog->nvals; v++)
+        plan->root[v] = v;
+    for (int i = 0; i < prog->nops; i++)
+        share_results(plan, &prog->op[i]);
+    /* A place is taken as long as any of the values in it lives; each begins where the one before it ends. */
+    for (tt_val v = 0; v < prog->nvals; v++)
+        for (int mb = 0; plan->root[v] != v && mb < plan->opts.sched->nmb; mb++) {
+            struct tt_span *root = span_of(plan, plan->root[v], mb);
+            const struct tt_span *span = span_of(plan, v, mb);
+            root->begin = span->begin < root->begin ? span->begin : root->begin;
+            root->end = span->end > root->end ? span->end : root->end;
+        }
+}
+
+/* --- the arena -------------------------------------------------------------------------------------------------------------- */
+
+/* What a slot's microbatches put in one place is one item. With a single slot all microbatches do the same one after another, and
+ * the first stands for all. */
+static int gather_spans(const struct tt_plan *plan, struct tt_span *out, size_t thing, int slot)
+{
+    const int nmb = plan->nslots == 1 ? 1 : plan->opts.sched->nmb;
+    int n = 0;
+
+    for (int mb = 0; mb < nmb; mb++)
+        if (plan->slot[mb] == slot && span_of(plan, thing, mb)->end >= 0)
+            out[n++] = *span_of(plan, thing, mb);
+    return n;
+}
+
+static bool is_own_place(const struct tt_plan *plan, size_t thing)
+{
+    return thing >= plan->opts.model->nvals || (in_arena(plan, (tt_val)thing) && plan->root[thing] == thing);
+}
+
+static tt_status pack_arena(struct tt_plan *plan, struct tt_err *err)
+{
+    const size_t cap = plan->nthings * (size_t)plan->nslots;
+    struct tt_item *item = calloc(cap + 1, sizeof *item);
+    uint64_t **dst = calloc(cap + 1, sizeof *dst); /* where each item's offset goes */
+    struct tt_span *spans = calloc(plan->nthings * (size_t)plan->opts.sched->nmb + 1, sizeof *spans);
+    tt_status status = TT_OK;
+    int n = 0;
+
+    if (!item || !dst || !spans) {
+        status = tt_err_nomem(err, cap * sizeof *item, "the plan of a step");
+        goto out;
+    }
+    for (size_t nspans = 0, i = 0; i < cap; i++) {
+        const size_t thing = i % plan->nthings;
+        if (!is_own_place(plan, thing))
+            continue;
+        item[n] = (struct tt_item){ .nbytes = plan->thing_nbytes[thing], .span = spans + nspans };
+        item[n].nspans = gather_spans(plan, spans + nspans, thing, (int)(i / plan->nthings));
+        nspans += (size_t)item[n].nspans;
+        dst[n] = &plan->offset[i];
+        n += item[n].nspans > 0;
+    }
+    status = tt_pack(item, n, ALIGN, &plan->cost.arena, &plan->cost.live_max, err);
+    for (int i = 0; status == TT_OK && i < n; i++)
+        *dst[i] = item[i].offset;
+out:
+    free(item);
+    free(dst);
+    free(spans);
+    return status;
+}
+
+/* How large everything is, and what the operations cost. */
+static void measure(struct tt_plan *plan)
+{
+    const struct tt_program *prog = plan->opts.model;
+    struct tt_device *device = plan->opts.device;
+
+    for (tt_val v = 0; v < prog->nvals; v++)
+        plan->thing_nbytes[v] = align_up(tt_val_nbytes(&prog->val[v]));
+    for (int i = 0; i < prog->nops; i++)
+        plan->thing_nbytes[prog->nvals + (size_t)i] = align_up(device->ops->scratch(device, &prog->op[i], prog->val));
+    for (int t = 0; t < plan->nevents; t++) {
+        const struct event *e = &plan->event[t];
+        const struct tt_op *op = &e->prog->op[e->op];
+        const uint64_t scratch = e->mb < 0 ? device->ops->scratch(device, op, e->prog->val) : 0;
+        plan->side_scratch = scratch > plan->side_scratch ? scratch : plan->side_scratch;
+        plan->cost.flops += op->def->flops ? op->def->flops(op, e->prog->val) : 0;
+    }
+}
+
+static tt_status plan_arena(struct tt_plan *plan, struct tt_err *err)
+{
+    const size_t nmb = (size_t)plan->opts.sched->nmb;
+
+    plan->nthings = (size_t)plan->opts.model->nvals + (size_t)plan->opts.model->nops;
+    plan->thing_nbytes = calloc(plan->nthings + 1, sizeof *plan->thing_nbytes);
+    plan->slot = calloc(nmb, sizeof *plan->slot);
+    plan->root = calloc(plan->nthings + 1, sizeof *plan->root);
+    plan->span = calloc(plan->nthings * nmb + nmb, sizeof *plan->span);
+    if (!plan->thing_nbytes || !plan->slot || !plan->root || !plan->span)
+        return tt_err_nomem(err, plan->nthings * nmb * sizeof *plan->span, "the plan of a step");
+    measure(plan);
+    find_slots(plan, plan->span); /* which has room for a span a microbatch and is filled after this */
+    find_spans(plan);
+    plan->offset = calloc(plan->nthings * (size_t)plan->nslots + 1, sizeof *plan->offset);
+    if (!plan->offset)
+        return tt_err_nomem(err, plan->nthings * (size_t)plan->nslots * sizeof *plan->offset, "the plan of a step");
+    share_memory(plan);
+    const tt_status status = pack_arena(plan, err);
+    plan->side_offset = align_up(plan->cost.arena);
+    plan->cost.arena = plan->side_offset + align_up(plan->side_scratch);
+    return status;
+}
+
+/* --- what is outside the arena ---------------------------------------------------------------------------------------------- */
+
+/* Gives every buffer of a parameter that a program asks for its place; nbytes[role] grows with them. */
+static void place_params(struct tt_plan *plan, const struct tt_program *prog, uint64_t *nbytes)
+{
+    for (tt_val v = 0; prog && v < prog->nvals; v++) {
+        const struct tt_valdesc *d = &prog->val[v];
+        if (d->cls != TT_PARAM || plan->param_offset[d->role][d->ref] != UINT64_MAX)
+            continue;
+        plan->param_offset[d->role][d->ref] = nbytes[d->role];
+        nbytes[d->role] += align_up(tt_val_nbytes(d));
+    }
+}
+
+static tt_status plan_outside(struct tt_plan *plan, struct tt_err *err)
+{
+    const struct tt_program *prog = plan->opts.model;
+    const size_t n = (size_t)plan->opts.params->n, nmb = (size_t)plan->opts.sched->nmb;
+    uint64_t nbytes[TT_NROLES] = { 0 };
+
+    for (int role = 0; role < TT_NROLES; role++) {
+        plan->param_offset[role] = malloc((n + 1) * sizeof **plan->param_offset);
+        if (!plan->param_offset[role])
+            return tt_err_nomem(err, n * sizeof **plan->param_offset, "the plan of a step");
+        for (size_t i = 0; i < n; i++)
+            plan->param_offset[role][i] = UINT64_MAX;
+    }
+    place_params(plan, prog, nbytes);
+    place_params(plan, plan->opts.step, nbytes);
+    for (int role = 0; role < TT_NROLES; role++)
+        plan->role[role].nbytes = nbytes[role];
+    for (tt_val v = 0; v < prog->nvals; v++) {
+        const struct tt_valdesc *d = &prog->val[v];
+        if (d->cls == TT_INPUT)
+            plan->input[d->ref].nbytes = nmb * (plan->input_nbytes[d->ref] = align_up(tt_val_nbytes(d)));
+        if (d->cls == TT_CONST)
+            plan->constant[d->ref].nbytes = align_up(tt_val_nbytes(d));
+    }
+    plan->losses.nbytes = nmb * sizeof(float);
+    plan->scalars.nbytes = sizeof(struct tt_scalars) + n * sizeof(double);
+    plan->arena.nbytes = plan->cost.arena;
+
+    plan->cost.params = nbytes[TT_ROLE_SHARD];
+    plan->cost.copies = nbytes[TT_ROLE_FULL];
+    plan->cost.grads = nbytes[TT_ROLE_GRAD];
+    plan->cost.optim = nbytes[TT_ROLE_EXP_AVG] + nbytes[TT_ROLE_EXP_AVG_SQ];
+    for (int i = 0; i < TT_NINPUTS; i++)
+        plan->cost.inputs += plan->input[i].nbytes;
+    return TT_OK;
+}
+
+tt_status tt_plan_new(struct tt_plan **out, const struct tt_plan_opts *opts, struct tt_err *err)
+{
+    struct tt_plan *plan = calloc(1, sizeof *plan);
+    if (!plan)
+        return tt_err_nomem(err, sizeof *plan, "the plan of a step");
+    plan->opts = *opts;
+
+    tt_status status = make_timeline(plan, err);
+    if (status == TT_OK)
+        status = plan_arena(plan, err);
+    if (status == TT_OK)
+        status = plan_outside(plan, err);
+    if (status != TT_OK) {
+        tt_plan_free(plan);
+        return status;
+    }
+    *out = plan;
+    return TT_OK;
+}
+
+/* --- memory ----------------------------------------------------------------------------------------------------------------- */
+
+/* Every block that a plan owns, one after another: NULL past the last. */
+static struct block *block_at(struct tt_plan *plan, int i)
+{
+    struct block *const single[] = { &plan->arena, &plan->losses, &plan->scalars };
+    enum { NSINGLE = sizeof single / sizeof single[0] };
+
+    if (i < NSINGLE)
+        return single[i];
+    i -= NSINGLE;
+    if (i < TT_NROLES)
+        return &plan->role[i];
+    i -= TT_NROLES;
+    if (i < TT_NINPUTS)
+        return &plan->input[i];
+    i -= TT_NINPUTS;
+    return i < TT_NCONSTS ? &plan->constant[i] : NULL;
+}
+
+void tt_plan_free(struct tt_plan *plan)
+{
+    if (!plan)
+        return;
+    for (int i = 0; block_at(plan, i); i++)
+        if (block_at(plan, i)->p)
+            plan->opts.device->ops->dealloc(plan->opts.device, block_at(plan, i)->p, block_at(plan, i)->nbytes);
+    for (int role = 0; role < TT_NROLES; role++)
+        free(plan->param_offset[role]);
+    free(plan->event);
+    free(plan->call);
+    free(plan->thing_nbytes);
+    free(plan->slot);
+    free(plan->root);
+    free(plan->span);
+    free(plan->offset);
+    free(plan);
+}
+
+const struct tt_cost *tt_plan_cost(const struct tt_plan *plan)
+{
+    return &plan->cost;
+}
+
+static void *at(const struct block *block, uint64_t offset)
+{
+    return block->p ? (char *)block->p + offset : NULL;
+}
+
+void *tt_plan_input(const struct tt_plan *plan, enum tt_input which, int mb)
+{
+    return at(&plan->input[which], (uint64_t)mb * plan->input_nbytes[which]);
+}
+
+void *tt_plan_const(const struct tt_plan *plan, enum tt_const which)
+{
+    return plan->constant[which].p;
+}
+
+float *tt_plan_losses(const struct tt_plan *plan)
+{
+    return plan->losses.p;
+}
+
+/* Parameters of a shared plan are where that one has them. */
+void *tt_plan_param(const struct tt_plan *plan, int param, enum tt_role role)
+{
+    if (plan->opts.share && plan->opts.share->role[role].p)
+        return tt_plan_param(plan->opts.share, param, role);
+    const uint64_t offset = plan->param_offset[role][param];
+    return offset == UINT64_MAX ? NULL : at(&plan->role[role], offset);
+}
+
+struct tt_scalars *tt_plan_scalars(const struct tt_plan *plan)
+{
+    return plan->scalars.p;
+}
+
+/* --- pointers --------------------------------------------------------------------------------------------------------------- */
+
+static void *scalar_at(const struct tt_plan *plan, const struct tt_valdesc *d, bool first)
+{
+    struct tt_scalars *s = plan->scalars.p;
+
+    switch ((enum tt_scalar)d->ref) {
+    case TT_S_ONE: return &s->one;
+    case TT_S_ACCUMULATE: return first ? NULL : &s->one; /* a beta of NULL is 0 */
+    case TT_S_INV_TOKENS: return &s->inv_tokens;
+    case TT_S_ADAM: return &s->adam;
+    case TT_S_MAX_NORM: return &s->max_norm;
+    case TT_S_GRAD_NORM: return &s->grad_norm;
+    case TT_S_CLIP: return &s->clip;
+    case TT_S_SUMSQ: return &s->sumsq[d->index];
+    }
+    return NULL;
+}
+
+static void *thing_at(const struct tt_plan *plan, size_t thing, int mb)
+{
+    const size_t place = thing < plan->opts.model->nvals ? plan->root[thing] : thing;
+
+    if (span_of(plan, thing, mb)->end < 0)
+        return NULL;
+    return at(&plan->arena, plan->offset[(size_t)plan->slot[mb] * plan->nthings + place]);
+}
+
+static void *value_at(const struct tt_plan *plan, const struct event *e, tt_val v)
+{
+    if (v == TT_NO_VAL)
+        return NULL;
+    const struct tt_valdesc *d = &e->prog->val[v];
+
+    switch (d->cls) {
+    case TT_INPUT: return tt_plan_input(plan, (enum tt_input)d->ref, e->mb);
+    case TT_CONST: return tt_plan_const(plan, (enum tt_const)d->ref);
+    case TT_ACT: return thing_at(plan, v, e->mb);
+    case TT_PARAM: return tt_plan_param(plan, d->ref, d->role);
+    case TT_SCALAR: return scalar_at(plan, d, e->first);
+    case TT_OUTPUT: return tt_plan_losses(plan) + e->mb;
+    }
+    return NULL;
+}
+
+static void *scratch_at(const struct tt_plan *plan, const struct event *e)
+{
+    return e->mb < 0 ? at(&plan->arena, plan->side_offset) : thing_at(plan, plan->opts.model->nvals + (size_t)e->op, e->mb);
+}
+
+tt_status tt_plan_bind(struct tt_plan *plan, struct tt_err *err)
+{
+    for (int i = 0; block_at(plan, i); i++) {
+        struct block *block = block_at(plan, i);
+        const bool is_role = block >= plan->role && block < plan->role + TT_NROLES;
+        if (block->nbytes == 0 || (is_role && plan->opts.share && plan->opts.share->role[block - plan->role].p))
+            continue;
+        const tt_status status = plan->opts.device->ops->alloc(plan->opts.device, block->nbytes, &block->p, err);
+        if (status != TT_OK)
+            return status;
+    }
+    tt_plan_scalars(plan)->one = 1;
+    for (int t = 0; t < plan->nevents; t++) {
+        const struct event *e = &plan->event[t];
+        const struct tt_op *op = &e->prog->op[e->op];
+        struct tt_call call = { .op = op, .val = e->prog->val, .scratch = scratch_at(plan, e) };
+        for (int i = 0; i < op->nin; i++)
+            call.in[i] = value_at(plan, e, op->in[i]);
+        for (int i = 0; i < op->nout; i++)
+            call.out[i] = value_at(plan, e, op->out[i]);
+        plan->call[t] = call;
+    }
+    return TT_OK;
+}
+
+tt_status tt_plan_run(struct tt_plan *plan, struct tt_err *err)
+{
+    struct tt_device *device = plan->opts.device;
+
+    for (int t = 0; t < plan->nevents; t++) {
+        const tt_status status = device->ops->launch(device, &plan->call[t], NULL, err);
+        if (status != TT_OK)
+            return status;
+    }
+    return device->ops->sync(device, err);
+}

@@ -1,0 +1,249 @@
+#include "train/step.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/loader.h"
+#include "model/model.h"
+
+struct tt_step {
+    struct tt_step_opts opts; /* args and family: only while it is built */
+    struct tt_arena arena;
+    struct tt_params params;
+    struct tt_program *model, *optimizer;
+    struct tt_sched sched;
+    struct tt_device *device;
+    struct tt_plan *plan;
+    struct tt_step_param *param; /* params.n of them */
+    bool documents;
+};
+
+/* --- building --------------------------------------------------------------------------------------------------------------- */
+
+static tt_status check_opts(const struct tt_step_opts *opts, struct tt_err *err)
+{
+    const struct tt_model_args *a = opts->args;
+
+    if (!tt_model_forward(opts->family))
+        return tt_err_set(err, TT_EUNSUPPORTED, "family %s has no forward function", opts->family->name);
+    if (opts->local_batch < 1 || opts->seq_len < 1 || opts->local_batch > INT32_MAX / opts->seq_len)
+        return tt_err_set(err, TT_EINVAL, "a batch of %lld sequences of %lld tokens cannot be", (long long)opts->local_batch,
+                          (long long)opts->seq_len);
+    if (opts->nmicrobatches < 1)
+        return tt_err_set(err, TT_EINVAL, "expected at least one microbatch a step, found %d", opts->nmicrobatches);
+    if (opts->param_dtype != TT_F32 && opts->param_dtype != TT_BF16)
+        return tt_err_set(err, TT_EINVAL, "training.dtype: expected float32 or bfloat16, found %s",
+                          tt_dtype_name(opts->param_dtype));
+    if (a->dim / a->n_heads > TT_ATTN_DIM_MAX)
+        return tt_err_set(err, TT_EUNSUPPORTED, "heads of %lld: attention takes up to %d", (long long)(a->dim / a->n_heads),
+                          TT_ATTN_DIM_MAX);
+    if (a->attn_type == TT_ATTN_VARLEN && a->attn_mask_type != TT_MASK_BLOCK_CAUSAL)
+        return tt_err_set(err, TT_EINVAL, "attn_type varlen takes attn_mask_type block_causal only");
+    return TT_OK;
+}
+
+static tt_status record(struct tt_step *step, struct tt_err *err)
+{
+    const struct tt_step_opts *o = &step->opts;
+    const struct tt_rec_opts how = {
+        .params = &step->params, .prec = o->prec, .param_dtype = o->param_dtype, .batch = o->local_batch, .seq_len = o->seq_len,
+    };
+    struct tt_rec rec;
+    tt_status status = tt_rec_begin(&rec, &how, err);
+    if (status != TT_OK)
+        return status;
+    tt_model_forward(o->family)(&rec, o->args);
+    status = tt_rec_finish(&rec, &step->model, err);
+    if (status != TT_OK)
+        return status;
+    tt_program_keep(step->model, TT_KEEP_DEAR);
+    status = tt_program_differentiate(step->model, err);
+    if (status != TT_OK)
+        return status;
+    return tt_program_record_step(&step->optimizer, &step->params, o->param_dtype, err);
+}
+
+static tt_status schedule(struct tt_step *step, struct tt_err *err)
+{
+    tt_status status = tt_sched_make(&step->sched, "1F1B", 1, 1, step->opts.nmicrobatches, err);
+    if (status == TT_OK)
+        status = tt_sched_lower(&step->sched, err);
+    if (status == TT_OK)
+        status = tt_sched_check(&step->sched, err);
+    return status;
+}
+
+static tt_status plan(struct tt_step *step, struct tt_err *err)
+{
+    const struct tt_kernels *kernels = step->opts.kernels ? step->opts.kernels : tt_kernels_cpu();
+    tt_status status = tt_device_cpu(&step->device, step->opts.pool, kernels, err);
+    if (status != TT_OK)
+        return status;
+
+    const struct tt_plan_opts how = {
+        .model = step->model, .step = step->optimizer, .sched = &step->sched, .params = &step->params,
+        .param_dtype = step->opts.param_dtype, .device = step->device,
+    };
+    status = tt_plan_new(&step->plan, &how, err);
+    if (status == TT_OK && !step->opts.plan_only)
+        status = tt_plan_bind(step->plan, err);
+    return status;
+}
+
+static void fill_tables(struct tt_step *step)
+{
+    const struct tt_model_args *a = step->opts.args;
+    const struct tt_rope_scaling_args *s = &a->rope_scaling_args;
+    const struct tt_rope_scaling scaling = {
+        s->scaling_factor, s->low_freq_factor, s->high_freq_factor, s->original_max_position_embeddings,
+    };
+
+    tt_rope_table(tt_plan_const(step->plan, TT_CONST_ROPE), a->dim / a->n_heads, step->opts.seq_len, a->rope_theta, &scaling);
+    for (int mb = 0; mb < step->opts.nmicrobatches; mb++) {
+        int32_t *position = tt_step_positions(step, mb);
+        for (int64_t i = 0; i < step->opts.local_batch * step->opts.seq_len; i++)
+            position[i] = (int32_t)(i % step->opts.seq_len);
+    }
+}
+
+static tt_status name_params(struct tt_step *step, struct tt_err *err)
+{
+    step->param = tt_arena_array(&step->arena, (size_t)step->params.n, sizeof *step->param);
+    if (!step->param)
+        return tt_err_nomem(err, (size_t)step->params.n * sizeof *step->param, "the parameters of a step");
+    for (int i = 0; i < step->params.n; i++)
+        step->param[i] = (struct tt_step_param){
+            .param = &step->params.p[i], .dtype = step->opts.param_dtype,
+            .value = tt_plan_param(step->plan, i, TT_ROLE_SHARD), .grad = tt_plan_param(step->plan, i, TT_ROLE_GRAD),
+            .exp_avg = tt_plan_param(step->plan, i, TT_ROLE_EXP_AVG), .exp_avg_sq = tt_plan_param(step->plan, i, TT_ROLE_EXP_AVG_SQ),
+        };
+    return TT_OK;
+}
+
+static tt_status build(struct tt_step *step, struct tt_err *err)
+{
+    tt_status status = check_opts(&step->opts, err);
+    if (status == TT_OK)
+        status = tt_params_make(&step->params, &step->arena, step->opts.family, step->opts.args, err);
+    if (status == TT_OK)
+        status = record(step, err);
+    if (status == TT_OK)
+        status = schedule(step, err);
+    if (status == TT_OK)
+        status = plan(step, err);
+    if (status == TT_OK)
+        status = name_params(step, err);
+    if (status == TT_OK && !step->opts.plan_only)
+        fill_tables(step);
+    return status;
+}
+
+tt_status tt_step_new(struct tt_step **out, const struct tt_step_opts *opts, struct tt_err *err)
+{
+    struct tt_step *step = calloc(1, sizeof *step);
+    if (!step)
+        return tt_err_nomem(err, sizeof *step, "a step");
+    step->opts = *opts;
+    step->documents = tt_model_wants_documents(opts->args);
+
+    const tt_status status = build(step, err);
+    if (status != TT_OK) {
+        tt_step_free(step);
+        return status;
+    }
+    step->opts.args = NULL; /* the caller's */
+    *out = step;
+    return TT_OK;
+}
+
+void tt_step_free(struct tt_step *step)
+{
+    if (!step)
+        return;
+    tt_plan_free(step->plan);
+    tt_device_free(step->device);
+    tt_sched_release(&step->sched);
+    tt_program_free(step->optimizer);
+    tt_program_free(step->model);
+    tt_arena_release(&step->arena);
+    free(step);
+}
+
+/* --- reaching in ------------------------------------------------------------------------------------------------------------ */
+
+const struct tt_step_param *tt_step_params(const struct tt_step *step, int *n)
+{
+    *n = step->params.n;
+    return step->param;
+}
+
+const struct tt_step_param *tt_step_param(const struct tt_step *step, const char *fqn)
+{
+    for (int i = 0; i < step->params.n; i++)
+        if (strcmp(step->param[i].param->fqn, fqn) == 0)
+            return &step->param[i];
+    return NULL;
+}
+
+int32_t *tt_step_tokens(struct tt_step *step, int mb)
+{
+    return tt_plan_input(step->plan, TT_IN_TOKENS, mb);
+}
+
+int32_t *tt_step_labels(struct tt_step *step, int mb)
+{
+    return tt_plan_input(step->plan, TT_IN_LABELS, mb);
+}
+
+int32_t *tt_step_positions(struct tt_step *step, int mb)
+{
+    return tt_plan_input(step->plan, TT_IN_POSITIONS, mb);
+}
+
+const float *tt_step_losses(const struct tt_step *step)
+{
+    return tt_plan_losses(step->plan);
+}
+
+const struct tt_cost *tt_step_cost(const struct tt_step *step)
+{
+    return tt_plan_cost(step->plan);
+}
+
+/* --- running ---------------------------------------------------------------------------------------------------------------- */
+
+static int64_t count_labels(const struct tt_step *step)
+{
+    const int64_t n = step->opts.local_batch * step->opts.seq_len;
+    int64_t valid = 0;
+
+    for (int mb = 0; mb < step->opts.nmicrobatches; mb++) {
+        const int32_t *label = tt_plan_input(step->plan, TT_IN_LABELS, mb);
+        for (int64_t i = 0; i < n; i++)
+            valid += label[i] != TT_IGNORE_INDEX;
+    }
+    return valid;
+}
+
+tt_status tt_step_run(struct tt_step *step, const struct tt_step_in *in, struct tt_step_out *out, struct tt_err *err)
+{
+    struct tt_scalars *s = tt_plan_scalars(step->plan);
+    const int64_t ntokens = count_labels(step);
+    const int64_t divisor = in->global_tokens > 0 ? in->global_tokens : ntokens;
+
+    s->inv_tokens = 1 / (float)divisor;
+    s->max_norm = in->max_norm;
+    s->adam.consts = tt_adam_consts(&in->hyper);
+    s->adam.scalars = tt_adam_scalars(&in->hyper, in->step);
+    for (int mb = 0; step->documents && mb < step->opts.nmicrobatches; mb++)
+        tt_document_ids(tt_plan_input(step->plan, TT_IN_DOCUMENTS, mb), tt_step_tokens(step, mb), step->opts.local_batch,
+                        step->opts.seq_len, step->opts.eos_id);
+
+    const tt_status status = tt_plan_run(step->plan, err);
+    if (status != TT_OK)
+        return status;
+    *out = (struct tt_step_out){ .grad_norm = s->grad_norm, .ntokens = ntokens };
+    for (int mb = 0; mb < step->opts.nmicrobatches; mb++)
+        out->loss += tt_step_losses(step)[mb];
+    return TT_OK;
+}
