@@ -1,9 +1,9 @@
 /* lib/data/text.h: samples of text, one after another, from files that are never held in memory.
  *
  * A path is
- *   a file of JSON lines, each {"text": "...", ...}: other keys do not matter, empty lines are skipped; or one JSON array of such
+ *   a file of JSON lines, each {"text": "...", ...}: other keys do not matter, empty lines are skipped
  *   a file that ends in .gz or .zst: the same, compressed
- *   a folder: its data files (.json .jsonl .ndjson, each also .gz or .zst), in byte order of their names; hidden ones are left out
+ *   a folder: its data files, in byte order of their names (files.h has the rules)
  *   "-": JSON lines on standard input, once, in order: no count, no seek backwards
  *
  * Opening a seekable source reads it once to count its samples (and remembers where every few of them begin), because a rank's
