@@ -26,7 +26,6 @@ struct tt_pyobj {
     size_t nbytes;
 };
 
-enum { TT_VALUE_DEPTH_MAX = 200 }; /* deeper values than that are refused */
 
 /* Protocol 2 to 5. The value lives in the arena and keeps nothing of `bytes`. `where` starts every message
  * ("dataloader.dp_rank_0"). An OrderedDict comes as a MAP. Cyclic values, and those that are nested or repeat themselves beyond
