@@ -20,8 +20,8 @@
 /* --- the kinds of values ------------------------------------------------------------------------------------------------- */
 struct tt_maybe_int { bool set; int64_t v; };   /* not set: TorchTitan's None */
 struct tt_maybe_float { bool set; double v; };
-struct tt_strs { size_t n; const char **s; };
-struct tt_strs_list { bool set; size_t n; struct tt_strs *list; };
+struct tt_strs { size_t n; const char *const *s; };
+struct tt_strs_list { bool set; size_t n; const struct tt_strs *list; };
 /* A `const char *` below is never NULL unless its comment says "NULL: none". */
 
 enum tt_optimizer_name { TT_ADAMW, TT_ADAM };
@@ -201,7 +201,7 @@ struct tt_config_debug {
     bool deterministic, deterministic_warn_only, moe_force_load_balance;
 };
 
-struct tt_config_origin; /* where each value came from; config_private.h */
+struct tt_config_origin; /* where a value came from; config_private.h */
 
 struct tt_config {
     struct tt_config_job job;
@@ -223,10 +223,10 @@ struct tt_config {
     struct tt_config_validation validation;
     struct tt_config_debug debug;
 
-    const struct tt_config_origin *origin; /* an entry a setting */
+    const struct tt_config_origin *origin; /* an entry a setting; NULL: all are defaults */
 };
 
-/* Every setting at its default. Strings and lists are constants of the program. Cannot fail. */
+/* Every setting at its default. Strings and lists are constants of the program. */
 void tt_config_init(struct tt_config *out);
 
 /* Defaults, then the file that the arguments name (--job.config_file FILE, or a plain argument that ends in .toml, .yaml or
@@ -252,6 +252,10 @@ bool tt_config_given(const struct tt_config *config, const char *key);
 
 /* All settings as JSON, in TorchTitan's order, indented by 2: what --job.print_config shows after "Running with configs: ". */
 TT_MUST_CHECK tt_status tt_config_json(struct tt_buf *out, const struct tt_config *config, struct tt_err *err);
+
+/* What job.print_config and job.save_config_file ask for: the JSON in the log, a line of it a line of the log, the first with the
+ * words above; and in the file, below job.dump_folder, with a line that says so. Does nothing where neither is set. */
+TT_MUST_CHECK tt_status tt_config_report(const struct tt_config *config, const struct tt_log *log, struct tt_err *err);
 
 /* The settings as the option rows of a program (lib/cli/opt.h), ended by a zeroed row; NULL where the arena has no memory:
  *     struct tt_prog prog = { "titan-train", "[--section.key value ...] [FILE.toml]", "...", .opts = tt_config_opts(&arena) };
