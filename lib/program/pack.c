@@ -66,18 +66,27 @@ static uint64_t place_all(struct tt_item **order, struct tt_item **placed, int n
     return total;
 }
 
+static uint64_t alive_at(const struct tt_item *items, int n, int time)
+{
+    const struct tt_span now = { time, time };
+    const struct tt_item probe = { .span = &now, .nspans = 1 };
+    uint64_t alive = 0;
+
+    for (int i = 0; i < n; i++)
+        alive += meet(&probe, &items[i]) ? items[i].nbytes : 0;
+    return alive;
+}
+
 /* The most is alive where something has just begun. */
 static uint64_t most_alive(const struct tt_item *items, int n)
 {
     uint64_t most = 0;
 
-    for (int i = 0; i < n; i++) {
-        const struct tt_item now = { .span = &(struct tt_span){ items[i].span[0].begin, items[i].span[0].begin }, .nspans = 1 };
-        uint64_t alive = 0;
-        for (int j = 0; j < n; j++)
-            alive += meet(&now, &items[j]) ? items[j].nbytes : 0;
-        most = alive > most ? alive : most;
-    }
+    for (int i = 0; i < n; i++)
+        for (int s = 0; s < items[i].nspans; s++) {
+            const uint64_t alive = alive_at(items, n, items[i].span[s].begin);
+            most = alive > most ? alive : most;
+        }
     return most;
 }
 

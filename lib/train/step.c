@@ -56,7 +56,7 @@ static tt_status record(struct tt_step *step, struct tt_err *err)
     status = tt_rec_finish(&rec, &step->model, err);
     if (status != TT_OK)
         return status;
-    tt_program_keep(step->model, TT_KEEP_DEAR);
+    tt_program_keep(step->model, o->keep);
     status = tt_program_differentiate(step->model, err);
     if (status != TT_OK)
         return status;

@@ -25,6 +25,7 @@ struct tt_step_opts {
     const struct tt_model_args *args; /* borrowed until tt_step_new returns */
     enum tt_prec prec;
     enum tt_dtype param_dtype; /* training.dtype: parameters, gradients and optimizer state */
+    enum tt_keep keep;         /* what the backward finds kept; the numbers do not depend on it */
     int64_t local_batch, seq_len;
     int nmicrobatches;
     int32_t eos_id; /* ends a document where the model attends within documents; the tokenizer's, not the args' */
