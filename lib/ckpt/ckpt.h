@@ -5,28 +5,42 @@
 #ifndef TT_CKPT_CKPT_H
 #define TT_CKPT_CKPT_H
 
+#include <pthread.h>
+
 #include "base/file.h"
 #include "format/entry.h"
 
 enum tt_ckpt_format { TT_CKPT_DCP, TT_CKPT_PT, TT_CKPT_MEMORY };
 
 struct tt_ckpt {
-    const char *path; /* as it was given */
+    const char *path; /* as it was given; "memory" for a running job */
     enum tt_ckpt_format format;
     struct tt_entries entries;
     struct tt_infile *files; /* (entries.nfiles); opened when first read */
+    pthread_mutex_t lock;    /* over opening files */
 };
 
 /* TT_ENOENT where there is nothing, or a folder without .metadata. */
 TT_MUST_CHECK tt_status tt_ckpt_open(struct tt_ckpt **out, const char *path, struct tt_err *err);
 void tt_ckpt_close(struct tt_ckpt *ckpt);
 
+/* A checkpoint whose entries the caller adds, with TT_CODEC_MEMORY chunks: a running job. */
+TT_MUST_CHECK tt_status tt_ckpt_memory(struct tt_ckpt **out, struct tt_err *err);
+
 /* Whether the folder is a finished checkpoint: it has .metadata. */
 bool tt_ckpt_is_complete(const char *dir);
 
 /* The value of a VALUE entry: read and decoded on the first call, then kept with the checkpoint. Tuples, bytes, numbers and so on come as
  * they were pickled; bytes that are themselves a pickle (dataloader.dp_rank_<r>) are decoded by tt_pickle_to_value.
- * TT_EFORMAT names the file, the key and the offset; a pickle that names something titan does not know is refused by that name. */
+ * TT_ENOENT: no such key. TT_EFORMAT names the file, the key and the offset; a pickle that names something titan does not know is
+ * refused by that name. Not to be called from two threads at once. */
 TT_MUST_CHECK tt_status tt_ckpt_value(struct tt_ckpt *ckpt, const char *fqn, const struct tt_value **out, struct tt_err *err);
+
+/* The same without keeping it, for those who walk over all: the value lives in the arena. */
+TT_MUST_CHECK tt_status tt_ckpt_read_value(struct tt_ckpt *ckpt, const struct tt_entry *entry, struct tt_arena *arena,
+                                           const struct tt_value **out, struct tt_err *err);
+
+/* An open file of the catalogue, by its index; stays open until tt_ckpt_close. From any thread. */
+TT_MUST_CHECK tt_status tt_ckpt_file(struct tt_ckpt *ckpt, uint32_t index, const struct tt_infile **out, struct tt_err *err);
 
 #endif

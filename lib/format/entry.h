@@ -22,6 +22,8 @@ struct tt_path_part {
     int64_t index;
 };
 
+#define TT_FILE_NONE UINT32_MAX
+
 enum tt_codec {
     TT_CODEC_BLOB,  /* a torch zip archive of its own: one tensor, or one value */
     TT_CODEC_RAW,   /* the elements themselves */
@@ -31,9 +33,10 @@ enum tt_codec {
 struct tt_chunk {
     const int64_t *offsets, *sizes; /* (ndim) each, within the global shape; ndim 0: not read */
     const int64_t *strides; /* RAW, MEMORY: (ndim), in elements; NULL: row-major */
+    int64_t first; /* RAW, MEMORY: where element 0 is, in elements from the start of the storage */
     uint64_t offset, nbytes; /* where the item lies in its file; RAW: all of the storage that the strides may reach */
     const void *data; /* MEMORY */
-    uint32_t file; /* index into files */
+    uint32_t file; /* index into files; TT_FILE_NONE: the chunk is empty and has no bytes */
     uint32_t crc; /* RAW: CRC-32 of the nbytes; 0: unknown */
     enum tt_codec codec;
 };
@@ -60,7 +63,8 @@ struct tt_entries {
     size_t n, cap;
     const char **files; /* relative to the checkpoint */
     size_t nfiles, files_cap;
-    struct tt_map by_fqn; /* fqn to index */
+    struct tt_map by_fqn;  /* fqn to index */
+    struct tt_map by_file; /* file name to index */
 };
 
 void tt_entries_release(struct tt_entries *entries);
@@ -69,9 +73,15 @@ void tt_entries_release(struct tt_entries *entries);
  * entries->arena, or as long as the entries do. */
 TT_MUST_CHECK tt_status tt_entries_add(struct tt_entries *entries, const struct tt_entry *entry, struct tt_err *err);
 
+/* The index of a file name (copied), which is added where it is new. */
+TT_MUST_CHECK tt_status tt_entries_file(struct tt_entries *entries, const char *name, uint32_t *index, struct tt_err *err);
+
 struct tt_entry *tt_entries_find(const struct tt_entries *entries, const char *fqn); /* NULL: none */
 
 /* That the chunks tile the shape: inside it, no overlap, no hole. TT_EFORMAT names `where`, the fqn and the chunk. */
 TT_MUST_CHECK tt_status tt_entry_check_chunks(const struct tt_entry *entry, const char *where, struct tt_err *err);
+
+/* "(2, 3)", for messages; in buf. */
+const char *tt_dims_text(char *buf, size_t nbuf, int ndim, const int64_t *dims);
 
 #endif

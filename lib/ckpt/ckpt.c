@@ -1,0 +1,175 @@
+#include "ckpt/ckpt.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ckpt/ckpt_private.h"
+#include "format/metadata.h"
+#include "format/pt.h"
+
+enum { METADATA_NBYTES_MAX = 1 << 30 };
+
+static tt_status make(struct tt_ckpt **out, const char *path, enum tt_ckpt_format format, struct tt_err *err)
+{
+    struct tt_ckpt *ckpt = calloc(1, sizeof *ckpt);
+    if (!ckpt || !(ckpt->path = strdup(path))) {
+        free(ckpt);
+        return tt_err_nomem(err, sizeof *ckpt, path);
+    }
+    ckpt->format = format;
+    pthread_mutex_init(&ckpt->lock, NULL);
+    *out = ckpt;
+    return TT_OK;
+}
+
+static tt_status open_dcp(struct tt_ckpt *ckpt, struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    struct tt_buf bytes = { 0 };
+    const char *path = tt_path_join(&arena, ckpt->path, ".metadata");
+    tt_status st = path ? tt_file_read_all(&bytes, path, METADATA_NBYTES_MAX, err) : tt_err_nomem(err, 0, ckpt->path);
+
+    if (st == TT_ENOENT)
+        st = tt_err_set(err, TT_ENOENT, "%s: a folder without .metadata is no finished checkpoint", ckpt->path);
+    if (st == TT_OK)
+        st = tt_metadata_decode(&ckpt->entries, bytes.data, bytes.len, path, err);
+    tt_buf_release(&bytes);
+    tt_arena_release(&arena);
+    return st;
+}
+
+static tt_status open_pt(struct tt_ckpt *ckpt, struct tt_err *err)
+{
+    struct tt_infile file = { .fd = -1 };
+    struct tt_pt pt = { 0 };
+    tt_status st = tt_infile_open(&file, ckpt->path, err);
+    uint32_t index;
+
+    if (st != TT_OK)
+        return st;
+    const struct tt_source src = { .file = &file, .nbytes = file.nbytes, .name = ckpt->path };
+    st = tt_pt_open(&pt, &ckpt->entries.arena, &src, err);
+    if (st == TT_OK)
+        st = tt_entries_file(&ckpt->entries, "", &index, err);
+    if (st == TT_OK)
+        st = tt_flatten(&ckpt->entries, pt.root, ckpt->path, err);
+    tt_infile_close(&file);
+    return st;
+}
+
+tt_status tt_ckpt_open(struct tt_ckpt **out, const char *path, struct tt_err *err)
+{
+    const bool is_dir = tt_path_is_dir(path);
+    struct tt_ckpt *ckpt = NULL;
+    tt_status st = make(&ckpt, path, is_dir ? TT_CKPT_DCP : TT_CKPT_PT, err);
+
+    if (st != TT_OK)
+        return st;
+    st = is_dir ? open_dcp(ckpt, err) : open_pt(ckpt, err);
+    if (st == TT_OK) {
+        ckpt->files = calloc(ckpt->entries.nfiles + 1, sizeof *ckpt->files);
+        st = ckpt->files ? TT_OK : tt_err_nomem(err, ckpt->entries.nfiles * sizeof *ckpt->files, path);
+    }
+    if (st == TT_OK)
+        *out = ckpt;
+    else
+        tt_ckpt_close(ckpt);
+    return st;
+}
+
+tt_status tt_ckpt_memory(struct tt_ckpt **out, struct tt_err *err) { return make(out, "memory", TT_CKPT_MEMORY, err); }
+
+void tt_ckpt_close(struct tt_ckpt *ckpt)
+{
+    if (!ckpt)
+        return;
+    for (size_t i = 0; ckpt->files && i < ckpt->entries.nfiles; i++)
+        tt_infile_close(&ckpt->files[i]);
+    free(ckpt->files);
+    tt_entries_release(&ckpt->entries);
+    pthread_mutex_destroy(&ckpt->lock);
+    free((char *)ckpt->path);
+    free(ckpt);
+}
+
+bool tt_ckpt_is_complete(const char *dir)
+{
+    struct tt_arena arena = { 0 };
+    const char *path = tt_path_join(&arena, dir, ".metadata");
+    const bool is = path && tt_path_exists(path);
+    tt_arena_release(&arena);
+    return is;
+}
+
+tt_status tt_ckpt_file(struct tt_ckpt *ckpt, uint32_t index, const struct tt_infile **out, struct tt_err *err)
+{
+    tt_status st = TT_OK;
+
+    pthread_mutex_lock(&ckpt->lock);
+    struct tt_infile *file = &ckpt->files[index];
+    if (!file->path) {
+        struct tt_arena arena = { 0 };
+        const char *name = ckpt->entries.files[index];
+        const char *path = name[0] ? tt_path_join(&arena, ckpt->path, name) : ckpt->path;
+        st = path ? tt_infile_open(file, path, err) : tt_err_nomem(err, 0, ckpt->path);
+        tt_arena_release(&arena);
+    }
+    pthread_mutex_unlock(&ckpt->lock);
+    if (st == TT_OK)
+        *out = file;
+    return st;
+}
+
+tt_status tt_item_source(struct tt_source *out, struct tt_arena *arena, struct tt_ckpt *ckpt, const struct tt_entry *entry,
+                         const struct tt_chunk *chunk, struct tt_err *err)
+{
+    const struct tt_infile *file = NULL;
+    tt_status st = tt_ckpt_file(ckpt, chunk->file, &file, err);
+    if (st != TT_OK)
+        return st;
+    if (chunk->offset > file->nbytes || chunk->nbytes > file->nbytes - chunk->offset)
+        return tt_err_set(err, TT_EFORMAT, "%s: key %s: expected its item at offset %" PRIu64 ", %" PRIu64
+                          " bytes, found the end of the file at %" PRIu64, file->path, entry->fqn, chunk->offset, chunk->nbytes,
+                          file->nbytes);
+    char *name = tt_arena_printf(arena, "%s: key %s: item at %" PRIu64, file->path, entry->fqn, chunk->offset);
+    if (!name)
+        return tt_err_nomem(err, strlen(file->path), "a path");
+    *out = (struct tt_source){ .file = file, .offset = chunk->offset, .nbytes = chunk->nbytes, .name = name };
+    return TT_OK;
+}
+
+tt_status tt_ckpt_read_value(struct tt_ckpt *ckpt, const struct tt_entry *entry, struct tt_arena *arena, const struct tt_value **out,
+                             struct tt_err *err)
+{
+    struct tt_source src;
+    struct tt_pt pt = { 0 };
+
+    if (entry->kind != TT_ENTRY_VALUE)
+        return tt_err_set(err, TT_EINVAL, "%s: key %s is a tensor, not a value", ckpt->path, entry->fqn);
+    if (entry->value) {
+        *out = entry->value;
+        return TT_OK;
+    }
+    tt_status st = tt_item_source(&src, arena, ckpt, entry, entry->chunks, err);
+    if (st == TT_OK)
+        st = tt_pt_open(&pt, arena, &src, err);
+    if (st != TT_OK)
+        return st;
+    for (size_t i = 0; i < pt.nstorages; i++)
+        pt.storages[i]->file = entry->chunks->file;
+    *out = pt.root;
+    return TT_OK;
+}
+
+tt_status tt_ckpt_value(struct tt_ckpt *ckpt, const char *fqn, const struct tt_value **out, struct tt_err *err)
+{
+    struct tt_entry *entry = tt_entries_find(&ckpt->entries, fqn);
+    if (!entry)
+        return tt_err_set(err, TT_ENOENT, "%s: there is no key %s", ckpt->path, fqn);
+    const tt_status st = tt_ckpt_read_value(ckpt, entry, &ckpt->entries.arena, &entry->value, err);
+    if (st == TT_OK)
+        *out = entry->value;
+    return st;
+}

@@ -1,0 +1,16 @@
+/* lib/ckpt/ckpt_private.h: what the files of this room share. */
+#ifndef TT_CKPT_CKPT_PRIVATE_H
+#define TT_CKPT_CKPT_PRIVATE_H
+
+#include "ckpt/ckpt.h"
+#include "format/source.h"
+
+/* Appends an entry for each leaf of a state dict, as DCP's planner flattens: dicts are entered, lists where they hold (at any list
+ * depth) a tensor or a dict; tuples never. Keys become strings; empty dicts vanish. Tensors are of file 0. */
+TT_MUST_CHECK tt_status tt_flatten(struct tt_entries *out, const struct tt_value *root, const char *where, struct tt_err *err);
+
+/* The bytes of a BLOB chunk, as a source whose name (in the arena) starts with file and key. */
+TT_MUST_CHECK tt_status tt_item_source(struct tt_source *out, struct tt_arena *arena, struct tt_ckpt *ckpt,
+                                       const struct tt_entry *entry, const struct tt_chunk *chunk, struct tt_err *err);
+
+#endif

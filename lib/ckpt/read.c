@@ -1,0 +1,386 @@
+#include "ckpt/read.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ckpt/ckpt_private.h"
+#include "format/pt.h"
+
+/* A chunk whose place is known to the byte. */
+struct view {
+    const struct tt_chunk *chunk; /* whose view it is; NULL: none */
+    const char *fqn;
+    const void *data;             /* in memory, or */
+    const struct tt_infile *file;
+    uint32_t file_index;
+    uint64_t offset, nbytes; /* of the storage, in the file */
+    uint32_t crc;
+    int64_t first, strides[TT_NDIM_MAX]; /* in elements */
+};
+
+enum {
+    NVIEWS = 64, /* opened chunks that a thread remembers: as many as meet in one block, most often */
+    /* Elements between the wanted ones are read with them, and thrown away, up to this many for each wanted one: fewer
+     * and larger reads are faster. */
+    WASTE_MAX = 4,
+    SMALL_SPAN_NBYTES = 1 << 16,
+};
+
+struct tt_reader {
+    struct tt_ckpt *ckpt;
+    struct tt_verify *verify;
+    struct view views[NVIEWS];
+    uint8_t *scratch; /* (TT_BLOCK_NBYTES) */
+};
+
+/* --- verification ------------------------------------------------------------------------------------------------------------------ */
+
+struct tt_verify_storage {
+    struct { uint64_t offset; uint32_t file, pad; } key; /* of by_storage */
+    const char *fqn;
+    uint64_t nbytes, wanted; /* bytes of the storage, and of all elements that were asked for */
+    uint32_t crc;
+    bool is_done;
+    struct tt_crc_pieces pieces;
+};
+
+tt_status tt_verify_init(struct tt_verify *verify, struct tt_err *err)
+{
+    *verify = (struct tt_verify){ 0 };
+    const int rc = pthread_mutex_init(&verify->lock, NULL);
+    return rc ? tt_err_errno(err, rc, "cannot make a lock") : TT_OK;
+}
+
+void tt_verify_release(struct tt_verify *verify)
+{
+    for (size_t i = 0; i < verify->n; i++)
+        tt_crc_pieces_release(&verify->items[i].pieces);
+    free(verify->items);
+    tt_map_release(&verify->by_storage);
+    pthread_mutex_destroy(&verify->lock);
+}
+
+static tt_status damaged(const char *path, const char *fqn, uint64_t offset, uint32_t expected, uint32_t found, struct tt_err *err)
+{
+    return tt_err_set(err, TT_EFORMAT, "%s: offset %" PRIu64 ": key %s: expected CRC-32 %08" PRIx32 ", found %08" PRIx32
+                      ": the bytes are damaged", path, offset, fqn, expected, found);
+}
+
+/* The storage's record, made where it is new; under the lock. The map's keys lie in the records, so the map is made anew where
+ * the records move. */
+static tt_status find_storage(struct tt_verify *verify, const struct view *view, struct tt_verify_storage **out, struct tt_err *err)
+{
+    struct tt_verify_storage fresh = { .key = { view->offset, view->file_index, 0 }, .fqn = view->fqn, .nbytes = view->nbytes,
+                                       .crc = view->crc };
+    uint64_t i;
+
+    if (tt_map_get(&verify->by_storage, (const char *)&fresh.key, sizeof fresh.key, &i)) {
+        *out = &verify->items[i];
+        return TT_OK;
+    }
+    if (verify->n == verify->cap) {
+        const size_t cap = verify->cap ? verify->cap * 2 : 64;
+        struct tt_verify_storage *items = realloc(verify->items, cap * sizeof *items);
+        if (!items)
+            return tt_err_nomem(err, cap * sizeof *items, "checksums");
+        verify->items = items;
+        verify->cap = cap;
+        tt_map_release(&verify->by_storage);
+        for (size_t k = 0; k < verify->n; k++) {
+            const tt_status st = tt_map_put(&verify->by_storage, (const char *)&items[k].key, sizeof items[k].key, k, NULL, NULL, err);
+            if (st != TT_OK)
+                return st;
+        }
+    }
+    struct tt_verify_storage *s = &verify->items[verify->n];
+    *s = fresh;
+    const tt_status st = tt_map_put(&verify->by_storage, (const char *)&s->key, sizeof s->key, verify->n, NULL, NULL, err);
+    if (st == TT_OK) {
+        verify->n++;
+        *out = s;
+    }
+    return st;
+}
+
+/* Bytes [begin, begin + nbytes) of the storage were read. */
+static tt_status note_read(struct tt_reader *r, const struct view *view, uint64_t begin, const void *bytes, uint64_t nbytes,
+                           struct tt_err *err)
+{
+    if (view->crc == 0 || !r->verify)
+        return TT_OK;
+    uint32_t crc = tt_crc32(0, bytes, (size_t)nbytes);
+    struct tt_verify_storage *s = NULL;
+    tt_status st = TT_OK;
+    bool whole = nbytes == view->nbytes; /* most tensors are read in one go: no need to remember them */
+
+    if (!whole) {
+        pthread_mutex_lock(&r->verify->lock);
+        st = find_storage(r->verify, view, &s, err);
+        if (st == TT_OK && !s->is_done)
+            st = tt_crc_pieces_add(&s->pieces, begin, nbytes, crc, err);
+        if (st == TT_OK && !s->is_done && tt_crc_pieces_join(&s->pieces, view->nbytes, &crc)) {
+            whole = s->is_done = true;
+            tt_crc_pieces_release(&s->pieces);
+        }
+        pthread_mutex_unlock(&r->verify->lock);
+    }
+    if (st == TT_OK && whole && crc != view->crc)
+        st = damaged(view->file->path, view->fqn, view->offset, view->crc, crc, err);
+    return st;
+}
+
+/* Elements were asked for that reads may have covered in no tidy way. */
+static tt_status note_wanted(struct tt_reader *r, const struct view *view, uint64_t nbytes, struct tt_err *err)
+{
+    struct tt_verify_storage *s = NULL;
+
+    if (view->crc == 0 || !r->verify)
+        return TT_OK;
+    pthread_mutex_lock(&r->verify->lock);
+    const tt_status st = find_storage(r->verify, view, &s, err);
+    if (st == TT_OK)
+        s->wanted += nbytes;
+    pthread_mutex_unlock(&r->verify->lock);
+    return st;
+}
+
+static tt_status read_again(const struct tt_verify_storage *s, struct tt_ckpt *ckpt, uint8_t *buf, struct tt_err *err)
+{
+    const struct tt_infile *file = NULL;
+    tt_status st = tt_ckpt_file(ckpt, s->key.file, &file, err);
+    uint32_t crc = 0;
+
+    for (uint64_t at = 0; at < s->nbytes && st == TT_OK;) {
+        const uint64_t left = s->nbytes - at, n = left < TT_BLOCK_NBYTES ? left : TT_BLOCK_NBYTES;
+        st = tt_infile_pread(file, buf, (size_t)n, s->key.offset + at, err);
+        if (st == TT_OK)
+            crc = tt_crc32(crc, buf, (size_t)n);
+        at += n;
+    }
+    return st == TT_OK && crc != s->crc ? damaged(file->path, s->fqn, s->key.offset, s->crc, crc, err) : st;
+}
+
+tt_status tt_verify_finish(struct tt_verify *verify, struct tt_ckpt *ckpt, struct tt_err *err)
+{
+    uint8_t *buf = malloc(TT_BLOCK_NBYTES);
+    tt_status st = buf ? TT_OK : tt_err_nomem(err, TT_BLOCK_NBYTES, "a buffer");
+
+    for (size_t i = 0; i < verify->n && st == TT_OK; i++)
+        if (!verify->items[i].is_done && verify->items[i].wanted >= verify->items[i].nbytes)
+            st = read_again(&verify->items[i], ckpt, buf, err);
+    free(buf);
+    return st;
+}
+
+/* --- opening chunks -------------------------------------------------------------------------------------------------------------- */
+
+static void view_strides(struct view *view, int ndim, const int64_t *sizes, const int64_t *strides)
+{
+    if (!strides)
+        tt_strides_row_major(view->strides, ndim, sizes);
+    else if (ndim)
+        memcpy(view->strides, strides, (size_t)ndim * sizeof *strides);
+}
+
+/* The item must hold exactly the chunk, whatever .metadata says of it. */
+static tt_status check_blob(const struct tt_entry *entry, const struct tt_chunk *chunk, const struct tt_value *root, const char *name,
+                            struct tt_err *err)
+{
+    const struct tt_pt_tensor *t = root->kind == TT_V_TENSOR ? root->u.ref : NULL;
+    char a[200], b[200];
+
+    if (!t)
+        return tt_err_set(err, TT_EFORMAT, "%s: expected a tensor, found %s", name, tt_value_kind_name(root->kind));
+    if (t->dtype != entry->dtype)
+        return tt_err_set(err, TT_EFORMAT, "%s: expected a tensor of torch.%s, found torch.%s", name, tt_dtype_name(entry->dtype),
+                          tt_dtype_name(t->dtype));
+    if (t->ndim != entry->ndim || (t->ndim && memcmp(t->shape, chunk->sizes, (size_t)t->ndim * sizeof *t->shape) != 0))
+        return tt_err_set(err, TT_EFORMAT, "%s: expected a chunk of %s, found %s", name,
+                          tt_dims_text(a, sizeof a, entry->ndim, chunk->sizes), tt_dims_text(b, sizeof b, t->ndim, t->shape));
+    return TT_OK;
+}
+
+static tt_status open_blob(struct tt_reader *r, const struct tt_entry *entry, const struct tt_chunk *chunk, struct view *view,
+                           struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    struct tt_source src;
+    struct tt_pt pt;
+    tt_status st = tt_item_source(&src, &arena, r->ckpt, entry, chunk, err);
+
+    if (st == TT_OK)
+        st = tt_pt_open(&pt, &arena, &src, err);
+    if (st == TT_OK)
+        st = check_blob(entry, chunk, pt.root, src.name, err);
+    if (st == TT_OK) {
+        const struct tt_pt_tensor *t = pt.root->u.ref;
+        *view = (struct view){ .file = src.file, .file_index = chunk->file, .offset = t->storage->offset,
+                               .nbytes = t->storage->nbytes, .crc = t->storage->crc, .first = t->first };
+        view_strides(view, t->ndim, t->shape, t->strides);
+    }
+    tt_arena_release(&arena);
+    return st;
+}
+
+static tt_status open_raw(struct tt_reader *r, const struct tt_entry *entry, const struct tt_chunk *chunk, struct view *view,
+                          struct tt_err *err)
+{
+    const struct tt_infile *file = NULL;
+    const tt_status st = tt_ckpt_file(r->ckpt, chunk->file, &file, err);
+
+    if (st != TT_OK)
+        return st;
+    *view = (struct view){ .file = file, .file_index = chunk->file, .offset = chunk->offset, .nbytes = chunk->nbytes,
+                           .crc = chunk->crc, .first = chunk->first };
+    view_strides(view, entry->ndim, chunk->sizes, chunk->strides);
+    return TT_OK;
+}
+
+static tt_status open_chunk(struct tt_reader *r, const struct tt_entry *entry, const struct tt_chunk *chunk, const struct view **out,
+                            struct tt_err *err)
+{
+    struct view *slot = &r->views[(uintptr_t)chunk / sizeof *chunk % NVIEWS];
+    struct view view = { 0 };
+    tt_status st = TT_OK;
+
+    if (slot->chunk == chunk) {
+        *out = slot;
+        return TT_OK;
+    }
+    switch (chunk->codec) {
+    case TT_CODEC_BLOB: st = open_blob(r, entry, chunk, &view, err); break;
+    case TT_CODEC_RAW: st = open_raw(r, entry, chunk, &view, err); break;
+    case TT_CODEC_MEMORY:
+        view.data = chunk->data;
+        view.first = chunk->first;
+        view_strides(&view, entry->ndim, chunk->sizes, chunk->strides);
+        break;
+    }
+    if (st != TT_OK)
+        return st;
+    view.chunk = chunk;
+    view.fqn = entry->fqn;
+    *slot = view;
+    *out = slot;
+    return TT_OK;
+}
+
+/* --- reading boxes ---------------------------------------------------------------------------------------------------------------- */
+
+struct box {
+    int ndim;
+    int64_t sizes[TT_NDIM_MAX], src[TT_NDIM_MAX], dst[TT_NDIM_MAX]; /* sizes, and strides on both sides */
+    size_t unit; /* bytes of an element */
+};
+
+static int widest(const struct box *b)
+{
+    int d = -1;
+    for (int i = 0; i < b->ndim; i++)
+        if (b->sizes[i] > 1 && (d < 0 || b->src[i] > b->src[d]))
+            d = i;
+    return d;
+}
+
+/* The box, its first element at `at` of the storage. It is read as one run of bytes where that does not waste much, else in two halves,
+ * cut where it is widest in the file. */
+static tt_status read_box(struct tt_reader *r, const struct view *view, const struct box *b, int64_t at, char *dst, struct tt_err *err)
+{
+    int64_t numel = 1, span = 1;
+    for (int i = 0; i < b->ndim; i++) {
+        numel *= b->sizes[i];
+        span += (b->sizes[i] - 1) * b->src[i];
+    }
+    const uint64_t begin = (uint64_t)at * b->unit, nbytes = (uint64_t)span * b->unit;
+    const bool src_dense = tt_strides_are_row_major(b->ndim, b->sizes, b->src);
+
+    if (src_dense && tt_strides_are_row_major(b->ndim, b->sizes, b->dst)) {
+        const tt_status st = tt_infile_pread(view->file, dst, (size_t)nbytes, view->offset + begin, err);
+        return st == TT_OK ? note_read(r, view, begin, dst, nbytes, err) : st;
+    }
+    if (nbytes <= TT_BLOCK_NBYTES && (nbytes <= SMALL_SPAN_NBYTES || span / WASTE_MAX <= numel)) {
+        tt_status st = tt_infile_pread(view->file, r->scratch, (size_t)nbytes, view->offset + begin, err);
+        if (st == TT_OK && span == numel)
+            st = note_read(r, view, begin, r->scratch, nbytes, err);
+        if (st == TT_OK)
+            tt_box_copy(dst, b->dst, r->scratch, b->src, b->ndim, b->sizes, b->unit);
+        return st;
+    }
+    const int d = widest(b); /* a span over one element has a dimension of more than one */
+    struct box low = *b, high = *b;
+    low.sizes[d] = b->sizes[d] / 2;
+    high.sizes[d] = b->sizes[d] - low.sizes[d];
+    const tt_status st = read_box(r, view, &low, at, dst, err);
+    return st != TT_OK ? st
+                       : read_box(r, view, &high, at + low.sizes[d] * b->src[d],
+                                  dst + low.sizes[d] * b->dst[d] * (int64_t)b->unit, err);
+}
+
+/* `part` of the chunk, in the tensor's coordinates, into dst, which holds `want` row-major. */
+static tt_status read_chunk(struct tt_reader *r, const struct tt_entry *entry, const struct tt_chunk *chunk,
+                            const struct tt_region *part, const struct tt_region *want, char *dst, struct tt_err *err)
+{
+    const struct view *view = NULL;
+    tt_status st = open_chunk(r, entry, chunk, &view, err);
+    if (st != TT_OK)
+        return st;
+
+    struct box b = { .ndim = entry->ndim, .unit = tt_dtype_nbytes(entry->dtype) };
+    int64_t at = view->first, to = 0, numel = 1;
+    tt_strides_row_major(b.dst, b.ndim, want->size);
+    for (int d = 0; d < b.ndim; d++) {
+        b.sizes[d] = part->size[d];
+        b.src[d] = view->strides[d];
+        at += (part->offset[d] - chunk->offsets[d]) * view->strides[d];
+        to += (part->offset[d] - want->offset[d]) * b.dst[d];
+        numel *= part->size[d];
+    }
+    dst += to * (int64_t)b.unit;
+    if (view->data) {
+        tt_box_copy(dst, b.dst, (const char *)view->data + at * (int64_t)b.unit, b.src, b.ndim, b.sizes, b.unit);
+        return TT_OK;
+    }
+    st = read_box(r, view, &b, at, dst, err);
+    if (st == TT_OK && (uint64_t)numel * b.unit < view->nbytes)
+        st = note_wanted(r, view, (uint64_t)numel * b.unit, err);
+    return st;
+}
+
+tt_status tt_read_region(struct tt_reader *r, const struct tt_entry *entry, const struct tt_region *want, void *dst,
+                         struct tt_err *err)
+{
+    if (tt_region_is_empty(want))
+        return TT_OK;
+    for (uint32_t i = 0; i < entry->nchunks; i++) {
+        const struct tt_region chunk = tt_region_make(entry->ndim, entry->chunks[i].offsets, entry->chunks[i].sizes);
+        struct tt_region part;
+        if (!tt_region_intersect(&part, &chunk, want))
+            continue;
+        const tt_status st = read_chunk(r, entry, &entry->chunks[i], &part, want, dst, err);
+        if (st != TT_OK)
+            return st;
+    }
+    return TT_OK;
+}
+
+tt_status tt_reader_new(struct tt_reader **out, struct tt_ckpt *ckpt, struct tt_verify *verify, struct tt_err *err)
+{
+    struct tt_reader *r = calloc(1, sizeof *r);
+    if (!r || !(r->scratch = malloc(TT_BLOCK_NBYTES))) {
+        free(r);
+        return tt_err_nomem(err, sizeof *r + TT_BLOCK_NBYTES, "a reader");
+    }
+    r->ckpt = ckpt;
+    r->verify = verify;
+    *out = r;
+    return TT_OK;
+}
+
+void tt_reader_free(struct tt_reader *r)
+{
+    if (!r)
+        return;
+    free(r->scratch);
+    free(r);
+}

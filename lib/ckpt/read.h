@@ -1,0 +1,45 @@
+/* lib/ckpt/read.h: elements out of chunks. A region of an entry is gathered from all chunks that it meets; of each only the bytes
+ * that are needed are read, through buffers of fixed size. CRCs are verified wherever a whole storage was read. */
+#ifndef TT_CKPT_READ_H
+#define TT_CKPT_READ_H
+
+#include "ckpt/ckpt.h"
+
+enum { TT_BLOCK_NBYTES = 4 << 20 }; /* what is read, cast and written at a time */
+
+/* A piece of a run of bytes with its CRC; pieces come in any order. */
+struct tt_crc_pieces {
+    struct tt_crc_piece { uint64_t begin, nbytes; uint32_t crc; } *items;
+    size_t n, cap;
+    uint64_t total; /* bytes in all pieces */
+};
+
+void tt_crc_pieces_release(struct tt_crc_pieces *pieces);
+TT_MUST_CHECK tt_status tt_crc_pieces_add(struct tt_crc_pieces *pieces, uint64_t begin, uint64_t nbytes, uint32_t crc,
+                                          struct tt_err *err);
+/* Whether the pieces tile [0, nbytes); then *crc is that of all. */
+bool tt_crc_pieces_join(struct tt_crc_pieces *pieces, uint64_t nbytes, uint32_t *crc);
+
+/* Which storages were read, and whether what was read is what was written. One a copy, shared by its threads. */
+struct tt_verify {
+    pthread_mutex_t lock;
+    struct tt_map by_storage;
+    struct tt_verify_storage *items;
+    size_t n, cap;
+};
+
+TT_MUST_CHECK tt_status tt_verify_init(struct tt_verify *verify, struct tt_err *err);
+void tt_verify_release(struct tt_verify *verify);
+/* Reads again, in order, what was asked for as a whole but not read in pieces that tile it (transposed storages). */
+TT_MUST_CHECK tt_status tt_verify_finish(struct tt_verify *verify, struct tt_ckpt *ckpt, struct tt_err *err);
+
+/* A thread's reader: buffers, and the chunks that it opened. */
+struct tt_reader;
+TT_MUST_CHECK tt_status tt_reader_new(struct tt_reader **out, struct tt_ckpt *ckpt, struct tt_verify *verify, struct tt_err *err);
+void tt_reader_free(struct tt_reader *reader);
+
+/* dst (row-major, of want's sizes, of entry's dtype) = entry[want]. want lies inside the shape. */
+TT_MUST_CHECK tt_status tt_read_region(struct tt_reader *reader, const struct tt_entry *entry, const struct tt_region *want, void *dst,
+                                       struct tt_err *err);
+
+#endif

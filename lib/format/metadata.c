@@ -1,0 +1,401 @@
+#include "format/metadata.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "format/pickle.h"
+
+/* The decoder; the encoder is in metadata_write.c. */
+
+struct decoder {
+    struct tt_entries *out;
+    const char *where;
+    struct tt_map chunks; /* (fqn, offsets) to the chunk, for those whose index is no help; made when first needed */
+    struct tt_arena scratch;
+    struct tt_err *err;
+};
+
+static tt_status bad_key(const struct decoder *d, const char *fqn, const char *what)
+{
+    return tt_err_set(d->err, TT_EFORMAT, "%s: key %s: %s", d->where, fqn, what);
+}
+
+static tt_status bad(const struct decoder *d, const char *what, const struct tt_py *found)
+{
+    char buf[200];
+    return tt_err_set(d->err, TT_EFORMAT, "%s: expected %s, found %s", d->where, what, tt_py_kind_name(found, buf, sizeof buf));
+}
+
+static tt_status nomem(const struct decoder *d) { return tt_err_nomem(d->err, d->out->arena.used, d->where); }
+
+/* An attribute of an object: its state is a dict. */
+static const struct tt_py *attribute(const struct tt_py *object, const char *name)
+{
+    return object && object->kind == TT_PY_OBJECT ? tt_py_get(&object->u.object->state, name) : NULL;
+}
+
+static bool is_none(const struct tt_py *v) { return !v || v->kind == TT_PY_NONE; }
+
+/* torch.Size((2, 3)), or the plain tuple. */
+static const struct tt_py *size_items(const struct tt_py *v)
+{
+    if (tt_py_is_object(v, TT_PY_SIZE) && tt_py_len(&v->u.object->args) <= 1)
+        v = tt_py_len(&v->u.object->args) ? tt_py_item(&v->u.object->args, 0) : &v->u.object->args;
+    return v && (v->kind == TT_PY_TUPLE || v->kind == TT_PY_LIST) ? v : NULL;
+}
+
+/* ndim -1 takes any number of dimensions and returns it. */
+static tt_status read_dims(struct decoder *d, const struct tt_py *v, const char *fqn, const char *what, int32_t *ndim,
+                           const int64_t **out)
+{
+    const struct tt_py *items = size_items(v);
+    if (!items)
+        return bad(d, what, v);
+    const uint32_t n = tt_py_len(items);
+    if (n > TT_NDIM_MAX)
+        return tt_err_set(d->err, TT_EUNSUPPORTED, "%s: key %s: %" PRIu32 " dimensions; titan reads up to %d", d->where, fqn, n,
+                          TT_NDIM_MAX);
+    if (*ndim >= 0 && n != (uint32_t)*ndim)
+        return tt_err_set(d->err, TT_EFORMAT, "%s: key %s: expected %s of %d dimensions, found %" PRIu32, d->where, fqn, what,
+                          *ndim, n);
+    int64_t *dims = tt_arena_array(&d->out->arena, n, sizeof *dims);
+    if (!dims)
+        return nomem(d);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct tt_py *item = tt_py_item(items, i);
+        if (item->kind != TT_PY_INT || item->u.i < 0)
+            return bad_key(d, fqn, "expected dimensions that are not negative");
+        dims[i] = item->u.i;
+    }
+    *ndim = (int32_t)n;
+    *out = dims;
+    return TT_OK;
+}
+
+static char *copy_str(struct decoder *d, const struct tt_py *v)
+{
+    return memchr(v->u.s, 0, v->n) ? NULL : tt_arena_strn(&d->out->arena, (const char *)v->u.s, v->n);
+}
+
+/* --- state_dict_metadata ------------------------------------------------------------------------------------------------------------ */
+
+/* (dtype, layout, requires_grad, memory format, pin_memory [, strides]); the last came with 2.15. */
+static tt_status read_properties(struct decoder *d, const struct tt_py *v, struct tt_entry *entry)
+{
+    if (!tt_py_is_object(v, TT_PY_TENSOR_PROPERTIES))
+        return bad(d, "TensorProperties", v);
+    const struct tt_py *state = &v->u.object->state;
+    if (state->kind != TT_PY_TUPLE || tt_py_len(state) < 5)
+        return bad_key(d, entry->fqn, "expected a tuple of 5 or 6 tensor properties");
+    const struct tt_py *dtype = tt_py_item(state, 0), *grad = tt_py_item(state, 2);
+    if (dtype->kind != TT_PY_GLOBAL || dtype->u.global->id != TT_PY_DTYPE)
+        return bad(d, "a dtype", dtype);
+    const struct tt_py *layout = tt_py_item(state, 1);
+    if (!tt_py_is_object(layout, TT_PY_GET_LAYOUT) || tt_py_len(&layout->u.object->args) != 1)
+        return bad(d, "a layout", layout);
+    if (!tt_py_is_str(tt_py_item(&layout->u.object->args, 0), "torch.strided"))
+        return tt_err_set(d->err, TT_EUNSUPPORTED, "%s: key %s: a layout other than torch.strided", d->where, entry->fqn);
+    entry->dtype = dtype->u.global->dtype;
+    entry->requires_grad = grad->kind == TT_PY_BOOL && grad->u.b;
+    return TT_OK;
+}
+
+static tt_status read_chunks(struct decoder *d, const struct tt_py *list, struct tt_entry *entry)
+{
+    if (!list || list->kind != TT_PY_LIST)
+        return bad(d, "a list of chunks", list);
+    entry->nchunks = tt_py_len(list);
+    entry->chunks = tt_arena_array(&d->out->arena, entry->nchunks, sizeof *entry->chunks);
+    if (!entry->chunks)
+        return nomem(d);
+    for (uint32_t i = 0; i < entry->nchunks; i++) {
+        const struct tt_py *c = tt_py_item(list, i);
+        int32_t ndim = entry->ndim;
+        if (!tt_py_is_object(c, TT_PY_CHUNK_METADATA))
+            return bad(d, "ChunkStorageMetadata", c);
+        entry->chunks[i] = (struct tt_chunk){ .codec = TT_CODEC_BLOB, .file = TT_FILE_NONE };
+        tt_status st = read_dims(d, attribute(c, "offsets"), entry->fqn, "chunk offsets", &ndim, &entry->chunks[i].offsets);
+        if (st == TT_OK)
+            st = read_dims(d, attribute(c, "sizes"), entry->fqn, "chunk sizes", &ndim, &entry->chunks[i].sizes);
+        if (st != TT_OK)
+            return st;
+    }
+    return TT_OK;
+}
+
+static tt_status read_entry(struct decoder *d, const struct tt_py *key, const struct tt_py *v)
+{
+    struct tt_entry entry = { .ndim = -1 };
+
+    if (key->kind != TT_PY_STR)
+        return bad(d, "a key that is a str", key);
+    entry.fqn = copy_str(d, key);
+    if (!entry.fqn)
+        return bad(d, "a key without NUL bytes", key);
+    if (tt_py_is_object(v, TT_PY_TENSOR_METADATA)) {
+        entry.kind = TT_ENTRY_TENSOR;
+        tt_status st = read_properties(d, attribute(v, "properties"), &entry);
+        if (st == TT_OK)
+            st = read_dims(d, attribute(v, "size"), entry.fqn, "a size", &entry.ndim, &entry.shape);
+        if (st == TT_OK)
+            st = read_chunks(d, attribute(v, "chunks"), &entry);
+        if (st == TT_OK)
+            st = tt_entry_check_chunks(&entry, d->where, d->err);
+        if (st != TT_OK)
+            return st;
+    } else if (tt_py_is_object(v, TT_PY_BYTES_METADATA)) {
+        entry.kind = TT_ENTRY_VALUE;
+        entry.ndim = 0;
+        entry.nchunks = 1;
+        entry.chunks = tt_arena_alloc(&d->out->arena, sizeof *entry.chunks);
+        if (!entry.chunks)
+            return nomem(d);
+        *entry.chunks = (struct tt_chunk){ .codec = TT_CODEC_BLOB, .file = TT_FILE_NONE };
+    } else {
+        return bad(d, "TensorStorageMetadata or BytesStorageMetadata", v);
+    }
+    const tt_status st = tt_entries_add(d->out, &entry, d->err);
+    return st == TT_EFORMAT ? bad_key(d, entry.fqn, "it is there twice") : st;
+}
+
+/* --- planner_data ------------------------------------------------------------------------------------------------------------------- */
+
+static tt_status read_path(struct decoder *d, struct tt_entry *entry, const struct tt_py *path)
+{
+    const uint32_t n = path->kind == TT_PY_TUPLE || path->kind == TT_PY_LIST ? tt_py_len(path) : 0;
+    struct tt_path_part *parts = tt_arena_array(&d->out->arena, n, sizeof *parts);
+    if (!parts)
+        return nomem(d);
+    if (n == 0)
+        return bad(d, "a path in planner_data", path);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct tt_py *part = tt_py_item(path, i);
+        if (part->kind == TT_PY_STR && part->n == strlen(entry->fqn) && memcmp(part->u.s, entry->fqn, part->n) == 0)
+            parts[i].key = entry->fqn;
+        else if (part->kind == TT_PY_STR)
+            parts[i].key = copy_str(d, part);
+        else if (part->kind == TT_PY_INT && part->u.i >= 0)
+            parts[i].index = part->u.i;
+        else
+            return bad(d, "a str or an int in a path of planner_data", part);
+        if (part->kind == TT_PY_STR && !parts[i].key)
+            return bad_key(d, entry->fqn, "its path has a NUL byte");
+    }
+    entry->path = parts;
+    entry->npath = n;
+    return TT_OK;
+}
+
+static struct tt_entry *find(const struct decoder *d, const struct tt_py *fqn)
+{
+    uint64_t i;
+    return fqn && fqn->kind == TT_PY_STR && tt_map_get(&d->out->by_fqn, (const char *)fqn->u.s, fqn->n, &i) ? &d->out->items[i]
+                                                                                                         : NULL;
+}
+
+static tt_status read_planner_data(struct decoder *d, const struct tt_py *dict)
+{
+    if (is_none(dict))
+        return TT_OK;
+    if (dict->kind != TT_PY_DICT)
+        return bad(d, "a dict of planner_data", dict);
+    for (uint32_t i = 0; i + 1 < tt_py_len(dict); i += 2) {
+        struct tt_entry *entry = find(d, tt_py_item(dict, i));
+        const tt_status st = entry ? read_path(d, entry, tt_py_item(dict, i + 1)) : TT_OK;
+        if (st != TT_OK)
+            return st;
+    }
+    return TT_OK;
+}
+
+/* --- storage_data ------------------------------------------------------------------------------------------------------------------- */
+
+static bool chunk_is_at(const struct tt_entry *entry, uint32_t i, const struct tt_py *offset)
+{
+    for (uint32_t k = 0; k < (uint32_t)entry->ndim; k++) {
+        const struct tt_py *item = tt_py_item(offset, k);
+        if (item->kind != TT_PY_INT || item->u.i != entry->chunks[i].offsets[k])
+            return false;
+    }
+    return true;
+}
+
+/* "<entry number>:<offsets>", bytewise. */
+static const char *chunk_key(struct decoder *d, size_t entry, const int64_t *offsets, int ndim, size_t *n)
+{
+    *n = sizeof entry + (size_t)ndim * sizeof *offsets;
+    char *key = tt_arena_alloc(&d->scratch, *n);
+    if (key) {
+        memcpy(key, &entry, sizeof entry);
+        if (ndim)
+            memcpy(key + sizeof entry, offsets, (size_t)ndim * sizeof *offsets);
+    }
+    return key;
+}
+
+static tt_status index_chunks(struct decoder *d)
+{
+    for (size_t e = 0; e < d->out->n; e++) {
+        const struct tt_entry *entry = &d->out->items[e];
+        for (uint32_t i = 0; entry->kind == TT_ENTRY_TENSOR && i < entry->nchunks; i++) {
+            size_t n;
+            const char *key = chunk_key(d, e, entry->chunks[i].offsets, entry->ndim, &n);
+            const tt_status st = key ? tt_map_put(&d->chunks, key, n, i, NULL, NULL, d->err) : nomem(d);
+            if (st != TT_OK)
+                return st;
+        }
+    }
+    return TT_OK;
+}
+
+/* The chunk at these offsets; `index` says where it likely is, but only the offsets count. *out stays NULL where there is none. */
+static tt_status find_chunk(struct decoder *d, struct tt_entry *entry, const struct tt_py *offset, const struct tt_py *index,
+                            struct tt_chunk **out)
+{
+    int64_t offsets[TT_NDIM_MAX];
+    uint64_t i;
+    size_t n;
+
+    if (tt_py_len(offset) != (uint32_t)entry->ndim)
+        return bad_key(d, entry->fqn, "storage_data has offsets of another number of dimensions");
+    if (index && index->kind == TT_PY_INT && index->u.i >= 0 && index->u.i < entry->nchunks &&
+        chunk_is_at(entry, (uint32_t)index->u.i, offset)) {
+        *out = &entry->chunks[index->u.i];
+        return TT_OK;
+    }
+    tt_status st = d->chunks.n == 0 ? index_chunks(d) : TT_OK;
+    for (int32_t k = 0; k < entry->ndim; k++) {
+        const struct tt_py *item = tt_py_item(offset, (uint32_t)k);
+        offsets[k] = item->kind == TT_PY_INT ? item->u.i : -1;
+    }
+    const char *key = st == TT_OK ? chunk_key(d, (size_t)(entry - d->out->items), offsets, entry->ndim, &n) : NULL;
+    if (st == TT_OK && !key)
+        st = nomem(d);
+    if (st == TT_OK && tt_map_get(&d->chunks, key, n, &i))
+        *out = &entry->chunks[i];
+    return st;
+}
+
+/* Inside the folder: relative, and without "..", which PyTorch would follow. */
+static bool is_safe_path(const char *path)
+{
+    if (path[0] == '/' || path[0] == 0)
+        return false;
+    for (const char *p = path; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL)
+        if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || p[2] == 0))
+            return false;
+    return true;
+}
+
+static tt_status read_place(struct decoder *d, const struct tt_entry *entry, const struct tt_py *v, struct tt_chunk *chunk)
+{
+    const struct tt_py *path = attribute(v, "relative_path"), *offset = attribute(v, "offset"), *nbytes = attribute(v, "length");
+    const struct tt_py *transforms = attribute(v, "transform_descriptors");
+
+    if (!tt_py_is_object(v, TT_PY_STORAGE_INFO))
+        return bad(d, "_StorageInfo", v);
+    if (!path || path->kind != TT_PY_STR || !offset || offset->kind != TT_PY_INT || !nbytes || nbytes->kind != TT_PY_INT)
+        return bad_key(d, entry->fqn, "expected relative_path, offset and length in its _StorageInfo");
+    if (offset->u.i < 0 || nbytes->u.i < 0)
+        return bad_key(d, entry->fqn, "a negative offset or length in its _StorageInfo");
+    if (!is_none(transforms) && (transforms->kind != TT_PY_LIST || tt_py_len(transforms) > 0))
+        return tt_err_set(d->err, TT_EUNSUPPORTED, "%s: key %s: its items are transformed (transform_descriptors), as by a compression "
+                          "extension; save without it", d->where, entry->fqn);
+    char *name = tt_arena_strn(&d->scratch, (const char *)path->u.s, path->n);
+    if (!name)
+        return nomem(d);
+    if (strlen(name) != path->n || !is_safe_path(name))
+        return bad_key(d, entry->fqn, "refused: its relative_path leads out of the checkpoint's folder");
+    chunk->offset = (uint64_t)offset->u.i;
+    chunk->nbytes = (uint64_t)nbytes->u.i;
+    return tt_entries_file(d->out, name, &chunk->file, d->err);
+}
+
+static tt_status read_storage(struct decoder *d, const struct tt_py *key, const struct tt_py *v)
+{
+    if (!tt_py_is_object(key, TT_PY_METADATA_INDEX))
+        return bad(d, "MetadataIndex", key);
+    struct tt_entry *entry = find(d, attribute(key, "fqn"));
+    struct tt_chunk *chunk = NULL;
+    if (!entry)
+        return TT_OK; /* nobody can ask for it */
+    const struct tt_py *offset = attribute(key, "offset");
+    if (entry->kind == TT_ENTRY_VALUE) {
+        chunk = is_none(offset) ? entry->chunks : NULL;
+    } else {
+        const struct tt_py *items = size_items(offset);
+        if (!items)
+            return bad_key(d, entry->fqn, "expected the offsets of a chunk in storage_data");
+        const tt_status st = find_chunk(d, entry, items, attribute(key, "index"), &chunk);
+        if (st != TT_OK)
+            return st;
+    }
+    return chunk ? read_place(d, entry, v, chunk) : TT_OK;
+}
+
+static tt_status read_storage_data(struct decoder *d, const struct tt_py *dict)
+{
+    if (!dict || dict->kind != TT_PY_DICT)
+        return bad(d, "a dict of storage_data", dict);
+    for (uint32_t i = 0; i + 1 < tt_py_len(dict); i += 2) {
+        const tt_status st = read_storage(d, tt_py_item(dict, i), tt_py_item(dict, i + 1));
+        if (st != TT_OK)
+            return st;
+    }
+    return TT_OK;
+}
+
+/* Empty chunks may have none: several of them can share an offset, and a dict keeps one. */
+static tt_status check_places(struct decoder *d)
+{
+    for (size_t e = 0; e < d->out->n; e++) {
+        const struct tt_entry *entry = &d->out->items[e];
+        for (uint32_t i = 0; i < entry->nchunks; i++) {
+            const struct tt_chunk *c = &entry->chunks[i];
+            char buf[200];
+            if (c->file != TT_FILE_NONE)
+                continue;
+            if (entry->kind == TT_ENTRY_VALUE)
+                return bad_key(d, entry->fqn, "there is no storage_data for it");
+            const struct tt_region r = tt_region_make(entry->ndim, c->offsets, c->sizes);
+            if (!tt_region_is_empty(&r))
+                return tt_err_set(d->err, TT_EFORMAT, "%s: key %s: there is no storage_data for its chunk at %s", d->where,
+                                  entry->fqn, tt_dims_text(buf, sizeof buf, entry->ndim, c->offsets));
+        }
+    }
+    return TT_OK;
+}
+
+static tt_status read_root(struct decoder *d, const struct tt_py *root)
+{
+    if (!tt_py_is_object(root, TT_PY_METADATA))
+        return bad(d, "a pickle of torch.distributed.checkpoint.metadata.Metadata", root);
+    const struct tt_py *dict = attribute(root, "state_dict_metadata");
+    tt_status st = TT_OK;
+    if (!dict || dict->kind != TT_PY_DICT)
+        return bad(d, "a dict of state_dict_metadata", dict);
+    for (uint32_t i = 0; i + 1 < tt_py_len(dict) && st == TT_OK; i += 2)
+        st = read_entry(d, tt_py_item(dict, i), tt_py_item(dict, i + 1));
+    if (st == TT_OK)
+        st = read_planner_data(d, attribute(root, "planner_data"));
+    if (st == TT_OK)
+        st = read_storage_data(d, attribute(root, "storage_data"));
+    return st == TT_OK ? check_places(d) : st;
+}
+
+tt_status tt_metadata_decode(struct tt_entries *out, const uint8_t *bytes, size_t nbytes, const char *where, struct tt_err *err)
+{
+    struct decoder d = { .out = out, .where = where, .err = err };
+    struct tt_arena nodes = { 0 };
+    struct tt_py root;
+    tt_status st = tt_pickle_decode(&nodes, &root, bytes, nbytes, TT_PY_ALLOW_METADATA, where, err);
+
+    if (st == TT_OK)
+        st = read_root(&d, &root);
+    tt_arena_release(&nodes);
+    tt_arena_release(&d.scratch);
+    tt_map_release(&d.chunks);
+    if (st != TT_OK)
+        tt_entries_release(out);
+    return st;
+}

@@ -1,0 +1,19 @@
+/* lib/format/metadata.h: the .metadata file of a DCP folder, a pickle of torch.distributed.checkpoint.metadata.Metadata.
+ *
+ * Read are the dialects of PyTorch 2.1 to 2.15, pickle protocols 2 to 5; written is the form that all from 2.4 on read.
+ * man/titan-dcp.5 has every object. */
+#ifndef TT_FORMAT_METADATA_H
+#define TT_FORMAT_METADATA_H
+
+#include "base/buf.h"
+#include "format/entry.h"
+
+/* *out, which is empty before, gets the entries in the order of state_dict_metadata: their chunks are TT_CODEC_BLOB. Checked: each chunk
+ * has its storage, lies inside the shape, overlaps none, and together they leave no hole; file names stay inside the folder.
+ * Messages begin with `where`, and name the key. On error *out is released. */
+TT_MUST_CHECK tt_status tt_metadata_decode(struct tt_entries *out, const uint8_t *bytes, size_t nbytes, const char *where,
+                                           struct tt_err *err);
+
+TT_MUST_CHECK tt_status tt_metadata_encode(struct tt_buf *out, const struct tt_entries *entries, struct tt_err *err);
+
+#endif

@@ -1,0 +1,138 @@
+/* lib/format/pickle.h: Python's pickles, read without Python: nothing is executed, imported or called.
+ *
+ * A pickle is a program for a stack machine. Decoding runs it on inert nodes: a GLOBAL (a class or a function) becomes its name,
+ * a call becomes an OBJECT that keeps callable and arguments. Whoever knows the class gives it meaning (pickle_value.c, pt.c, metadata.c).
+ * A GLOBAL that is not in the table of pickle_global.c, or not allowed in this place, is refused by name.
+ *
+ * Memory is linear in the pickle's length (at most about 64 bytes a byte), and there is no recursion: nodes may be shared
+ * and even cyclic, as in Python; those who walk them bound their depth.
+ *
+ * Protocols 2 to 5. Source: Lib/pickletools.py of CPython, which describes each opcode. */
+#ifndef TT_FORMAT_PICKLE_H
+#define TT_FORMAT_PICKLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "tensor/dtype.h"
+#include "value/value.h"
+
+/* --- what a pickle may name ------------------------------------------------------------------------------------------------- */
+
+enum tt_py_allow { /* the places where a pickle is read; a GLOBAL is allowed in some of them */
+    TT_PY_ALLOW_VALUE = 1,    /* plain data */
+    TT_PY_ALLOW_TENSOR = 2,   /* tensors: the data.pkl of a torch zip */
+    TT_PY_ALLOW_METADATA = 4, /* .metadata of DCP */
+};
+
+enum tt_py_id {
+    TT_PY_INERT, /* plain data that titan keeps and writes back without looking into it */
+    TT_PY_DTYPE, /* torch.float32 ...: see dtype */
+    TT_PY_STORAGE, /* torch.FloatStorage ...: see dtype */
+    TT_PY_UNTYPED_STORAGE,
+    TT_PY_ORDERED_DICT,
+    TT_PY_CODECS_ENCODE,
+    TT_PY_SIZE,
+    TT_PY_SET,
+    TT_PY_BYTES_TYPE,
+    TT_PY_BYTEARRAY_TYPE,
+    TT_PY_REBUILD_TENSOR_V2,
+    TT_PY_REBUILD_TENSOR_V3,
+    TT_PY_REBUILD_PARAMETER,
+    TT_PY_REBUILD_PARAMETER_STATE,
+    TT_PY_GET_LAYOUT,
+    TT_PY_METADATA,
+    TT_PY_TENSOR_METADATA,
+    TT_PY_BYTES_METADATA,
+    TT_PY_CHUNK_METADATA,
+    TT_PY_TENSOR_PROPERTIES,
+    TT_PY_MEMORY_FORMAT,
+    TT_PY_METADATA_INDEX,
+    TT_PY_STORAGE_INFO,
+    TT_PY_STORAGE_META,
+    TT_PY_PATH,
+};
+
+struct tt_py_global {
+    const char *module, *name;
+    enum tt_py_id id;
+    unsigned allow; /* of tt_py_allow */
+    enum tt_dtype dtype;
+};
+
+/* The row of a name, or NULL. Pointers to rows are compared and kept: they live as long as the program. */
+const struct tt_py_global *tt_py_global_find(const char *module, size_t nmodule, const char *name, size_t nname);
+const struct tt_py_global *tt_py_global_dtype(enum tt_dtype dtype);
+const struct tt_py_global *tt_py_global_storage(enum tt_dtype dtype); /* NULL: the dtype has no typed storage */
+/* The first row of an id. */
+const struct tt_py_global *tt_py_global_id(enum tt_py_id id);
+
+/* --- what a pickle is made of ------------------------------------------------------------------------------------------------ */
+
+enum tt_py_kind {
+    TT_PY_NONE,
+    TT_PY_BOOL,
+    TT_PY_INT,
+    TT_PY_BIGINT, /* beyond int64: two's complement bytes, little-endian */
+    TT_PY_FLOAT,
+    TT_PY_STR,    /* UTF-8 as Python writes it; not checked here */
+    TT_PY_BYTES,
+    TT_PY_BYTEARRAY,
+    TT_PY_TUPLE,
+    TT_PY_LIST,
+    TT_PY_SETS,   /* of EMPTY_SET; also FROZENSET */
+    TT_PY_DICT,
+    TT_PY_GLOBAL,
+    TT_PY_OBJECT, /* the result of a call or of NEWOBJ */
+    TT_PY_PERSID, /* torch: a storage */
+};
+
+struct tt_py_items {
+    struct tt_py *items; /* DICT: key, value, key, value ... */
+    uint32_t n, cap;
+    struct tt_value *value; /* for those who convert: what this became ... */
+    bool busy;              /* ... and whether they are inside */
+};
+
+struct tt_py {
+    uint32_t kind;
+    uint32_t n; /* STR, BYTES, BYTEARRAY, BIGINT: bytes */
+    union {
+        bool b;
+        int64_t i;
+        double f;
+        const uint8_t *s; /* borrowed from the pickle's bytes */
+        struct tt_py_items *seq; /* TUPLE, LIST, SETS, DICT; NULL: the empty tuple */
+        const struct tt_py_global *global;
+        struct tt_py_object *object;
+        struct tt_py *persid;
+    } u;
+};
+
+struct tt_py_object {
+    const struct tt_py_global *cls;
+    bool is_new; /* made by NEWOBJ: cls.__new__(cls, *args); else by REDUCE: cls(*args) */
+    struct tt_py args;  /* a TUPLE */
+    struct tt_py state; /* what BUILD gave it; NONE: nothing */
+    struct tt_py_items items; /* what SETITEMS or APPENDS put in; key, value ... after SETITEMS */
+    bool is_mapping;
+};
+
+/* Runs the pickle in bytes[0, nbytes), which must end with its STOP. Nodes live in the arena, their strings in bytes.
+ * `where` starts the messages: "<where>: offset 312: ...". */
+TT_MUST_CHECK tt_status tt_pickle_decode(struct tt_arena *arena, struct tt_py *root, const uint8_t *bytes, size_t nbytes,
+                                         unsigned allow, const char *where, struct tt_err *err);
+
+static inline uint32_t tt_py_len(const struct tt_py *v) { return v->u.seq ? v->u.seq->n : 0; }
+static inline const struct tt_py *tt_py_item(const struct tt_py *v, uint32_t i) { return &v->u.seq->items[i]; }
+bool tt_py_is_str(const struct tt_py *v, const char *s);
+bool tt_py_is_object(const struct tt_py *v, enum tt_py_id id);
+/* The value of a string key of a DICT; NULL: none. */
+const struct tt_py *tt_py_get(const struct tt_py *dict, const char *key);
+/* "None", "a bool", "a torch.Size object" ... for messages; in buf. */
+const char *tt_py_kind_name(const struct tt_py *v, char *buf, size_t nbuf);
+
+#endif
