@@ -1,0 +1,194 @@
+#include "format/pickle_text.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "format/entry.h"
+#include "format/pickle_value.h"
+#include "format/pt.h"
+#include "value/json.h"
+
+static void put_text(struct tt_buf *out, const struct tt_value *v, size_t end);
+
+/* --- Python's repr ------------------------------------------------------------------------------------------------------------------ */
+
+static void put_quoted(struct tt_buf *out, const struct tt_value *v, size_t end)
+{
+    const bool is_bytes = v->kind == TT_V_BYTES;
+    const char *s = v->u.str.s;
+    const size_t n = v->u.str.nbytes;
+    const char quote = memchr(s, '\'', n) && !memchr(s, '"', n) ? '"' : '\'';
+
+    if (is_bytes)
+        tt_buf_byte(out, 'b');
+    tt_buf_byte(out, (uint8_t)quote);
+    for (size_t i = 0; i < n && out->len < end; i++) {
+        const uint8_t c = (uint8_t)s[i];
+        if (c == '\\' || c == quote)
+            tt_buf_printf(out, "\\%c", c);
+        else if (c == '\n' || c == '\r' || c == '\t')
+            tt_buf_str(out, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
+        else if (c < ' ' || c == 0x7f || (is_bytes && c >= 0x80))
+            tt_buf_printf(out, "\\x%02x", c);
+        else
+            tt_buf_byte(out, c);
+    }
+    tt_buf_byte(out, (uint8_t)quote);
+}
+
+static void put_float(struct tt_buf *out, double f)
+{
+    if (isnan(f))
+        tt_buf_str(out, "nan");
+    else if (isinf(f))
+        tt_buf_str(out, f < 0 ? "-inf" : "inf");
+    else
+        tt_json_write_double(out, f);
+}
+
+static void put_items(struct tt_buf *out, const struct tt_value *v, size_t end)
+{
+    const bool is_list = v->kind == TT_V_LIST;
+
+    tt_buf_byte(out, is_list ? '[' : '(');
+    for (size_t i = 0; i < v->u.list.n && out->len < end; i++) {
+        if (i)
+            tt_buf_str(out, ", ");
+        put_text(out, v->u.list.items[i], end);
+    }
+    if (!is_list && v->u.list.n == 1)
+        tt_buf_byte(out, ',');
+    tt_buf_byte(out, is_list ? ']' : ')');
+}
+
+static void put_map(struct tt_buf *out, const struct tt_value *v, size_t end)
+{
+    tt_buf_byte(out, '{');
+    for (size_t i = 0; i < v->u.map.n && out->len < end; i++) {
+        if (i)
+            tt_buf_str(out, ", ");
+        put_text(out, v->u.map.pairs[i].key, end);
+        tt_buf_str(out, ": ");
+        put_text(out, v->u.map.pairs[i].value, end);
+    }
+    tt_buf_byte(out, '}');
+}
+
+static void put_object(struct tt_buf *out, const struct tt_pyobj *o, size_t end)
+{
+    if (o->kind == TT_PYOBJ_BIGINT) {
+        tt_buf_str(out, o->nbytes && (o->bytes[o->nbytes - 1] & 0x80) ? "int(-..." : "int(0x");
+        for (size_t i = o->nbytes; i-- > 0 && out->len < end;)
+            tt_buf_printf(out, "%02x", o->bytes[i]);
+        tt_buf_byte(out, ')');
+        return;
+    }
+    const bool builtin = strcmp(o->cls->module, "builtins") == 0 || strcmp(o->cls->module, "__builtin__") == 0;
+    tt_buf_printf(out, "%s%s%s", builtin ? "" : o->cls->module, builtin ? "" : ".", o->cls->name);
+    if (o->kind == TT_PYOBJ_GLOBAL)
+        return;
+    tt_buf_byte(out, '(');
+    for (size_t i = 0; i < o->args->u.list.n && out->len < end; i++) {
+        if (i)
+            tt_buf_str(out, ", ");
+        put_text(out, o->args->u.list.items[i], end);
+    }
+    tt_buf_byte(out, ')');
+}
+
+static void put_tensor(struct tt_buf *out, const struct tt_pt_tensor *t)
+{
+    char dims[400];
+    tt_buf_printf(out, "tensor(%s, %s)", tt_dtype_name(t->dtype), tt_dims_text(dims, sizeof dims, t->ndim, t->shape));
+}
+
+static void put_text(struct tt_buf *out, const struct tt_value *v, size_t end)
+{
+    switch (v->kind) {
+    case TT_V_NULL: tt_buf_str(out, "None"); break;
+    case TT_V_BOOL: tt_buf_str(out, v->u.b ? "True" : "False"); break;
+    case TT_V_INT: tt_buf_printf(out, "%" PRId64, v->u.i); break;
+    case TT_V_FLOAT: put_float(out, v->u.f); break;
+    case TT_V_STR:
+    case TT_V_BYTES: put_quoted(out, v, end); break;
+    case TT_V_LIST:
+    case TT_V_TUPLE: put_items(out, v, end); break;
+    case TT_V_MAP: put_map(out, v, end); break;
+    case TT_V_TENSOR: put_tensor(out, v->u.ref); break;
+    case TT_V_OBJECT: put_object(out, v->u.ref, end); break;
+    }
+}
+
+void tt_value_text(struct tt_buf *out, const struct tt_value *value, size_t max_nbytes)
+{
+    put_text(out, value, out->len + max_nbytes);
+}
+
+/* --- JSON --------------------------------------------------------------------------------------------------------------------------- */
+
+static void put_json(struct tt_buf *out, const struct tt_value *v);
+
+static void put_json_text(struct tt_buf *out, const struct tt_value *v)
+{
+    struct tt_buf text = { 0 };
+    tt_value_text(&text, v, 1 << 20);
+    tt_json_write_str(out, (const char *)text.data, text.len);
+    out->failed |= text.failed;
+    tt_buf_release(&text);
+}
+
+static void put_json_bytes(struct tt_buf *out, const struct tt_value *v)
+{
+    struct tt_arena arena = { 0 };
+    const struct tt_value *inner = NULL;
+
+    tt_buf_printf(out, "{\"bytes\": %zu", v->u.str.nbytes);
+    if (tt_pickle_to_value(&arena, v->u.str.s, v->u.str.nbytes, "", &inner, NULL) == TT_OK) {
+        tt_buf_str(out, ", \"pickle\": ");
+        put_json(out, inner);
+    }
+    tt_buf_byte(out, '}');
+    tt_arena_release(&arena);
+}
+
+static void put_json_map(struct tt_buf *out, const struct tt_value *v)
+{
+    tt_buf_byte(out, '{');
+    for (size_t i = 0; i < v->u.map.n; i++) {
+        const struct tt_value *key = v->u.map.pairs[i].key;
+        if (i)
+            tt_buf_str(out, ", ");
+        if (key->kind == TT_V_STR)
+            tt_json_write_str(out, key->u.str.s, key->u.str.nbytes);
+        else
+            put_json_text(out, key);
+        tt_buf_str(out, ": ");
+        put_json(out, v->u.map.pairs[i].value);
+    }
+    tt_buf_byte(out, '}');
+}
+
+static void put_json(struct tt_buf *out, const struct tt_value *v)
+{
+    switch (v->kind) {
+    case TT_V_BYTES: put_json_bytes(out, v); break;
+    case TT_V_LIST:
+    case TT_V_TUPLE:
+        tt_buf_byte(out, '[');
+        for (size_t i = 0; i < v->u.list.n; i++) {
+            if (i)
+                tt_buf_str(out, ", ");
+            put_json(out, v->u.list.items[i]);
+        }
+        tt_buf_byte(out, ']');
+        break;
+    case TT_V_MAP: put_json_map(out, v); break;
+    case TT_V_TENSOR:
+    case TT_V_OBJECT: put_json_text(out, v); break;
+    case TT_V_FLOAT: /* JSON has no infinities; Python's json writes them, and so do we */
+    default: tt_json_write(out, v, 0); break;
+    }
+}
+
+void tt_value_json(struct tt_buf *out, const struct tt_value *value) { put_json(out, value); }
