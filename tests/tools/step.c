@@ -191,8 +191,3 @@ fail:
     fprintf(stderr, "step: %s\n", err.msg);
     return 1;
 }
-void tt_document_ids(int32_t *doc, const int32_t *input, int64_t nseq, int64_t seq_len, int32_t eos);
-void tt_document_ids(int32_t *doc, const int32_t *input, int64_t nseq, int64_t seq_len, int32_t eos)
-{
-    for (int64_t b = 0; b < nseq; b++) { int d = 0; for (int64_t t = 0; t < seq_len; t++) { doc[b*seq_len+t] = d; d += input[b*seq_len+t] == eos; } }
-}

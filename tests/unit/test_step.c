@@ -1,0 +1,328 @@
+/* Whole steps of a small llama3. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "train/step.h"
+
+/* Every allocation of the process is counted, whoever makes it, but for posix_memalign: with that oneDNN's sgemm takes room to pack
+ * a block and gives it back before it returns. Sanitizers bring an allocator of their own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define COUNTED 0
+static atomic_int nallocs;
+#else
+#define COUNTED 1
+static atomic_int nallocs;
+void *__libc_malloc(size_t nbytes);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t nbytes);
+void *__libc_memalign(size_t align, size_t nbytes);
+
+void *malloc(size_t nbytes)
+{
+    nallocs++;
+    return __libc_malloc(nbytes);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    nallocs++;
+    return __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t nbytes)
+{
+    nallocs++;
+    return __libc_realloc(p, nbytes);
+}
+
+void *aligned_alloc(size_t align, size_t nbytes)
+{
+    nallocs++;
+    return __libc_memalign(align, nbytes);
+}
+
+#endif
+
+static const struct tt_model_args small = {
+    .dim = 48, .n_layers = 2, .n_heads = 4, .n_kv_heads = 2, .vocab_size = 70, .multiple_of = 8, .ffn_dim_multiplier = 1,
+    .norm_eps = 1e-5, .rope_theta = 10000, .rope_scaling_args = { 8, 1, 4, 8192 }, .depth_init = true,
+};
+
+static struct tt_step_opts small_opts(enum tt_prec prec)
+{
+    return (struct tt_step_opts){ .family = tt_family_find("llama3"), .args = &small, .prec = prec, .local_batch = 2, .seq_len = 37,
+                                  .nmicrobatches = 2 };
+}
+
+static struct tt_step *make(const struct tt_step_opts *opts)
+{
+    struct tt_step *step = NULL;
+    struct tt_err err = { 0 };
+
+    if (tt_step_new(&step, opts, &err) != TT_OK)
+        fail_msg("%s", err.msg);
+    return step;
+}
+
+static float uniform(unsigned *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (float)(*seed >> 8) / (float)(1 << 23) - 1;
+}
+
+static void fill_params(struct tt_step *step)
+{
+    unsigned seed = 9;
+    int n;
+    const struct tt_step_param *p = tt_step_params(step, &n);
+
+    for (int i = 0; i < n; i++)
+        for (int64_t j = 0; j < p[i].param->numel; j++) {
+            const float v = p[i].param->ndim == 1 ? 1 + 0.1f * uniform(&seed) : 0.2f * uniform(&seed);
+            if (p[i].dtype == TT_F32)
+                ((float *)p[i].value)[j] = v;
+            else
+                ((uint16_t *)p[i].value)[j] = tt_f32_to_bf16(v);
+        }
+}
+
+/* The step's tokens, whatever the number of microbatches they are cut into. */
+static void fill_tokens(struct tt_step *step, int nmb, int n)
+{
+    unsigned seed = 4;
+
+    for (int mb = 0; mb < nmb; mb++)
+        for (int i = 0; i < n; i++) {
+            tt_step_tokens(step, mb)[i] = (int32_t)((uniform(&seed) + 1) * 34);
+            tt_step_labels(step, mb)[i] = uniform(&seed) > 0.7f ? TT_IGNORE_INDEX : (int32_t)((uniform(&seed) + 1) * 34);
+        }
+}
+
+static struct tt_step_out run(struct tt_step *step, int64_t number)
+{
+    const struct tt_step_in in = { .hyper = { 1e-2, 0.9, 0.95, 1e-8, 0.1, true }, .step = number, .max_norm = 1 };
+    struct tt_step_out out = { 0 };
+    struct tt_err err = { 0 };
+
+    if (tt_step_run(step, &in, &out, &err) != TT_OK)
+        fail_msg("%s", err.msg);
+    assert_true(isfinite(out.loss) && isfinite(out.grad_norm));
+    return out;
+}
+
+static void test_the_loss_falls(void **state)
+{
+    const struct tt_step_opts opts = small_opts(TT_PREC_AUTOCAST);
+    struct tt_step *step = make(&opts);
+    struct tt_step_out first, last = { 0 };
+
+    (void)state;
+    fill_params(step);
+    fill_tokens(step, 2, 74);
+    first = run(step, 1);
+    for (int i = 2; i <= 20; i++)
+        last = run(step, i);
+    assert_true(last.loss < 0.7f * first.loss);
+    assert_int_equal(first.ntokens, last.ntokens);
+    tt_step_free(step);
+}
+
+static void test_nothing_is_allocated_after_the_first_step(void **state)
+{
+    struct tt_err err;
+    struct tt_pool *pool;
+
+    (void)state;
+    assert_int_equal(tt_pool_new(&pool, 2, &err), TT_OK);
+    for (int ref = 0; ref < 2; ref++) {
+        struct tt_step_opts opts = small_opts(TT_PREC_AUTOCAST);
+        opts.pool = pool;
+        opts.kernels = ref ? &tt_kernels_ref : NULL;
+        struct tt_step *step = make(&opts);
+        fill_params(step);
+        fill_tokens(step, 2, 74);
+        run(step, 1);
+        const int before = nallocs;
+        for (int i = 2; i <= 4; i++)
+            run(step, i);
+        assert_int_equal(nallocs - before, 0);
+        tt_step_free(step);
+    }
+    tt_pool_free(pool);
+    if (COUNTED)
+        assert_true(nallocs > 0); /* the counter counts */
+}
+
+/* Runs two steps; returns the parameters, one after another, and the loss. */
+static uint8_t *outcome(const struct tt_step_opts *opts, size_t *nbytes, float *loss)
+{
+    struct tt_step *step = make(opts);
+    int n;
+    const struct tt_step_param *p = tt_step_params(step, &n);
+    uint8_t *all = NULL;
+
+    fill_params(step);
+    fill_tokens(step, opts->nmicrobatches, (int)(opts->local_batch * opts->seq_len));
+    run(step, 1);
+    *loss = run(step, 2).loss;
+    *nbytes = 0;
+    for (int i = 0; i < n; i++) {
+        const size_t size = (size_t)p[i].param->numel * tt_dtype_nbytes(p[i].dtype);
+        all = realloc(all, *nbytes + size);
+        memcpy(all + *nbytes, p[i].value, size);
+        *nbytes += size;
+    }
+    tt_step_free(step);
+    return all;
+}
+
+static void assert_same(const struct tt_step_opts *a, const struct tt_step_opts *b)
+{
+    size_t na, nb;
+    float la, lb;
+    uint8_t *pa = outcome(a, &na, &la), *pb = outcome(b, &nb, &lb);
+
+    assert_int_equal(na, nb);
+    assert_memory_equal(&la, &lb, sizeof la);
+    assert_memory_equal(pa, pb, na);
+    free(pa);
+    free(pb);
+}
+
+static void test_two_runs_are_equal_bit_for_bit(void **state)
+{
+    struct tt_err err;
+    struct tt_pool *pool;
+
+    (void)state;
+    assert_int_equal(tt_pool_new(&pool, 3, &err), TT_OK);
+    for (int prec = TT_PREC_F32; prec <= TT_PREC_PARAM; prec++) {
+        struct tt_step_opts opts = small_opts((enum tt_prec)prec);
+        opts.pool = pool;
+        assert_same(&opts, &opts);
+        opts.param_dtype = TT_BF16;
+        assert_same(&opts, &opts);
+    }
+    tt_pool_free(pool);
+}
+
+static void test_what_is_kept_does_not_change_the_numbers(void **state)
+{
+    static const enum tt_keep keeps[] = { TT_KEEP_ALL, TT_KEEP_LAYER_INPUTS };
+
+    (void)state;
+    for (int prec = TT_PREC_F32; prec <= TT_PREC_PARAM; prec++)
+        for (int i = 0; i < 2; i++) {
+            const struct tt_step_opts opts = small_opts((enum tt_prec)prec);
+            struct tt_step_opts other = opts;
+            other.keep = keeps[i];
+            assert_same(&opts, &other);
+        }
+}
+
+static uint64_t arena_bytes(enum tt_keep keep)
+{
+    struct tt_model_args args = small;
+    struct tt_step_opts opts = small_opts(TT_PREC_AUTOCAST);
+
+    args.n_layers = 12;
+    opts.args = &args;
+    opts.seq_len = 1024; /* beside which the scratch of products is small */
+    opts.keep = keep;
+    opts.plan_only = true;
+    struct tt_step *step = make(&opts);
+    const uint64_t arena = tt_step_cost(step)->arena;
+    assert_null(tt_step_param(step, "norm.weight")->value);
+    tt_step_free(step);
+    return arena;
+}
+
+static void test_keeping_less_takes_less_memory(void **state)
+{
+    (void)state;
+    assert_true(arena_bytes(TT_KEEP_DEAR) < arena_bytes(TT_KEEP_ALL));
+    assert_true(arena_bytes(TT_KEEP_LAYER_INPUTS) < arena_bytes(TT_KEEP_DEAR) / 2);
+}
+
+static void test_microbatches_add_up_to_the_batch(void **state)
+{
+    struct tt_step_opts whole = small_opts(TT_PREC_F32), parts = whole;
+    size_t n[2];
+    float loss[2];
+
+    (void)state;
+    whole.local_batch = 4;
+    whole.nmicrobatches = 1;
+    parts.local_batch = 1;
+    parts.nmicrobatches = 4;
+    uint8_t *a = outcome(&whole, &n[0], &loss[0]), *b = outcome(&parts, &n[1], &loss[1]);
+    assert_int_equal(n[0], n[1]);
+    assert_true(fabsf(loss[0] - loss[1]) <= 2e-6f * loss[0]);
+    free(a);
+    free(b);
+}
+
+static void test_a_maximum_norm_of_zero_moves_nothing_but_decay(void **state)
+{
+    const struct tt_step_opts opts = small_opts(TT_PREC_F32);
+    struct tt_step *step = make(&opts);
+    const struct tt_step_in in = { .hyper = { 1e-2, 0.9, 0.95, 1e-8, 0, true }, .step = 1, .max_norm = 0 };
+    struct tt_step_out out;
+    struct tt_err err;
+
+    (void)state;
+    fill_params(step);
+    fill_tokens(step, 2, 74);
+    const struct tt_step_param *p = tt_step_param(step, "layers.1.attention.wk.weight");
+    const float before = ((const float *)p->value)[17];
+    assert_int_equal(tt_step_run(step, &in, &out, &err), TT_OK);
+    assert_true(out.grad_norm > 0);
+    assert_memory_equal(&before, (const float *)p->value + 17, sizeof before);
+    assert_float_equal(((const float *)p->exp_avg)[17], 0, 0);
+    tt_step_free(step);
+}
+
+static void test_a_step_that_cannot_be_is_refused(void **state)
+{
+    struct tt_model_args args = small;
+    struct tt_step_opts opts = small_opts(TT_PREC_F32);
+    struct tt_step *step;
+    struct tt_err err;
+
+    (void)state;
+    opts.args = &args;
+    opts.nmicrobatches = 0;
+    assert_int_equal(tt_step_new(&step, &opts, &err), TT_EINVAL);
+    opts.nmicrobatches = 1;
+    opts.param_dtype = TT_F16;
+    assert_int_equal(tt_step_new(&step, &opts, &err), TT_EINVAL);
+    assert_non_null(strstr(err.msg, "float16"));
+    opts.param_dtype = TT_F32;
+    args.attn_type = TT_ATTN_VARLEN;
+    assert_int_equal(tt_step_new(&step, &opts, &err), TT_EINVAL);
+    assert_non_null(strstr(err.msg, "block_causal"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_loss_falls),
+        cmocka_unit_test(test_nothing_is_allocated_after_the_first_step),
+        cmocka_unit_test(test_two_runs_are_equal_bit_for_bit),
+        cmocka_unit_test(test_what_is_kept_does_not_change_the_numbers),
+        cmocka_unit_test(test_keeping_less_takes_less_memory),
+        cmocka_unit_test(test_microbatches_add_up_to_the_batch),
+        cmocka_unit_test(test_a_maximum_norm_of_zero_moves_nothing_but_decay),
+        cmocka_unit_test(test_a_step_that_cannot_be_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
