@@ -1,0 +1,348 @@
+#include "family/args.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "cli/opt.h"
+#include "value/json.h"
+#include "value/yaml.h"
+
+/* --- the fields ------------------------------------------------------------------------------------------------------------ */
+
+enum field_kind { FIELD_COUNT /* int64_t of at least 1 */, FIELD_ID /* int64_t of at least 0 */, FIELD_NUMBER /* double above 0 */,
+                  FIELD_BOOL, FIELD_CHOICE };
+
+struct field {
+    const char *name; /* nested ones by a path: "rope_scaling_args.scaling_factor" */
+    size_t offset;
+    enum field_kind kind;
+    bool or_null;              /* null stands for the default */
+    const char *const *choices; /* of an enum, in its order, NULL at the end */
+};
+
+/* A family's model args: its fields, and the defaults that TorchTitan's class has. A new family is a new row. */
+struct family {
+    const char *name;
+    const struct field *fields;
+    const struct tt_model_args *defaults;
+};
+
+#define FIELD(path) .name = #path, .offset = offsetof(struct tt_model_args, path)
+
+static const char *const attn_types[] = { [TT_ATTN_SDPA] = "sdpa", [TT_ATTN_FLEX] = "flex", [TT_ATTN_VARLEN] = "varlen", NULL };
+static const char *const mask_types[] = { [TT_MASK_CAUSAL] = "causal", [TT_MASK_BLOCK_CAUSAL] = "block_causal", NULL };
+
+static const struct field llama3_fields[] = {
+    { FIELD(dim), FIELD_COUNT },
+    { FIELD(n_layers), FIELD_COUNT },
+    { FIELD(n_heads), FIELD_COUNT },
+    { FIELD(n_kv_heads), FIELD_COUNT, .or_null = true },
+    { FIELD(vocab_size), FIELD_COUNT },
+    { FIELD(multiple_of), FIELD_COUNT },
+    { FIELD(ffn_dim_multiplier), FIELD_NUMBER, .or_null = true },
+    { FIELD(norm_eps), FIELD_NUMBER },
+    { FIELD(rope_theta), FIELD_NUMBER },
+    { FIELD(rope_scaling_args.scaling_factor), FIELD_NUMBER },
+    { FIELD(rope_scaling_args.low_freq_factor), FIELD_NUMBER },
+    { FIELD(rope_scaling_args.high_freq_factor), FIELD_NUMBER },
+    { FIELD(rope_scaling_args.original_max_position_embeddings), FIELD_COUNT },
+    { FIELD(max_seq_len), FIELD_COUNT },
+    { FIELD(depth_init), FIELD_BOOL },
+    { FIELD(attn_type), FIELD_CHOICE, .choices = attn_types },
+    { FIELD(attn_mask_type), FIELD_CHOICE, .choices = mask_types },
+    { FIELD(eos_id), FIELD_ID },
+    { 0 },
+};
+
+static const struct tt_model_args llama3_defaults = {
+    .dim = 4096, .n_layers = 32, .n_heads = 32, .n_kv_heads = 0 /* n_heads */, .vocab_size = 128256, .multiple_of = 256,
+    .ffn_dim_multiplier = 1, .norm_eps = 1e-5, .rope_theta = 10000,
+    .rope_scaling_args = { .scaling_factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_max_position_embeddings = 8192 },
+    .max_seq_len = 131072, .depth_init = true, .attn_type = TT_ATTN_SDPA, .attn_mask_type = TT_MASK_CAUSAL, .eos_id = 0,
+};
+
+static const struct family families[] = {
+    { "llama3", llama3_fields, &llama3_defaults },
+};
+enum { NFAMILIES = sizeof families / sizeof *families };
+
+/* --- reading a file -------------------------------------------------------------------------------------------------------- */
+
+struct reader {
+    const struct family *family;
+    const char *path;
+    struct tt_model_args args;
+    struct tt_err *err;
+};
+
+static const char *const expected_texts[] = {
+    [FIELD_COUNT] = "an integer of at least 1", [FIELD_ID] = "an integer of at least 0", [FIELD_NUMBER] = "a number above 0",
+    [FIELD_BOOL] = "true or false",
+};
+
+static tt_status wrong_value(const struct reader *r, const struct field *f, const struct tt_value *v)
+{
+    struct tt_buf expected = { 0 }, found = { 0 };
+    for (size_t i = 0; f->choices && f->choices[i]; i++)
+        tt_buf_printf(&expected, "%s%s", i ? ", " : "one of ", f->choices[i]);
+    if (!f->choices)
+        tt_buf_str(&expected, expected_texts[f->kind]);
+    if (v->kind == TT_V_MAP)
+        tt_buf_str(&found, "a table");
+    else
+        tt_json_write(&found, v, 0);
+    tt_err_set(r->err, TT_EINVAL, "%s:%u: %s: expected %s, found %s", r->path, v->line, f->name, tt_buf_cstr(&expected),
+               tt_buf_cstr(&found));
+    tt_buf_release(&expected);
+    tt_buf_release(&found);
+    return TT_EINVAL;
+}
+
+static bool put_int(const struct field *f, void *at, int64_t i)
+{
+    if (f->kind == FIELD_NUMBER && i > 0)
+        *(double *)at = (double)i;
+    else if ((f->kind == FIELD_COUNT && i >= 1) || (f->kind == FIELD_ID && i >= 0))
+        *(int64_t *)at = i;
+    else
+        return false;
+    return true;
+}
+
+static bool put_choice(const struct field *f, void *at, const struct tt_value *v)
+{
+    for (int i = 0; f->choices && f->choices[i]; i++)
+        if (tt_value_is_str(v, f->choices[i])) {
+            memcpy(at, &i, sizeof i);
+            return true;
+        }
+    return false;
+}
+
+static bool put_value(struct reader *r, const struct field *f, const struct tt_value *v)
+{
+    void *at = (char *)&r->args + f->offset;
+    switch (v->kind) {
+    case TT_V_NULL: return f->or_null;
+    case TT_V_BOOL:
+        if (f->kind == FIELD_BOOL)
+            *(bool *)at = v->u.b;
+        return f->kind == FIELD_BOOL;
+    case TT_V_INT: return put_int(f, at, v->u.i);
+    case TT_V_FLOAT:
+        if (f->kind != FIELD_NUMBER || !(v->u.f > 0) || v->u.f > 1e300)
+            return false;
+        *(double *)at = v->u.f;
+        return true;
+    default: return put_choice(f, at, v);
+    }
+}
+
+static const struct field *find_field(const struct family *family, const char *name)
+{
+    const struct field *f = family->fields;
+    while (f->name && strcmp(f->name, name) != 0)
+        f++;
+    return f->name ? f : NULL;
+}
+
+static bool is_map_field(const struct family *family, const char *name)
+{
+    const size_t n = strlen(name);
+    for (const struct field *f = family->fields; f->name; f++)
+        if (strncmp(f->name, name, n) == 0 && f->name[n] == '.')
+            return true;
+    return false;
+}
+
+static tt_status unknown_field(const struct reader *r, const char *name, uint32_t line)
+{
+    enum { FIELDS_MAX = 64 };
+    const char *names[FIELDS_MAX];
+    size_t n = 0;
+    for (const struct field *f = r->family->fields; f->name && n < FIELDS_MAX; f++)
+        names[n++] = f->name;
+    const char *near = tt_nearest_name(name, names, n);
+    return tt_err_set(r->err, TT_EINVAL, "%s:%u: %s: %s has no such field%s%s%s", r->path, line, name, r->family->name,
+                      near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+static tt_status read_map(struct reader *r, struct tt_arena *arena, const struct tt_value *map, const char *prefix)
+{
+    for (size_t i = 0; i < map->u.map.n; i++) {
+        const struct tt_value *v = map->u.map.pairs[i].value;
+        const char *name = tt_arena_printf(arena, "%s%s", prefix, map->u.map.pairs[i].key->u.str.s);
+        const struct field *f = name ? find_field(r->family, name) : NULL;
+        tt_status st = TT_OK;
+
+        if (!name)
+            st = tt_err_nomem(r->err, 0, r->path);
+        else if (f && !put_value(r, f, v))
+            st = wrong_value(r, f, v);
+        else if (!f && !is_map_field(r->family, name))
+            st = unknown_field(r, name, v->line);
+        else if (!f && v->kind != TT_V_MAP)
+            st = tt_err_set(r->err, TT_EINVAL, "%s:%u: %s: expected a table, found %s", r->path, v->line, name, tt_value_kind_name(v->kind));
+        else if (!f)
+            st = read_map(r, arena, v, tt_arena_printf(arena, "%s.", name));
+        if (st != TT_OK)
+            return st;
+    }
+    return TT_OK;
+}
+
+/* What one field says about another. */
+static tt_status check_shapes(struct reader *r)
+{
+    struct tt_model_args *a = &r->args;
+    static const int64_t most = 1 << 30; /* products of two of them fit */
+
+    if (a->n_kv_heads == 0)
+        a->n_kv_heads = a->n_heads;
+    if (a->dim > most || a->n_layers > most || a->vocab_size > most || a->multiple_of > most || a->max_seq_len > most)
+        return tt_err_set(r->err, TT_EINVAL, "%s: expected sizes of at most %" PRId64, r->path, most);
+    if (a->dim % a->n_heads)
+        return tt_err_set(r->err, TT_EINVAL, "%s: expected a dim that n_heads divides, found dim %" PRId64 " and n_heads %" PRId64, r->path,
+                          a->dim, a->n_heads);
+    if (a->dim / a->n_heads % 2)
+        return tt_err_set(r->err, TT_EINVAL, "%s: expected an even dim / n_heads, whose halves RoPE turns, found %" PRId64, r->path,
+                          a->dim / a->n_heads);
+    if (a->n_heads % a->n_kv_heads)
+        return tt_err_set(r->err, TT_EINVAL, "%s: expected n_heads that n_kv_heads divides, found n_heads %" PRId64 " and n_kv_heads %" PRId64,
+                          r->path, a->n_heads, a->n_kv_heads);
+    if (a->ffn_dim_multiplier * (double)a->dim > (double)most)
+        return tt_err_set(r->err, TT_EINVAL, "%s: expected an ffn_dim_multiplier that leaves sizes of at most %" PRId64, r->path, most);
+    if (a->rope_scaling_args.high_freq_factor <= a->rope_scaling_args.low_freq_factor)
+        return tt_err_set(r->err, TT_EINVAL, "%s: expected rope_scaling_args whose high_freq_factor is above its low_freq_factor", r->path);
+    return TT_OK;
+}
+
+static tt_status read_file(struct tt_model_args *out, const struct family *family, const char *path, struct tt_err *err)
+{
+    enum { BYTES_MAX = 1 << 20, VALUES_BYTES_MAX = 64 << 20 };
+    struct reader r = { .family = family, .path = path, .args = *family->defaults, .err = err };
+    struct tt_arena arena = { .limit = VALUES_BYTES_MAX };
+    struct tt_buf bytes = { 0 };
+    struct tt_value *root = NULL;
+    tt_status st = tt_file_read_all(&bytes, path, BYTES_MAX, err);
+
+    if (st == TT_OK)
+        st = tt_yaml_parse(&root, &arena, bytes.data, bytes.len, path, err);
+    if (st == TT_OK && root->kind == TT_V_MAP)
+        st = read_map(&r, &arena, root, "");
+    else if (st == TT_OK && root->kind != TT_V_NULL)
+        st = tt_err_set(err, TT_EINVAL, "%s:%u: expected fields of %s's model args, found %s", path, root->line, family->name,
+                        tt_value_kind_name(root->kind));
+    if (st == TT_OK)
+        st = check_shapes(&r);
+    if (st == TT_OK)
+        *out = r.args;
+    tt_buf_release(&bytes);
+    tt_arena_release(&arena);
+    return st;
+}
+
+/* --- finding it ------------------------------------------------------------------------------------------------------------ */
+
+static const struct family *find_family(const char *name, struct tt_err *err)
+{
+    const char *names[NFAMILIES];
+    struct tt_buf known = { 0 };
+    for (size_t i = 0; i < NFAMILIES; i++) {
+        names[i] = families[i].name;
+        if (strcmp(names[i], name) == 0) {
+            tt_buf_release(&known);
+            return &families[i];
+        }
+        tt_buf_printf(&known, "%s%s", i ? ", " : "", names[i]);
+    }
+    const char *near = tt_nearest_name(name, names, NFAMILIES);
+    tt_err_set(err, TT_ENOENT, "model.name: expected one of %s, found '%s'%s%s%s", tt_buf_cstr(&known), name, near ? "; did you mean " : "",
+               near ? near : "", near ? "?" : "");
+    tt_buf_release(&known);
+    return NULL;
+}
+
+/* The folder of the running program, from /proc: argv[0] is not to be trusted. "" where there is no /proc. */
+static const char *program_folder(struct tt_arena *arena)
+{
+    char path[4096];
+    const ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[n > 0 ? n : 0] = 0;
+    return n > 0 ? tt_path_dir(arena, path) : "";
+}
+
+/* <folder>/<family> of every place that flavors may be in, best first. */
+enum { PLACES_MAX = 6 };
+static size_t list_places(const char *places[PLACES_MAX], struct tt_arena *arena, const char *family)
+{
+    const char *const here = program_folder(arena), *const env = getenv("TITAN_MODELS");
+    /* build/bin and build/<variant>/{bin,tests} are two and three levels below the source tree's root */
+    static const char *const relative[] = { "../share/titan/models", "../../configs/models", "../../../configs/models" };
+    size_t n = 0;
+    if (env && *env)
+        places[n++] = tt_arena_printf(arena, "%s/%s", env, family);
+    for (size_t i = 0; here && *here && i < sizeof relative / sizeof *relative; i++)
+        places[n++] = tt_arena_printf(arena, "%s/%s/%s", here, relative[i], family);
+    places[n++] = tt_arena_printf(arena, "%s/models/%s", TT_DATADIR, family);
+    return n;
+}
+
+static const char *nearest_flavor(struct tt_arena *arena, const char *const *places, size_t nplaces, const char *flavor)
+{
+    const char *near = NULL;
+    for (size_t i = 0; !near && i < nplaces; i++) {
+        char **names;
+        size_t n;
+        if (!places[i] || tt_dir_list(arena, places[i], &names, &n, NULL) != TT_OK)
+            continue;
+        for (size_t j = 0; j < n; j++)
+            if (tt_has_suffix(names[j], ".yaml"))
+                names[j][strlen(names[j]) - 5] = 0;
+        near = tt_nearest_name(flavor, (const char *const *)names, n);
+    }
+    return near;
+}
+
+static tt_status no_flavor(struct tt_arena *arena, const char *const *places, size_t nplaces, const char *family, const char *flavor,
+                           struct tt_err *err)
+{
+    struct tt_buf looked = { 0 };
+    const char *near = nearest_flavor(arena, places, nplaces, flavor);
+    for (size_t i = 0; i < nplaces; i++)
+        if (places[i] && tt_path_is_dir(places[i]))
+            tt_buf_printf(&looked, "%s%s", looked.len ? ", " : "", places[i]);
+    tt_err_set(err, TT_ENOENT, "model.flavor: %s has no flavor '%s'%s%s%s (looked for %s.yaml in %s)", family, flavor,
+               near ? "; did you mean " : "", near ? near : "", near ? "?" : "", flavor,
+               looked.len ? tt_buf_cstr(&looked) : "share/titan/models, which is not there");
+    tt_buf_release(&looked);
+    return TT_ENOENT;
+}
+
+/* A name, not a path: what is asked for by name must not lead out of the folders. */
+static bool is_plain_name(const char *flavor) { return *flavor && *flavor != '.' && !strchr(flavor, '/'); }
+
+tt_status tt_model_args_load(struct tt_model_args *out, const char *family, const char *flavor, struct tt_err *err)
+{
+    const struct family *f = find_family(family, err);
+    if (!f)
+        return TT_ENOENT;
+    if (tt_has_suffix(flavor, ".yaml") || tt_has_suffix(flavor, ".yml"))
+        return read_file(out, f, flavor, err);
+
+    struct tt_arena arena = { 0 };
+    const char *places[PLACES_MAX], *path = NULL;
+    const size_t n = list_places(places, &arena, family);
+    for (size_t i = 0; is_plain_name(flavor) && !path && i < n; i++) {
+        path = places[i] ? tt_arena_printf(&arena, "%s/%s.yaml", places[i], flavor) : NULL;
+        if (path && !tt_path_exists(path))
+            path = NULL;
+    }
+    const tt_status st = path ? read_file(out, f, path, err) : no_flavor(&arena, places, n, family, flavor, err);
+    tt_arena_release(&arena);
+    return st;
+}
