@@ -46,17 +46,25 @@ struct tt_adam {
     const float *grad_mul; /* NULL: 1 */
 };
 
-/* *sumsq = sum of x[i]^2, in double: the square of torch.linalg.vector_norm(x). */
+/* *sumsq = sum of x[i]^2 as torch.linalg.vector_norm on a CPU comes to it before its square root: eight float32 sums, element i in
+ * sum i % 8, then the sums added from the first to the last, and the n % 8 last elements. Exact sums differ from this by 1e-4 of a
+ * norm for half a million elements, which clipping hands on to every weight. The eight sums start again every TT_SUMSQ_PART
+ * elements (or 1/512 of n, where that is more), and the parts are added in double: PyTorch goes on with the same eight, whose last
+ * digits are then lost. The same for any number of threads. */
+enum { TT_SUMSQ_LANES = 8, TT_SUMSQ_PARTS = 512, TT_SUMSQ_PART = 1 << 22 };
 struct tt_sumsq {
     int64_t n;
     struct tt_in x;
     double *sumsq;
     double *scratch; /* TT_SUMSQ_PARTS */
 };
-enum { TT_SUMSQ_PARTS = 512 };
+int64_t tt_sumsq_part(int64_t n); /* elements of a part, a multiple of 8 */
+/* The sum of the lanes and of the rest's squares. */
+float tt_sumsq_finish(const float lane[TT_SUMSQ_LANES], const float *rest, int64_t nrest);
 
-/* torch.nn.utils.clip_grad_norm_: the norm of the tensors' norms (each float32), and the factor for the gradients,
- * min(max_norm / (norm + 1e-6), 1). max_norm 0 gives a factor of 0. A norm that is not finite goes into the factor, as there. */
+/* torch.nn.utils.clip_grad_norm_: the norm of the tensors' norms (each float32, and squared and summed as above), and the factor for
+ * the gradients, min(max_norm / (norm + 1e-6), 1). max_norm 0 gives a factor of 0. A norm that is not finite goes into the factor,
+ * as there. */
 void tt_clip_coef(const double *sumsq, int64_t ntensors, double max_norm, float *total_norm, float *coef);
 
 #endif

@@ -42,31 +42,47 @@ void TT_FN(tt_adam)(struct tt_pool *pool, const struct tt_adam *op)
     tt_pool_run(pool, op->n, GRAIN, adam_piece, (void *)(uintptr_t)op);
 }
 
-/* The parts are the tensor's, not the threads', so that the sum does not depend on how many there are. In a part, float32 lanes
- * over a short block, blocks in double: a square of float32 may not fit one, so lanes are squared in double. */
+INLINE void load_lanes(float *x, struct tt_in src, int64_t at, int n)
+{
+    if (src.dtype == TT_F32)
+        memcpy(x, (const float *)src.p + at, (size_t)n * sizeof *x);
+    else
+        for (int l = 0; l < n; l++)
+            x[l] = tt_bf16_to_f32(((const uint16_t *)src.p)[at + l]);
+}
+
+static float sumsq_part(struct tt_in x, int64_t first, int64_t n)
+{
+    const int64_t whole = n - n % TT_SUMSQ_LANES;
+    float lane[TT_SUMSQ_LANES] = { 0 }, v[TT_SUMSQ_LANES];
+    for (int64_t i = 0; i < whole; i += TT_SUMSQ_LANES) {
+        load_lanes(v, x, first + i, TT_SUMSQ_LANES);
+        for (int l = 0; l < TT_SUMSQ_LANES; l++) {
+            const float square = v[l] * v[l]; /* rounded before it is added */
+            lane[l] += square;
+        }
+    }
+    load_lanes(v, x, first + whole, (int)(n - whole));
+    return tt_sumsq_finish(lane, v, n - whole);
+}
+
 static void sumsq_parts(void *ctx, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const struct tt_sumsq *op = ctx;
+    const int64_t size = tt_sumsq_part(op->n);
     for (int64_t part = begin; part < end; part++) {
-        const int64_t last = op->n / TT_SUMSQ_PARTS * (part + 1) + op->n % TT_SUMSQ_PARTS * (part + 1) / TT_SUMSQ_PARTS;
-        const int64_t first = op->n / TT_SUMSQ_PARTS * part + op->n % TT_SUMSQ_PARTS * part / TT_SUMSQ_PARTS;
-        struct vsum sum = { { 0 } };
-        for (int64_t i = first; i < last; i += VL) {
-            float lane[VL];
-            vf_store(lane, vf_get_some(op->x, i, last - i, 0));
-            for (int l = 0; l < VL; l++)
-                sum.lane[l] += (double)lane[l] * (double)lane[l];
-        }
-        op->scratch[part] = vsum_total(&sum);
+        const int64_t first = part * size, left = op->n - first;
+        op->scratch[part] = (double)sumsq_part(op->x, first, left < size ? left : size);
     }
 }
 
 void TT_FN(tt_sumsq)(struct tt_pool *pool, const struct tt_sumsq *op)
 {
+    const int64_t size = tt_sumsq_part(op->n), nparts = (op->n + size - 1) / size;
     double total = 0;
-    tt_pool_run(pool, TT_SUMSQ_PARTS, op->n < 65536 ? TT_SUMSQ_PARTS : 1, sumsq_parts, (void *)(uintptr_t)op);
-    for (int part = 0; part < TT_SUMSQ_PARTS; part++)
+    tt_pool_run(pool, nparts, 1, sumsq_parts, (void *)(uintptr_t)op);
+    for (int64_t part = 0; part < nparts; part++)
         total += op->scratch[part];
     *op->sumsq = total;
 }

@@ -31,8 +31,18 @@ void tt_adam_ref(struct tt_pool *pool, const struct tt_adam *op)
 void tt_sumsq_ref(struct tt_pool *pool, const struct tt_sumsq *op)
 {
     (void)pool;
-    double sum = 0;
-    for (int64_t i = 0; i < op->n; i++)
-        sum += (double)ref_get(op->x, i) * (double)ref_get(op->x, i);
-    *op->sumsq = sum;
+    const int64_t part = tt_sumsq_part(op->n);
+    *op->sumsq = 0;
+    for (int64_t first = 0; first < op->n; first += part) {
+        const int64_t n = op->n - first < part ? op->n - first : part;
+        float lane[TT_SUMSQ_LANES] = { 0 }, rest[TT_SUMSQ_LANES];
+        for (int64_t i = 0; i < n; i++) {
+            const float x = ref_get(op->x, first + i), square = x * x;
+            if (i < n - n % TT_SUMSQ_LANES)
+                lane[i % TT_SUMSQ_LANES] += square;
+            else
+                rest[i % TT_SUMSQ_LANES] = x;
+        }
+        *op->sumsq += (double)tt_sumsq_finish(lane, rest, n % TT_SUMSQ_LANES);
+    }
 }
