@@ -6,7 +6,8 @@
  *   m = m + (1 - beta1) (g - m),   v = beta2 v + (1 - beta2) g g
  *   p = p - lr / (1 - beta1^step)  m / (sqrt(v) / sqrt(1 - beta2^step) + eps)
  *
- * p, g, m, v: n elements, float; m and v have p's type in PyTorch. The same for any number of threads. */
+ * p, g, m, v: n elements, float; m and v have p's type in PyTorch. Where torch's kernel fuses a product with a sum (g + wd p, v),
+ * so does this one: with fused instructions the results are torch's bit for bit. The same for any number of threads. */
 #ifndef TT_KERNELS_OPTIM_H
 #define TT_KERNELS_OPTIM_H
 

@@ -2,8 +2,6 @@
 
 enum { GRAIN = 4096 };
 
-INLINE vf vf_abs(vf x) { return vf_max(x, vf_zero() - x); }
-
 /* torch.lerp: from the nearer end. */
 INLINE vf lerp(vf from, vf to, float weight)
 {
@@ -21,9 +19,9 @@ INLINE void adam_lanes(const struct tt_adam *op, int64_t i, int64_t n)
     if (c->decays && c->decoupled)
         p = p * vf_set(s->decay);
     else if (c->decays)
-        g = g + p * vf_set(s->decay);
+        g = vf_fma(p, vf_set(s->decay), g);
     const vf m = lerp(vf_get_some(tt_in_of(op->m), i, n, 0), g, c->beta1_lerp);
-    const vf v = vf_get_some(tt_in_of(op->v), i, n, 0) * vf_set(c->beta2) + vf_set(c->beta2_rest) * g * g;
+    const vf v = vf_fma(vf_set(c->beta2_rest) * g, g, vf_get_some(tt_in_of(op->v), i, n, 0) * vf_set(c->beta2));
     vf_put_some(op->m, i, n, m);
     vf_put_some(op->v, i, n, v);
     vf_put_some(op->p, i, n, p + vf_set(s->neg_step_size) * m / (vf_sqrt(v) / vf_set(s->bc2_sqrt) + vf_set(c->eps)));

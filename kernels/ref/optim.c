@@ -19,9 +19,9 @@ void tt_adam_ref(struct tt_pool *pool, const struct tt_adam *op)
         if (c->decays && c->decoupled)
             p = p * s->decay;
         else if (c->decays)
-            g = g + p * s->decay;
+            g = fmaf(p, s->decay, g);
         const float m = lerp(ref_get(tt_in_of(op->m), i), g, c->beta1_lerp);
-        const float v = ref_get(tt_in_of(op->v), i) * c->beta2 + c->beta2_rest * g * g;
+        const float v = fmaf(c->beta2_rest * g, g, ref_get(tt_in_of(op->v), i) * c->beta2);
         ref_put(op->m, i, m);
         ref_put(op->v, i, v);
         ref_put(op->p, i, p + s->neg_step_size * m / (sqrtf(v) / s->bc2_sqrt + c->eps));
