@@ -1,0 +1,434 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <zlib.h>
+#include <zstd.h>
+
+#include "base/file.h"
+#include "data/files.h"
+#include "data/loader.h"
+#include "data/text.h"
+#include "value/json.h"
+
+static struct tt_tokenizer *tok;
+static char folder[] = "build/test-loader-XXXXXX";
+static struct tt_arena arena;
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct tt_err err;
+    return tt_tokenizer_open(&tok, "tests/golden/data/tokenizer", &err) == TT_OK && mkdtemp(folder) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    struct tt_err err;
+    tt_tokenizer_free(tok);
+    tt_arena_release(&arena);
+    return tt_remove_all(folder, &err) == TT_OK ? 0 : -1;
+}
+
+static const char *in_folder(const char *name)
+{
+    const char *path = tt_path_join(&arena, folder, name);
+    assert_non_null(path);
+    return path;
+}
+
+static const char *write_file(const char *name, const void *bytes, size_t n)
+{
+    struct tt_err err;
+    const char *path = in_folder(name);
+    assert_int_equal(tt_mkdir_p(tt_path_dir(&arena, path), &err), TT_OK);
+    assert_int_equal(tt_file_write_all(path, bytes, n, &err), TT_OK);
+    return path;
+}
+
+/* n samples, "<tag> 0", "<tag> 1" ..., as JSON lines. */
+static struct tt_buf lines(const char *tag, int n)
+{
+    struct tt_buf b = { 0 };
+    for (int i = 0; i < n; i++)
+        tt_buf_printf(&b, "{\"id\": 123456789012345678901234567890, \"text\": \"%s %d\"}%s", tag, i, i % 3 ? "\n" : "\r\n\n");
+    return b;
+}
+
+static const char *write_lines(const char *name, const char *tag, int n)
+{
+    struct tt_buf b = lines(tag, n);
+    const char *path = write_file(name, b.data, b.len);
+    tt_buf_release(&b);
+    return path;
+}
+
+/* --- sources ----------------------------------------------------------------------------------------------------------- */
+
+static void expect_sample(struct tt_text *t, const char *want)
+{
+    struct tt_err err = { 0 };
+    const char *s = NULL;
+    size_t n = 0;
+    if (tt_text_next(t, &s, &n, &err) != TT_OK)
+        fail_msg("%s", err.msg);
+    if (!want) {
+        assert_null(s);
+        return;
+    }
+    assert_non_null(s);
+    assert_string_equal(s, want);
+    assert_int_equal(n, strlen(want));
+}
+
+static void test_any_sample_can_be_gone_to(void **state)
+{
+    (void)state;
+    struct tt_err err;
+    struct tt_text *t;
+    write_lines("many/a.json", "a", 600);
+    write_lines("many/b.jsonl", "b", 3);
+    assert_int_equal(tt_text_open(&t, in_folder("many"), &err), TT_OK);
+    assert_int_equal(tt_text_count(t), 603);
+    static const struct { int64_t index; const char *text; } places[] = {
+        { 0, "a 0" }, { 599, "a 599" }, { 600, "b 0" }, { 602, "b 2" }, { 603, NULL }, { 255, "a 255" }, { 256, "a 256" }, { 1, "a 1" },
+    };
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        assert_int_equal(tt_text_seek(t, places[i].index, &err), TT_OK);
+        expect_sample(t, places[i].text);
+    }
+    assert_int_equal(tt_text_seek(t, 604, &err), TT_EINVAL);
+    assert_int_equal(tt_text_seek(t, 598, &err), TT_OK);
+    static const char *const on[] = { "a 598", "a 599", "b 0", "b 1", "b 2", NULL };
+    for (size_t i = 0; i < 6; i++)
+        expect_sample(t, on[i]);
+    tt_text_free(t);
+}
+
+/* Two members, as concatenated .gz files have them. */
+static const char *write_gz(const char *name, const struct tt_buf *b)
+{
+    const char *path = write_file(name, "", 0);
+    for (int part = 0; part < 2; part++) {
+        gzFile f = gzopen(path, part ? "ab" : "wb");
+        assert_non_null(f);
+        const size_t half = b->len / 2, at = part ? half : 0, n = part ? b->len - half : half;
+        assert_int_equal(gzwrite(f, b->data + at, (unsigned)n), (int)n);
+        assert_int_equal(gzclose(f), Z_OK);
+    }
+    return path;
+}
+
+static const char *write_zst(const char *name, const struct tt_buf *b)
+{
+    const size_t cap = ZSTD_compressBound(b->len);
+    void *packed = malloc(cap);
+    const size_t n = ZSTD_compress(packed, cap, b->data, b->len, 3);
+    assert_false(ZSTD_isError(n));
+    const char *path = write_file(name, packed, n);
+    free(packed);
+    return path;
+}
+
+static void check_packed(const char *path)
+{
+    struct tt_err err;
+    struct tt_text *t;
+    assert_int_equal(tt_text_open(&t, path, &err), TT_OK);
+    assert_int_equal(tt_text_count(t), 5000);
+    assert_int_equal(tt_text_seek(t, 4321, &err), TT_OK);
+    expect_sample(t, "p 4321");
+    assert_int_equal(tt_text_seek(t, 7, &err), TT_OK);
+    expect_sample(t, "p 7");
+    tt_text_free(t);
+
+    struct tt_buf whole = { 0 };
+    assert_int_equal(tt_file_read_all(&whole, path, 1 << 24, &err), TT_OK);
+    const char *cut = write_file(tt_has_suffix(path, ".gz") ? "cut.json.gz" : "cut.json.zst", whole.data, whole.len - 9);
+    assert_int_equal(tt_text_open(&t, cut, &err), TT_EFORMAT);
+    assert_non_null(strstr(err.msg, "cut.json"));
+    tt_buf_release(&whole);
+}
+
+static void test_compressed_files_read_like_plain_ones(void **state)
+{
+    (void)state;
+    struct tt_buf b = lines("p", 5000);
+    check_packed(write_gz("p.json.gz", &b));
+    check_packed(write_zst("p.json.zst", &b));
+    tt_buf_release(&b);
+}
+
+static void test_bad_lines_are_errors_that_name_file_and_line(void **state)
+{
+    (void)state;
+    static const struct { const char *line, *message; } cases[] = {
+        { "{\"text\": \"a\"", "not a JSON object" },
+        { "{\"text\": \"a\"} x", "not a JSON object" },
+        { "{\"text\": \"\\ud800\"}", "not a JSON object" },
+        { "{\"text\": \"\xff\"}", "not a JSON object" },
+        { "{\"text\": \"a\", \"text\": \"b\"}", "not a JSON object" },
+        { "[{\"text\": \"a\"}", "found the start of an array" },
+        { "\"a\"", "not a JSON object" },
+        { "[\"a\"]", "expected a JSON object" },
+        { "{\"txt\": \"a\"}", "expected a key \"text\"" },
+        { "{\"text\": null}", "\"text\": expected a string" },
+        { "{\"text\": 12}", "\"text\": expected a string" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tt_err err = { 0 };
+        struct tt_text *t;
+        const char *s;
+        size_t n;
+        struct tt_buf b = { 0 };
+        tt_buf_printf(&b, "{\"text\": \"fine\"}\n\n%s\n", cases[i].line);
+        assert_int_equal(tt_text_open(&t, write_file("bad.json", b.data, b.len), &err), TT_OK);
+        expect_sample(t, "fine");
+        assert_int_equal(tt_text_next(t, &s, &n, &err), TT_EFORMAT);
+        if (!strstr(err.msg, "bad.json: line 3: ") || !strstr(err.msg, cases[i].message))
+            fail_msg("case %zu: %s", i, err.msg);
+        tt_text_free(t);
+        tt_buf_release(&b);
+    }
+}
+
+static void test_sources_without_samples_are_errors(void **state)
+{
+    (void)state;
+    struct tt_err err;
+    struct tt_text *t;
+    assert_int_equal(tt_text_open(&t, in_folder("nothing-here"), &err), TT_ENOENT);
+    assert_int_equal(tt_text_open(&t, write_file("empty.json", "\n \n", 3), &err), TT_EFORMAT);
+    assert_non_null(strstr(err.msg, "empty.json: no samples"));
+    write_file("other/notes.txt", "x", 1);
+    assert_int_equal(tt_text_open(&t, in_folder("other"), &err), TT_ENOENT);
+}
+
+static void test_a_folder_gives_its_training_files_in_order(void **state)
+{
+    (void)state;
+    static const struct { const char *folder, *files[6], *want[4]; } cases[] = {
+        { "f1", { "b.jsonl", "a.json", "sub/c.ndjson", ".hidden.json", "notes.txt", NULL }, { "a.json", "b.jsonl", "sub/c.ndjson" } },
+        { "f2", { "train-2.json", "train-1.json", "test.json", "other.json" }, { "train-1.json", "train-2.json" } },
+        { "f3", { "train/a.json", "test/b.json", "train-x.json" }, { "train/a.json" } },
+        { "f4", { "mytest.json", "a9.json", "a10.json" }, { "a10.json", "a9.json", "mytest.json" } },
+        { "f5", { "test.json", "other.json" }, { NULL } },
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct tt_err err;
+        char **paths = NULL;
+        size_t n = 0;
+        for (size_t i = 0; cases[c].files[i]; i++)
+            write_lines(tt_path_join(&arena, cases[c].folder, cases[c].files[i]), "x", 1);
+        const char *dir = in_folder(cases[c].folder);
+        const tt_status st = tt_data_files(&arena, dir, &paths, &n, &err);
+        assert_int_equal(st, cases[c].want[0] ? TT_OK : TT_ENOENT);
+        for (size_t i = 0; i < n; i++)
+            assert_string_equal(paths[i], tt_path_join(&arena, dir, cases[c].want[i]));
+        assert_null(cases[c].want[n]);
+    }
+}
+
+/* --- batches ----------------------------------------------------------------------------------------------------------- */
+
+static int64_t field(const struct tt_value *v, const char *key) { return tt_value_get(v, key)->u.i; }
+
+static struct tt_loader *open_case(const struct tt_value *c)
+{
+    struct tt_err err = { 0 };
+    struct tt_loader *l = NULL;
+    const struct tt_loader_opts o = { .dataset = "c4_test", .path = "tests/golden/data/samples", .seq_len = field(c, "seq_len"),
+                                      .local_batch = field(c, "batch"), .dp_rank = (int)field(c, "rank"),
+                                      .dp_world = (int)field(c, "world"), .infinite = tt_value_get(c, "infinite")->u.b };
+    if (tt_loader_new(&l, tok, &o, &err) != TT_OK)
+        fail_msg("%s", err.msg);
+    return l;
+}
+
+static void expect_batch(struct tt_loader *l, const struct tt_value *c, const struct tt_value *want)
+{
+    struct tt_err err = { 0 };
+    int32_t x[200], y[200];
+    int64_t nseq;
+    if (tt_loader_next(l, x, y, &nseq, &err) != TT_OK)
+        fail_msg("%s", err.msg);
+    if (!want) {
+        assert_int_equal(nseq, 0);
+        return;
+    }
+    const struct tt_value *input = want->u.list.items[0], *labels = want->u.list.items[1];
+    assert_int_equal(nseq * field(c, "seq_len"), input->u.list.n);
+    for (size_t i = 0; i < input->u.list.n; i++) {
+        assert_int_equal(x[i], input->u.list.items[i]->u.i);
+        assert_int_equal(y[i], labels->u.list.items[i]->u.i);
+    }
+}
+
+static void expect_state(const struct tt_loader *l, const struct tt_value *want)
+{
+    struct tt_err err;
+    struct tt_value *state;
+    assert_int_equal(tt_loader_state(l, &arena, &state, &err), TT_OK);
+    if (!tt_value_equal(state, want)) {
+        struct tt_buf a = { 0 }, b = { 0 };
+        tt_json_write(&a, state, 0);
+        tt_json_write(&b, want, 0);
+        fail_msg("position %s, expected %s", tt_buf_cstr(&a), tt_buf_cstr(&b));
+    }
+}
+
+static void run_case(const struct tt_value *c)
+{
+    struct tt_err err;
+    const struct tt_value *batches = tt_value_get(c, "batches"), *states = tt_value_get(c, "states"), *on = tt_value_get(c, "resumed");
+    struct tt_loader *l = open_case(c);
+    for (size_t i = 0; i < batches->u.list.n; i++) {
+        expect_batch(l, c, batches->u.list.items[i]);
+        expect_state(l, states->u.list.items[i]);
+    }
+    if (!tt_value_get(c, "infinite")->u.b)
+        expect_batch(l, c, NULL);
+    assert_int_equal(tt_loader_restore(l, states->u.list.items[1], "golden", &err), TT_OK);
+    for (size_t i = 0; i < on->u.list.n; i++)
+        expect_batch(l, c, on->u.list.items[i]);
+    if (on->u.list.n < 2) /* two were asked for, up to the end */
+        expect_batch(l, c, NULL);
+    expect_state(l, tt_value_get(c, "resumed_state"));
+    tt_loader_free(l);
+}
+
+static void test_batches_and_positions_are_those_of_the_reference(void **state)
+{
+    (void)state;
+    struct tt_buf file = { 0 };
+    struct tt_err err;
+    struct tt_value *cases;
+    assert_int_equal(tt_file_read_all(&file, "tests/golden/data/batches.json", 1 << 20, &err), TT_OK);
+    assert_int_equal(tt_json_parse(&cases, &arena, file.data, file.len, "golden", &err), TT_OK);
+    assert_int_equal(cases->u.list.n, 4);
+    for (size_t i = 0; i < cases->u.list.n; i++)
+        run_case(cases->u.list.items[i]);
+    tt_buf_release(&file);
+}
+
+static struct tt_value *a_state(const struct tt_loader *l)
+{
+    struct tt_err err;
+    struct tt_value *state;
+    assert_int_equal(tt_loader_state(l, &arena, &state, &err), TT_OK);
+    return state;
+}
+
+static void test_a_bad_position_is_an_error_and_changes_nothing(void **state)
+{
+    (void)state;
+    struct tt_err err;
+    struct tt_loader *l;
+    const struct tt_loader_opts o = { .dataset = "c4_test", .path = "tests/golden/data/samples", .seq_len = 8, .local_batch = 1,
+                                      .dp_world = 1, .infinite = true };
+    int32_t x[8], y[8];
+    int64_t nseq;
+    assert_int_equal(tt_loader_new(&l, tok, &o, &err), TT_OK);
+    assert_int_equal(tt_loader_next(l, x, y, &nseq, &err), TT_OK);
+    const struct tt_value *before = a_state(l);
+    static const struct { const char *json, *message; } cases[] = {
+        { "{}", "_num_yielded" },
+        { "{\"_snapshot\": {}}", "num_workers" },
+        { "{\"dataset_state\": {\"data\": {}}}", "streamed" },
+        { "{\"_num_yielded\": 1, \"_sampler_iter_yielded\": 1, \"_iterator_finished\": false, \"fetcher_state\": {\"fetcher_ended\": "
+          "false}, \"dataset_state\": {\"token_buffer\": [], \"sample_idx\": 8}}", "sample_idx: expected at most 7" },
+        { "{\"_num_yielded\": 1, \"_sampler_iter_yielded\": 1, \"_iterator_finished\": false, \"fetcher_state\": {\"fetcher_ended\": "
+          "false}, \"dataset_state\": {\"token_buffer\": [99999], \"sample_idx\": 7}}", "another tokenizer" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tt_value *v;
+        assert_int_equal(tt_json_parse(&v, &arena, cases[i].json, strlen(cases[i].json), "case", &err), TT_OK);
+        assert_int_not_equal(tt_loader_restore(l, v, "ckpt: dataloader.dp_rank_0", &err), TT_OK);
+        if (!strstr(err.msg, "ckpt: dataloader.dp_rank_0: ") || !strstr(err.msg, cases[i].message))
+            fail_msg("case %zu: %s", i, err.msg);
+        assert_true(tt_value_equal(before, a_state(l)));
+    }
+    tt_loader_free(l);
+}
+
+static void test_ranks_without_samples_and_endless_nothing_are_errors(void **state)
+{
+    (void)state;
+    struct tt_err err;
+    struct tt_loader *l;
+    struct tt_loader_opts o = { .dataset = "c4_test", .path = write_lines("two.json", "x", 2), .seq_len = 8, .local_batch = 1,
+                                .dp_rank = 2, .dp_world = 3, .infinite = true };
+    assert_int_equal(tt_loader_new(&l, tok, &o, &err), TT_EINVAL);
+    assert_non_null(strstr(err.msg, "2 samples leave none for data-parallel rank 2 of 3"));
+    o.path = "-";
+    assert_int_equal(tt_loader_new(&l, tok, &o, &err), TT_EINVAL);
+}
+
+static void test_a_pipe_is_read_once_and_ends(void **state)
+{
+    (void)state;
+    struct tt_err err;
+    struct tt_loader *l;
+    const struct tt_loader_opts o = { .dataset = "c4_test", .path = "-", .seq_len = 4, .local_batch = 2, .dp_world = 1, .infinite = true };
+    const int keep = dup(STDIN_FILENO);
+    assert_non_null(freopen(write_lines("pipe.json", "x", 5), "r", stdin));
+    assert_int_equal(tt_loader_new(&l, tok, &o, &err), TT_OK);
+    int32_t x[8], y[8];
+    int64_t nseq = 1, total = 0;
+    while (nseq > 0) {
+        assert_int_equal(tt_loader_next(l, x, y, &nseq, &err), TT_OK);
+        total += nseq;
+    }
+    assert_int_equal(total, 5); /* 5 samples of BOS x, space, digit, EOS: 25 tokens, 5 a sequence */
+    tt_loader_free(l);
+    dup2(keep, STDIN_FILENO);
+    close(keep);
+}
+
+static void test_names_of_datasets(void **state)
+{
+    (void)state;
+    struct tt_err err;
+    const char *path;
+    assert_int_equal(tt_dataset_path(&path, "C4_test", NULL, &err), TT_OK);
+    assert_string_equal(path, "tests/assets/c4_test");
+    assert_int_equal(tt_dataset_path(&path, "c4_test", "mine", &err), TT_OK);
+    assert_string_equal(path, "mine");
+    assert_int_equal(tt_dataset_path(&path, "c4", NULL, &err), TT_EUNSUPPORTED);
+    assert_int_equal(tt_dataset_path(&path, "pile", NULL, &err), TT_EINVAL);
+}
+
+static void test_eos_ends_its_own_document(void **state)
+{
+    (void)state;
+    const int32_t input[] = { 5, 9, 9, 4, 9, 1, 2, 3 }, want[] = { 0, 0, 1, 2, 0, 1, 1, 1 };
+    int32_t doc[8];
+    tt_document_ids(doc, input, 2, 4, 9);
+    assert_memory_equal(doc, want, sizeof want);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_any_sample_can_be_gone_to),
+        cmocka_unit_test(test_compressed_files_read_like_plain_ones),
+        cmocka_unit_test(test_bad_lines_are_errors_that_name_file_and_line),
+        cmocka_unit_test(test_sources_without_samples_are_errors),
+        cmocka_unit_test(test_a_folder_gives_its_training_files_in_order),
+        cmocka_unit_test(test_batches_and_positions_are_those_of_the_reference),
+        cmocka_unit_test(test_a_bad_position_is_an_error_and_changes_nothing),
+        cmocka_unit_test(test_ranks_without_samples_and_endless_nothing_are_errors),
+        cmocka_unit_test(test_a_pipe_is_read_once_and_ends),
+        cmocka_unit_test(test_names_of_datasets),
+        cmocka_unit_test(test_eos_ends_its_own_document),
+    };
+    return cmocka_run_group_tests_name("loader", tests, set_up, tear_down);
+}
