@@ -346,3 +346,59 @@ tt_status tt_model_args_load(struct tt_model_args *out, const char *family, cons
     tt_arena_release(&arena);
     return st;
 }
+
+/* --- writing --------------------------------------------------------------------------------------------------------------- */
+
+static struct tt_value *field_value(struct tt_arena *arena, const struct field *f, const struct tt_model_args *args)
+{
+    const void *at = (const char *)args + f->offset;
+    switch (f->kind) {
+    case FIELD_COUNT:
+    case FIELD_ID:
+        return tt_value_int(arena, *(const int64_t *)at);
+    case FIELD_NUMBER:
+        return tt_value_float(arena, *(const double *)at);
+    case FIELD_BOOL:
+        return tt_value_bool(arena, *(const bool *)at);
+    case FIELD_CHOICE:
+        break;
+    }
+    return tt_value_str(arena, f->choices[*(const int *)at]);
+}
+
+/* The map that "map.name" goes to, made where it is not there yet; *name becomes the last part. */
+static struct tt_value *parent_map(struct tt_arena *arena, struct tt_value *map, const char **name)
+{
+    const char *dot = strchr(*name, '.');
+    if (!dot || !map)
+        return map;
+    char *key = tt_arena_strn(arena, *name, (size_t)(dot - *name));
+    struct tt_value *inner = key ? tt_value_get(map, key) : NULL;
+    *name = dot + 1;
+    if (!inner) {
+        inner = tt_value_map(arena);
+        if (!key || !inner || !tt_value_set(arena, map, key, inner))
+            return NULL;
+    }
+    return inner;
+}
+
+tt_status tt_model_args_json(struct tt_buf *out, const char *family, const struct tt_model_args *args, struct tt_err *err)
+{
+    const struct family *f = find_family(family, err);
+    struct tt_arena arena = { 0 };
+    if (!f)
+        return TT_ENOENT;
+
+    struct tt_value *map = tt_value_map(&arena);
+    bool ok = map != NULL;
+    for (const struct field *field = f->fields; ok && field->name; field++) {
+        const char *name = field->name;
+        struct tt_value *parent = parent_map(&arena, map, &name);
+        ok = parent && tt_value_set(&arena, parent, name, field_value(&arena, field, args));
+    }
+    if (ok)
+        tt_json_write(out, map, 2);
+    tt_arena_release(&arena);
+    return ok ? TT_OK : tt_err_nomem(err, 0, "the model's args");
+}

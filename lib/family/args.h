@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 
 enum tt_attn_type { TT_ATTN_SDPA, TT_ATTN_FLEX, TT_ATTN_VARLEN };
@@ -41,5 +42,9 @@ struct tt_model_args {
  * Folders, in this order: $TITAN_MODELS where it is set; relative to the folder of the running program, ../share/titan/models and,
  * for a program in the source tree's build folder, configs/models; share/titan/models below the PREFIX it was built for. */
 TT_MUST_CHECK tt_status tt_model_args_load(struct tt_model_args *out, const char *family, const char *flavor, struct tt_err *err);
+
+/* What a model is made with, as a JSON object of TorchTitan's fields, indented by 2: what the log shows. */
+TT_MUST_CHECK tt_status tt_model_args_json(struct tt_buf *out, const char *family, const struct tt_model_args *args,
+                                           struct tt_err *err);
 
 #endif

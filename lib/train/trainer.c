@@ -1,0 +1,452 @@
+#include "train/trainer.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/loader.h"
+#include "data/tokenizer.h"
+#include "family/family.h"
+#include "train/checkpoint.h"
+#include "train/init.h"
+#include "train/metrics.h"
+#include "train/rng.h"
+#include "train/state.h"
+#include "train/step.h"
+
+struct trainer {
+    const struct tt_config *config;
+    const struct tt_log *log;
+    const struct tt_trainer_opts *opts;
+    struct tt_arena arena;
+    struct tt_pool *pool;
+
+    const struct tt_family *family;
+    struct tt_model_args args;
+    struct tt_params params; /* of the family's table; in the arena */
+    enum tt_dtype dtype;
+    void **weight; /* (params.n) the step's, or `owned` where there is no step */
+    bool owned;
+
+    struct tt_tokenizer *tokenizer;
+    struct tt_loader *loader;
+    struct tt_step *step;
+    int nmicrobatches;
+
+    struct tt_lr_schedule schedule;
+    struct tt_train_state state;
+    struct tt_checkpointer checkpointer;
+    struct tt_metrics metrics;
+};
+
+#define INFO(t, ...) tt_log_line((t)->log, TT_LOG_INFO, __VA_ARGS__)
+#define WARN(t, ...) tt_log_line((t)->log, TT_LOG_WARNING, __VA_ARGS__)
+
+/* --- what every run begins with -------------------------------------------------------------------------------------------- */
+
+/* Lines of any length: a configuration does not fit in what tt_log_line takes. */
+static void log_whole(const struct tt_log *log, struct tt_buf *text)
+{
+    if (log && log->write)
+        log->write(log->ctx, TT_LOG_INFO, tt_buf_cstr(text));
+    tt_buf_release(text);
+}
+
+static tt_status log_config(struct trainer *t, struct tt_err *err)
+{
+    struct tt_buf text = { 0 };
+    if (!t->config->job.print_config)
+        return TT_OK;
+    tt_buf_str(&text, "Running with configs: ");
+    const tt_status status = tt_config_json(&text, t->config, err);
+    if (status == TT_OK)
+        log_whole(t->log, &text);
+    tt_buf_release(&text);
+    return status;
+}
+
+static tt_status open_model(struct trainer *t, struct tt_err *err)
+{
+    const struct tt_config_model *model = &t->config->model;
+    struct tt_buf text = { 0 };
+
+    t->family = tt_family_find(model->name);
+    if (!t->family)
+        return tt_err_set(err, TT_EINVAL, "%s: titan has no model family '%s'", tt_config_where(t->config, "model.name"),
+                          model->name);
+    tt_status status = tt_model_args_load(&t->args, model->name, model->flavor, err);
+    if (status != TT_OK)
+        return status;
+    if (t->config->training.seq_len > t->args.max_seq_len)
+        WARN(t, "Sequence length %" PRId64 " exceeds original maximum %" PRId64 ".", t->config->training.seq_len,
+             t->args.max_seq_len);
+    t->args.max_seq_len = t->config->training.seq_len;
+
+    tt_buf_printf(&text, "Building %s %swith ", model->name, model->flavor);
+    status = tt_model_args_json(&text, model->name, &t->args, err);
+    if (status == TT_OK)
+        log_whole(t->log, &text);
+    tt_buf_release(&text);
+    if (status == TT_OK)
+        status = tt_params_make(&t->params, &t->arena, t->family, &t->args, err);
+    return status;
+}
+
+static void count_model(struct trainer *t)
+{
+    const struct tt_model_count count = tt_params_count(&t->params, &t->args, t->config->training.seq_len);
+    const struct tt_colors *c = t->metrics.colors;
+    struct tt_buf n = { 0 };
+
+    t->metrics.flops_per_token = (uint64_t)count.flops_per_token;
+    tt_buf_thousands(&n, count.nparams);
+    INFO(t, "%sModel %s %s %ssize: %s total parameters%s", c->blue, t->config->model.name, t->config->model.flavor, c->red,
+         tt_buf_cstr(&n), c->reset);
+    tt_buf_release(&n);
+}
+
+static tt_status begin(struct trainer *t, struct tt_err *err)
+{
+    const struct tt_config *config = t->config;
+
+    INFO(t, "Starting job: %s", config->job.description);
+    tt_status status = tt_config_check_ranks(config, 1, err);
+    if (status == TT_OK)
+        status = log_config(t, err);
+    if (status == TT_OK)
+        status = tt_pool_new(&t->pool, 0, err);
+    if (status != TT_OK)
+        return status;
+    if (config->debug.deterministic)
+        INFO(t, "Deterministic algorithm enabled (expect perf degradation).");
+    t->dtype = config->training.dtype;
+    tt_metrics_init(&t->metrics, t->log, t->opts->colors && !config->metrics.disable_color_printing, config->metrics.log_freq);
+    return TT_OK;
+}
+
+/* --- data ------------------------------------------------------------------------------------------------------------------- */
+
+static tt_status open_data(struct trainer *t, struct tt_err *err)
+{
+    const struct tt_config_training *training = &t->config->training;
+    const char *path;
+
+    tt_status status = tt_tokenizer_open(&t->tokenizer, t->config->model.hf_assets_path, err);
+    if (status != TT_OK)
+        return status;
+    status = tt_dataset_path(&path, training->dataset, training->dataset_path, err);
+    if (status != TT_OK)
+        return status;
+    INFO(t, "Preparing %s dataset from %s", training->dataset, path);
+    const struct tt_loader_opts opts = {
+        .dataset = training->dataset,
+        .path = path,
+        .seq_len = training->seq_len,
+        .local_batch = training->local_batch_size,
+        .dp_world = 1,
+        .infinite = true,
+        .log = t->log,
+    };
+    return tt_loader_new(&t->loader, t->tokenizer, &opts, err);
+}
+
+static tt_status count_microbatches(struct trainer *t, struct tt_err *err)
+{
+    const int64_t local = t->config->training.local_batch_size, global = t->config->training.global_batch_size;
+    if (global < 0) {
+        t->nmicrobatches = 1;
+        return TT_OK;
+    }
+    if (global == 0 || global % local != 0 || global / local > INT16_MAX)
+        return tt_err_set(err, TT_EINVAL,
+                          "%s: global batch size must be multiple of local batch size times data-parallel degree (%" PRId64
+                          " %% (%" PRId64 " * 1) != 0), and at most %d times it",
+                          tt_config_where(t->config, "training.global_batch_size"), global, local, INT16_MAX);
+    t->nmicrobatches = (int)(global / local);
+    return TT_OK;
+}
+
+/* --- weights, optimizer, state ----------------------------------------------------------------------------------------------- */
+
+static tt_status make_step(struct trainer *t, struct tt_err *err)
+{
+    const struct tt_config_training *training = &t->config->training;
+    const struct tt_step_opts opts = {
+        .family = t->family,
+        .args = &t->args,
+        .prec = training->mixed_precision_param == TT_BF16 ? TT_PREC_AUTOCAST : TT_PREC_F32,
+        .param_dtype = t->dtype,
+        .local_batch = training->local_batch_size,
+        .seq_len = training->seq_len,
+        .nmicrobatches = t->nmicrobatches,
+        .eos_id = tt_tokenizer_eos(t->tokenizer),
+        .pool = t->pool,
+    };
+    int n;
+    tt_status status = tt_step_new(&t->step, &opts, err);
+    if (status != TT_OK)
+        return status;
+    const struct tt_step_param *p = tt_step_params(t->step, &n);
+    for (int i = 0; i < n; i++)
+        t->weight[i] = p[i].value;
+    return TT_OK;
+}
+
+/* Weights without a step around them, for a seed checkpoint that holds nothing else. */
+static tt_status make_weights(struct trainer *t, struct tt_err *err)
+{
+    t->owned = true;
+    for (int i = 0; i < t->params.n; i++) {
+        const size_t nbytes = (size_t)t->params.p[i].numel * tt_dtype_nbytes(t->dtype);
+        t->weight[i] = malloc(nbytes);
+        if (!t->weight[i])
+            return tt_err_nomem(err, nbytes, t->params.p[i].fqn);
+    }
+    return TT_OK;
+}
+
+static tt_status draw_weights(struct trainer *t, struct tt_err *err)
+{
+    uint64_t seed = (uint64_t)t->config->debug.seed.v;
+    if (!t->config->debug.seed.set) {
+        const tt_status status = tt_random_seed(&seed, err);
+        if (status != TT_OK)
+            return status;
+        seed &= UINT32_MAX; /* all that the generator takes */
+    }
+    INFO(t, "%s %" PRIu64,
+         t->config->debug.seed.set ? "Initial weights from seed" : "No debug.seed: initial weights from random seed", seed);
+    return tt_init_draw(&t->params, &t->args, seed, t->dtype, t->weight, t->pool, err);
+}
+
+static tt_status make_state(struct trainer *t, struct tt_err *err)
+{
+    struct tt_state_tensor *tensors = tt_arena_array(&t->arena, (size_t)t->params.n, sizeof *tensors);
+    if (!tensors)
+        return tt_err_nomem(err, (size_t)t->params.n * sizeof *tensors, "the list of parameters");
+    for (int i = 0; i < t->params.n; i++) {
+        const struct tt_param *p = &t->params.p[i];
+        tensors[i] = (struct tt_state_tensor){ p->fqn, t->dtype, p->ndim, p->size, t->weight[i], NULL, NULL };
+        if (t->step) {
+            const struct tt_step_param *s = tt_step_param(t->step, p->fqn);
+            tensors[i].exp_avg = s->exp_avg;
+            tensors[i].exp_avg_sq = s->exp_avg_sq;
+        }
+    }
+    t->state = (struct tt_train_state){ .tensors = tensors, .ntensors = (size_t)t->params.n, .loader = t->loader, .dp_world = 1 };
+    tt_lr_init(&t->state.lr, &t->schedule, t->config->optimizer.lr);
+    t->state.group = tt_param_group_make(&t->config->optimizer, t->state.lr.last);
+    return TT_OK;
+}
+
+/* A seed checkpoint of the model alone needs no data and no optimizer. */
+static bool wants_only_weights(const struct tt_config *config)
+{
+    return config->checkpoint.create_seed_checkpoint && config->checkpoint.last_save_model_only;
+}
+
+static tt_status build(struct trainer *t, struct tt_err *err)
+{
+    const bool only_weights = wants_only_weights(t->config);
+    tt_status status = only_weights ? TT_OK : open_data(t, err);
+    if (status == TT_OK)
+        status = open_model(t, err);
+    if (status == TT_OK)
+        status = count_microbatches(t, err);
+    if (status == TT_OK)
+        status = tt_lr_schedule_init(&t->schedule, &t->config->lr_scheduler, t->config->training.steps, t->log, err);
+    if (status != TT_OK)
+        return status;
+    count_model(t);
+    t->weight = tt_arena_array(&t->arena, (size_t)t->params.n, sizeof *t->weight);
+    if (!t->weight)
+        return tt_err_nomem(err, (size_t)t->params.n * sizeof *t->weight, "the list of parameters");
+    status = only_weights ? make_weights(t, err) : make_step(t, err);
+    if (status == TT_OK)
+        status = draw_weights(t, err);
+    if (status == TT_OK)
+        status = make_state(t, err);
+    if (status == TT_OK)
+        status = tt_checkpointer_init(&t->checkpointer, t->config, t->log, t->pool, err);
+    if (status == TT_OK)
+        tt_metrics_log_model_memory(&t->metrics);
+    return status;
+}
+
+static void release(struct trainer *t)
+{
+    tt_checkpointer_release(&t->checkpointer);
+    if (t->owned)
+        for (int i = 0; i < t->params.n; i++)
+            free(t->weight[i]);
+    tt_step_free(t->step);
+    tt_loader_free(t->loader);
+    tt_tokenizer_free(t->tokenizer);
+    tt_pool_free(t->pool);
+    tt_arena_release(&t->arena);
+}
+
+/* --- a step ------------------------------------------------------------------------------------------------------------------- */
+
+/* A token that the model has no embedding for comes from a tokenizer of another model. */
+static tt_status check_tokens(const struct trainer *t, const int32_t *tokens, int64_t n, struct tt_err *err)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (tokens[i] < 0 || tokens[i] >= t->args.vocab_size)
+            return tt_err_set(err, TT_EINVAL, "the tokenizer in %s gave token %" PRId32 ", but %s %s has a vocabulary of %" PRId64,
+                              t->config->model.hf_assets_path, tokens[i], t->config->model.name, t->config->model.flavor,
+                              t->args.vocab_size);
+    return TT_OK;
+}
+
+/* The next batch into microbatch mb; *nseq is 0 at the end of the data. A short last batch is filled up with sequences that do
+ * not count. */
+static tt_status read_microbatch(struct trainer *t, int mb, int64_t *nseq, struct tt_err *err)
+{
+    const int64_t batch = t->config->training.local_batch_size, seq_len = t->config->training.seq_len;
+    int32_t *tokens = tt_step_tokens(t->step, mb), *labels = tt_step_labels(t->step, mb);
+
+    tt_status status = tt_loader_next(t->loader, tokens, labels, nseq, err);
+    if (status == TT_OK)
+        status = check_tokens(t, tokens, *nseq * seq_len, err);
+    if (status == TT_OK)
+        status = check_tokens(t, labels, *nseq * seq_len, err);
+    if (status != TT_OK)
+        return status;
+    for (int64_t i = *nseq * seq_len; i < batch * seq_len; i++) {
+        tokens[i] = 0;
+        labels[i] = TT_IGNORE_INDEX;
+    }
+    t->state.ntokens_seen += *nseq * seq_len;
+    tt_metrics_count(&t->metrics, *nseq * seq_len);
+    return TT_OK;
+}
+
+static tt_status read_batch(struct trainer *t, bool *exhausted, struct tt_err *err)
+{
+    *exhausted = false;
+    for (int mb = 0; mb < t->nmicrobatches && !*exhausted; mb++) {
+        int64_t nseq;
+        const tt_status status = read_microbatch(t, mb, &nseq, err);
+        if (status != TT_OK)
+            return status;
+        *exhausted = nseq == 0;
+    }
+    return TT_OK;
+}
+
+static struct tt_step_in step_input(const struct trainer *t)
+{
+    const struct tt_param_group *g = &t->state.group;
+    return (struct tt_step_in){
+        .hyper = { .lr = g->lr,
+                   .beta1 = g->beta1,
+                   .beta2 = g->beta2,
+                   .eps = g->eps,
+                   .weight_decay = g->weight_decay,
+                   .decoupled = g->decoupled_weight_decay },
+        .step = t->state.optimizer_steps + 1,
+        .max_norm = t->config->training.max_norm,
+    };
+}
+
+/* One optimizer step and what it reports. */
+static tt_status take_step(struct trainer *t, struct tt_err *err)
+{
+    const struct tt_step_in in = step_input(t);
+    const double lr = t->state.lr.last;
+    struct tt_step_out out;
+
+    const tt_status status = tt_step_run(t->step, &in, &out, err);
+    if (status != TT_OK)
+        return status;
+    t->state.optimizer_steps++;
+    tt_lr_step(&t->state.lr);
+    t->state.group.lr = t->state.lr.last;
+    const struct tt_step_report report = {
+        .step = t->state.step,
+        .loss = out.loss,
+        .grad_norm = out.grad_norm,
+        .lr = lr,
+        .ntokens_seen = t->state.ntokens_seen,
+    };
+    return tt_metrics_step(&t->metrics, &report, err);
+}
+
+/* --- runs --------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_stopped(const struct trainer *t) { return t->opts->stop && *t->opts->stop; }
+
+static tt_status train(struct trainer *t, struct tt_err *err)
+{
+    const int64_t steps = t->config->training.steps;
+    struct tt_train_state *s = &t->state;
+
+    while (s->step < steps && !is_stopped(t)) {
+        bool exhausted;
+        s->step++;
+        tt_status status = read_batch(t, &exhausted, err);
+        if (status == TT_OK && exhausted) {
+            WARN(t, "Ran out of data; last step was canceled.");
+            return TT_OK;
+        }
+        if (status == TT_OK)
+            status = take_step(t, err);
+        if (status == TT_OK)
+            status = tt_checkpointer_save(&t->checkpointer, s, s->step == steps, err);
+        if (status != TT_OK)
+            return status;
+    }
+    return TT_OK;
+}
+
+static tt_status run(struct trainer *t, struct tt_err *err)
+{
+    const struct tt_config_training *training = &t->config->training;
+    bool loaded;
+
+    INFO(t, "Mixed precision training is handled by AMP");
+    INFO(t,
+         "Trainer is initialized with local batch size %" PRId64 ", global batch size %" PRId64
+         ", gradient accumulation steps %d, sequence length %" PRId64 ", total steps %" PRId64 " (warmup %" PRId64 ")",
+         training->local_batch_size, training->local_batch_size * t->nmicrobatches, t->nmicrobatches, training->seq_len,
+         training->steps, t->config->lr_scheduler.warmup_steps);
+    tt_status status = tt_checkpointer_load(&t->checkpointer, &t->state, &loaded, err);
+    if (status == TT_OK)
+        status = tt_metrics_open_jsonl(&t->metrics, t->config->metrics.save_jsonl, t->state.step > 0, err);
+    if (status != TT_OK)
+        return status;
+    INFO(t, "Training starts at step %" PRId64, t->state.step + 1);
+    status = train(t, err);
+    if (status == TT_OK && is_stopped(t))
+        WARN(t, "Stopped by a signal after step %" PRId64 ".", t->state.step);
+    else if (status == TT_OK)
+        INFO(t, "Training completed");
+    return status;
+}
+
+static tt_status save_seed(struct trainer *t, struct tt_err *err)
+{
+    if (!t->config->checkpoint.enable)
+        return tt_err_set(err, TT_EINVAL, "%s: Must enable checkpointing when creating a seed checkpoint.",
+                          tt_config_where(t->config, "checkpoint.create_seed_checkpoint"));
+    const tt_status status = tt_checkpointer_save(&t->checkpointer, &t->state, true, err);
+    if (status == TT_OK)
+        INFO(t, "Created seed checkpoint");
+    return status;
+}
+
+tt_status tt_train(const struct tt_config *config, const struct tt_trainer_opts *opts, struct tt_err *err)
+{
+    struct trainer t = { .config = config, .log = opts->log, .opts = opts };
+
+    tt_status status = begin(&t, err);
+    if (status == TT_OK)
+        status = build(&t, err);
+    if (status == TT_OK)
+        status = config->checkpoint.create_seed_checkpoint ? save_seed(&t, err) : run(&t, err);
+    /* The JSON lines so far are kept whatever happened; the first failure is the one to tell. */
+    const tt_status closed = tt_metrics_close(&t.metrics, status == TT_OK ? err : NULL);
+    release(&t);
+    return status == TT_OK ? closed : status;
+}

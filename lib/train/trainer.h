@@ -1,0 +1,23 @@
+/* lib/train/trainer.h: a training run of one process, from its settings to its last checkpoint. */
+#ifndef TT_TRAIN_TRAINER_H
+#define TT_TRAIN_TRAINER_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+#include "base/log.h"
+#include "config/config.h"
+
+struct tt_trainer_opts {
+    const struct tt_log *log; /* borrowed; may be NULL */
+    bool colors;              /* the log is a terminal */
+    /* Set by a signal handler: the step in progress, and a save that is due after it, are finished, then the run ends. NULL: never.
+     */
+    const volatile sig_atomic_t *stop;
+};
+
+/* Trains to training.steps, or to the end of the data (a warning, as in TorchTitan), or until *stop; all of them are TT_OK.
+ * With checkpoint.create_seed_checkpoint: saves the initial weights as step 0 and ends. */
+TT_MUST_CHECK tt_status tt_train(const struct tt_config *config, const struct tt_trainer_opts *opts, struct tt_err *err);
+
+#endif

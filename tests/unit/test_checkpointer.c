@@ -1,0 +1,399 @@
+/* When a run saves, what it starts from, and that what it saves is all that it needs. */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "ckpt/ckpt.h"
+#include "data/tokenizer.h"
+#include "train/checkpoint.h"
+
+enum { BATCH = 2, SEQ = 16 };
+
+struct fixture {
+    char dir[64];
+    struct tt_config config;
+    struct tt_tokenizer *tokenizer;
+    struct tt_loader *loader;
+    float weight[2][6], exp_avg[2][6], exp_avg_sq[2][6];
+    struct tt_state_tensor tensors[2];
+    struct tt_train_state state;
+    struct tt_buf warnings;
+    struct tt_log log;
+    struct tt_checkpointer checkpointer;
+};
+
+static const int64_t shape_a[] = { 2, 3 }, shape_b[] = { 6 };
+
+static void note(void *ctx, enum tt_log_level level, const char *line)
+{
+    if (level == TT_LOG_WARNING)
+        tt_buf_printf(ctx, "%s\n", line);
+}
+
+static void new_loader(struct fixture *f)
+{
+    const struct tt_loader_opts opts = {
+        .dataset = "c4_test", .path = "tests/assets/c4_test", .seq_len = SEQ, .local_batch = BATCH, .dp_world = 1, .infinite = true
+    };
+    tt_loader_free(f->loader);
+    assert_int_equal(tt_loader_new(&f->loader, f->tokenizer, &opts, NULL), TT_OK);
+}
+
+/* A state as before the first step. */
+static void fresh_state(struct fixture *f)
+{
+    struct tt_lr_schedule schedule;
+    memset(f->weight, 0, sizeof f->weight);
+    memset(f->exp_avg, 0, sizeof f->exp_avg);
+    memset(f->exp_avg_sq, 0, sizeof f->exp_avg_sq);
+    f->tensors[0] =
+        (struct tt_state_tensor){ "tok_embeddings.weight", TT_F32, 2, shape_a, f->weight[0], f->exp_avg[0], f->exp_avg_sq[0] };
+    f->tensors[1] = (struct tt_state_tensor){ "norm.weight", TT_F32, 1, shape_b, f->weight[1], f->exp_avg[1], f->exp_avg_sq[1] };
+    new_loader(f);
+    f->state = (struct tt_train_state){ .tensors = f->tensors, .ntensors = 2, .loader = f->loader, .dp_world = 1 };
+    assert_int_equal(tt_lr_schedule_init(&schedule, &f->config.lr_scheduler, 100, NULL, NULL), TT_OK);
+    tt_lr_init(&f->state.lr, &schedule, f->config.optimizer.lr);
+    f->state.group = tt_param_group_make(&f->config.optimizer, f->state.lr.last);
+}
+
+/* A step that leaves its number everywhere. */
+static void advance(struct fixture *f)
+{
+    int32_t tokens[BATCH * SEQ], labels[BATCH * SEQ];
+    int64_t nseq;
+    assert_int_equal(tt_loader_next(f->loader, tokens, labels, &nseq, NULL), TT_OK);
+    f->state.step++;
+    f->state.optimizer_steps++;
+    f->state.ntokens_seen += BATCH * SEQ;
+    tt_lr_step(&f->state.lr);
+    f->state.group.lr = f->state.lr.last;
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 6; j++) {
+            f->weight[i][j] = (float)(100 * f->state.step + 10 * i + j);
+            f->exp_avg[i][j] = -f->weight[i][j];
+            f->exp_avg_sq[i][j] = f->weight[i][j] / 3;
+        }
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    *state = f;
+    strcpy(f->dir, "/tmp/titan-checkpointer-XXXXXX");
+    if (!mkdtemp(f->dir) || tt_tokenizer_open(&f->tokenizer, "tests/assets/tokenizer", NULL) != TT_OK)
+        return 1;
+    tt_config_init(&f->config);
+    f->config.job.dump_folder = f->dir;
+    f->config.checkpoint.enable = true;
+    f->config.checkpoint.interval = 2;
+    f->config.lr_scheduler.warmup_steps = 7;
+    f->log = (struct tt_log){ note, &f->warnings };
+    fresh_state(f);
+    return tt_checkpointer_init(&f->checkpointer, &f->config, &f->log, NULL, NULL) != TT_OK;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    tt_checkpointer_release(&f->checkpointer);
+    tt_loader_free(f->loader);
+    tt_tokenizer_free(f->tokenizer);
+    tt_buf_release(&f->warnings);
+    const tt_status status = tt_remove_all(f->dir, NULL);
+    free(f);
+    return status != TT_OK;
+}
+
+static void run_to(struct fixture *f, int64_t steps)
+{
+    while (f->state.step < steps) {
+        advance(f);
+        assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, f->state.step == steps, NULL), TT_OK);
+    }
+}
+
+static bool load(struct fixture *f, struct tt_err *err)
+{
+    bool loaded;
+    fresh_state(f);
+    tt_buf_clear(&f->warnings);
+    if (tt_checkpointer_load(&f->checkpointer, &f->state, &loaded, err) != TT_OK)
+        return false;
+    assert_true(loaded);
+    return true;
+}
+
+/* Parsed at init: what is to be left out. */
+static void exclude(struct fixture *f, size_t n, const char **parts)
+{
+    f->config.checkpoint.exclude_from_loading = (struct tt_strs){ n, parts };
+    tt_checkpointer_release(&f->checkpointer);
+    assert_int_equal(tt_checkpointer_init(&f->checkpointer, &f->config, &f->log, NULL, NULL), TT_OK);
+}
+
+static bool has(const struct fixture *f, const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/checkpoint/%s", f->dir, name);
+    return tt_path_exists(path);
+}
+
+static void test_saves_at_the_interval_and_at_the_end(void **state)
+{
+    struct fixture *f = *state;
+    run_to(f, 5);
+    assert_false(has(f, "step-1"));
+    assert_true(has(f, "step-2/.metadata"));
+    assert_false(has(f, "step-3"));
+    assert_true(has(f, "step-4/.metadata"));
+    assert_true(has(f, "step-5/.metadata"));
+}
+
+static void test_the_first_step_and_load_only(void **state)
+{
+    struct fixture *f = *state;
+    f->config.checkpoint.enable_first_step_checkpoint = true;
+    f->config.checkpoint.interval = 100;
+    run_to(f, 1);
+    assert_true(has(f, "step-1/.metadata"));
+    f->config.checkpoint.load_only = true;
+    run_to(f, 3);
+    assert_false(has(f, "step-3"));
+}
+
+static void test_all_of_the_state_comes_back(void **state)
+{
+    struct fixture *f = *state;
+    struct tt_train_state saved;
+    float weight[2][6], exp_avg[2][6], exp_avg_sq[2][6];
+    f->config.checkpoint.last_save_model_only = false;
+    run_to(f, 4);
+    saved = f->state;
+    memcpy(weight, f->weight, sizeof weight);
+    memcpy(exp_avg, f->exp_avg, sizeof exp_avg);
+    memcpy(exp_avg_sq, f->exp_avg_sq, sizeof exp_avg_sq);
+
+    assert_true(load(f, NULL));
+    assert_string_equal(tt_buf_cstr(&f->warnings), "");
+    assert_memory_equal(f->weight, weight, sizeof weight);
+    assert_memory_equal(f->exp_avg, exp_avg, sizeof exp_avg);
+    assert_memory_equal(f->exp_avg_sq, exp_avg_sq, sizeof exp_avg_sq);
+    assert_memory_equal(&f->state.group, &saved.group, sizeof saved.group);
+    assert_memory_equal(&f->state.lr, &saved.lr, sizeof saved.lr);
+    assert_int_equal(f->state.step, 4);
+    assert_int_equal(f->state.ntokens_seen, 4 * BATCH * SEQ);
+    assert_int_equal(f->state.optimizer_steps, 4);
+
+    /* The fifth batch is the one that an uninterrupted run would read. */
+    int32_t resumed[BATCH * SEQ], whole[BATCH * SEQ], labels[BATCH * SEQ];
+    int64_t nseq;
+    assert_int_equal(tt_loader_next(f->loader, resumed, labels, &nseq, NULL), TT_OK);
+    new_loader(f);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(tt_loader_next(f->loader, whole, labels, &nseq, NULL), TT_OK);
+    assert_memory_equal(resumed, whole, sizeof whole);
+}
+
+static void test_only_complete_steps_with_exact_names_count(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const others[] = { "step-9", "step-007", "step-8.tmp", "xstep-6", "step-", "step-99999999999999999999" };
+    run_to(f, 3);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        char path[256];
+        snprintf(path, sizeof path, "%s/checkpoint/%s", f->dir, others[i]);
+        assert_int_equal(tt_mkdir_p(path, NULL), TT_OK);
+        snprintf(path, sizeof path, "%s/checkpoint/%s/.metadata", f->dir, others[i]);
+        if (i > 0)
+            assert_int_equal(tt_file_write_all(path, "x", 1, NULL), TT_OK);
+    }
+    f->config.checkpoint.load_step = -1;
+    struct tt_err err;
+    assert_false(load(f, &err)); /* step 3 is the last one: the model only */
+    assert_non_null(strstr(err.msg, "checkpoint/step-3 holds the model only"));
+}
+
+static void test_a_folder_without_a_complete_step_counts_as_absent(void **state)
+{
+    struct fixture *f = *state;
+    char path[256];
+    bool loaded = true;
+    snprintf(path, sizeof path, "%s/checkpoint/step-4", f->dir);
+    assert_int_equal(tt_mkdir_p(path, NULL), TT_OK);
+    assert_int_equal(tt_checkpointer_load(&f->checkpointer, &f->state, &loaded, NULL), TT_OK);
+    assert_false(loaded);
+}
+
+static void test_a_model_only_step_is_refused_with_the_two_ways_on(void **state)
+{
+    struct fixture *f = *state;
+    struct tt_err err;
+    run_to(f, 5);
+    assert_false(load(f, &err));
+    assert_non_null(strstr(err.msg, "--checkpoint.load_step 4"));
+    assert_non_null(strstr(err.msg, "--checkpoint.exclude_from_loading optimizer,lr_scheduler,dataloader,train_state"));
+
+    f->config.checkpoint.load_step = 4;
+    assert_true(load(f, &err));
+    assert_int_equal(f->state.step, 4);
+
+    f->config.checkpoint.load_step = -1;
+    exclude(f, 4, (const char *[]){ "optimizer", "lr_scheduler", "dataloader", "train_state" });
+    assert_true(load(f, &err));
+    assert_int_equal(f->state.step, 0);
+    assert_int_equal(f->state.optimizer_steps, 0);
+    assert_true(f->weight[1][5] == 515.0f);
+}
+
+static void test_a_step_that_is_not_there_is_an_error(void **state)
+{
+    struct fixture *f = *state;
+    struct tt_err err;
+    run_to(f, 4);
+    f->config.checkpoint.load_step = 3;
+    assert_false(load(f, &err));
+    assert_int_equal(err.status, TT_ENOENT);
+    assert_non_null(strstr(err.msg, "step-3; the newest is"));
+}
+
+static void test_step_0_gives_its_model_alone(void **state)
+{
+    struct fixture *f = *state;
+    f->config.checkpoint.last_save_model_only = false;
+    f->weight[0][0] = 7;
+    f->exp_avg[0][0] = 7;
+    assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, true, NULL), TT_OK);
+    assert_true(load(f, NULL));
+    assert_true(f->weight[0][0] == 7);
+    assert_true(f->exp_avg[0][0] == 0);
+    assert_int_equal(f->state.optimizer_steps, 0);
+}
+
+static void test_what_the_checkpoint_overrides_is_a_warning_each(void **state)
+{
+    struct fixture *f = *state;
+    f->config.checkpoint.last_save_model_only = false;
+    run_to(f, 2);
+    f->config.optimizer.lr *= 2;
+    f->config.optimizer.eps = 1e-4;
+    f->config.optimizer.name = TT_ADAM;
+    assert_true(load(f, NULL));
+    const char *said = tt_buf_cstr(&f->warnings);
+    int lines = 0;
+    for (const char *p = said; (p = strchr(p, '\n')); p++)
+        lines++;
+    assert_int_equal(lines, 3);
+    assert_non_null(strstr(said, "optimizer.lr"));
+    assert_non_null(strstr(said, "optimizer.eps is 0.0001"));
+    assert_non_null(strstr(said, "optimizer.name is Adam"));
+    assert_true(f->state.group.eps == 1e-8);
+    assert_true(f->state.group.decoupled_weight_decay);
+}
+
+static void test_only_the_latest_are_kept(void **state)
+{
+    struct fixture *f = *state;
+    f->config.checkpoint.keep_latest_k = 2;
+    f->config.checkpoint.interval = 1;
+    f->config.checkpoint.last_save_model_only = false;
+    for (int i = 0; i < 4; i++) {
+        advance(f);
+        assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, false, NULL), TT_OK);
+    }
+    assert_false(has(f, "step-1"));
+    assert_false(has(f, "step-2"));
+    assert_true(has(f, "step-3/.metadata"));
+    assert_true(has(f, "step-4/.metadata"));
+    f->config.checkpoint.keep_latest_k = 1;
+    struct tt_checkpointer c;
+    assert_int_equal(tt_checkpointer_init(&c, &f->config, NULL, NULL, NULL), TT_EINVAL);
+}
+
+static void test_an_unknown_part_to_exclude_is_an_error(void **state)
+{
+    struct fixture *f = *state;
+    struct tt_checkpointer c;
+    struct tt_err err;
+    f->config.checkpoint.exclude_from_loading = (struct tt_strs){ 1, (const char *[]){ "optimiser" } };
+    assert_int_equal(tt_checkpointer_init(&c, &f->config, NULL, NULL, &err), TT_EINVAL);
+    assert_non_null(strstr(err.msg, "'optimiser'"));
+}
+
+static void test_a_missing_part_names_its_key(void **state)
+{
+    struct fixture *f = *state;
+    struct tt_err err;
+    struct tt_arena arena = { 0 };
+    struct tt_save_item *items;
+    size_t n;
+    char dir[128];
+    advance(f);
+    snprintf(dir, sizeof dir, "%s/checkpoint/step-1", f->dir);
+    assert_int_equal(tt_state_items(&items, &n, &arena, &f->state, TT_STATE_ALL & ~TT_STATE_LR, NULL), TT_OK);
+    assert_int_equal(tt_dcp_save(dir, items, n, NULL, NULL), TT_OK);
+    tt_arena_release(&arena);
+    assert_false(load(f, &err));
+    assert_non_null(strstr(err.msg, "lr_scheduler.base_lrs"));
+    exclude(f, 1, (const char *[]){ "lr_scheduler" });
+    assert_true(load(f, &err));
+}
+
+static void test_a_failed_save_says_what_is_left(void **state)
+{
+    struct fixture *f = *state;
+    struct tt_err err;
+    struct rlimit whole;
+    f->config.checkpoint.last_save_model_only = false;
+    run_to(f, 2);
+    advance(f);
+    advance(f);
+
+    /* As on a full disk: no file grows beyond 100 bytes. */
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &whole);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 100, whole.rlim_max });
+    const tt_status status = tt_checkpointer_save(&f->checkpointer, &f->state, false, &err);
+    setrlimit(RLIMIT_FSIZE, &whole);
+    signal(SIGXFSZ, SIG_DFL);
+
+    assert_int_equal(status, TT_EIO);
+    assert_ptr_equal(strstr(err.msg, "step 4 was not saved: "), err.msg);
+    assert_non_null(strstr(err.msg, "the newest complete checkpoint is "));
+    assert_non_null(strstr(err.msg, "step-2)"));
+    assert_false(has(f, "step-4"));
+    assert_true(load(f, &err));
+    assert_int_equal(f->state.step, 2);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(test_saves_at_the_interval_and_at_the_end),
+        CASE(test_the_first_step_and_load_only),
+        CASE(test_all_of_the_state_comes_back),
+        CASE(test_only_complete_steps_with_exact_names_count),
+        CASE(test_a_folder_without_a_complete_step_counts_as_absent),
+        CASE(test_a_model_only_step_is_refused_with_the_two_ways_on),
+        CASE(test_a_step_that_is_not_there_is_an_error),
+        CASE(test_step_0_gives_its_model_alone),
+        CASE(test_what_the_checkpoint_overrides_is_a_warning_each),
+        CASE(test_only_the_latest_are_kept),
+        CASE(test_an_unknown_part_to_exclude_is_an_error),
+        CASE(test_a_missing_part_names_its_key),
+        CASE(test_a_failed_save_says_what_is_left),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
