@@ -46,7 +46,7 @@ cpu_obj := $(foreach i,$(isas),$(patsubst kernels/cpu/%.c,$(B)/kernels/cpu/$(i)/
 
 .DEFAULT_GOAL := all
 .PHONY: all help deps demo check unit clean format bench bench-kernels fuzz fuzz-build bless install uninstall \
-        compile_commands.json tools
+        compile_commands.json tools generate
 
 all: $(progs:%=$(BIN)/%)            ## build the programs into build/bin
 
@@ -71,6 +71,9 @@ tools: $(tool_bin)
 
 unit: $(unit_bin) tools             ## run the unit tests alone
 	@BIN=$(BIN) B=$(B) tests/run.sh --unit-only $(unit_bin)
+
+generate: all                       ## rewrite completions/ and the generated parts of man/ from the programs' tables
+	@BIN=$(BIN) tests/generate.sh
 
 bless: all                          ## rewrite the expected output of the CLI tests, and show what changed
 	@BIN=$(BIN) B=$(B) tests/run.sh --bless

@@ -115,23 +115,30 @@ void tt_opt_write_help(struct tt_buf *out, const struct tt_prog *prog)
 
 /* --- man page: mdoc -------------------------------------------------------------------------------------------------------- */
 
-/* A line of text for mdoc: a backslash is an escape there, and a dot or quote at its start a macro. A sentence has its own line. */
+/* Text for mdoc: a backslash is an escape there, and a dot or quote at the start of a line a macro. Every sentence starts a line, as
+ * its linter asks, and no line is longer than 80 bytes. */
 static void man_text(struct tt_buf *out, const char *text)
 {
-    bool line_start = true;
-    for (const char *p = text; *p; p++) {
-        if (line_start && (*p == '.' || *p == '\''))
-            tt_buf_str(out, "\\&");
-        const bool ends_sentence = *p == '.' && p[1] == ' ';
-        line_start = ends_sentence || *p == '\n';
-        if (*p == '\\')
-            tt_buf_str(out, "\\e");
-        else
-            tt_buf_byte(out, (uint8_t)*p);
-        if (ends_sentence) {
+    enum { WIDTH = 78 };
+    size_t column = 0;
+    for (const char *p = text; *p;) {
+        const size_t n = strcspn(p, " ");
+        if (column && column + 1 + n > WIDTH) {
             tt_buf_byte(out, '\n');
-            p++;
+            column = 0;
         }
+        tt_buf_str(out, column ? " " : *p == '.' || *p == '\'' ? "\\&" : "");
+        for (size_t i = 0; i < n; i++)
+            if (p[i] == '\\')
+                tt_buf_str(out, "\\e");
+            else
+                tt_buf_byte(out, (uint8_t)p[i]);
+        column += n + 1;
+        if (p[n] && n && p[n - 1] == '.') {
+            tt_buf_byte(out, '\n');
+            column = 0;
+        }
+        p += n + (p[n] == ' ');
     }
     tt_buf_byte(out, '\n');
 }
@@ -155,7 +162,7 @@ void tt_opt_write_man(struct tt_buf *out, const struct tt_prog *prog)
         if (!before || !same_section(before, o->name)) {
             tt_buf_str(out, before ? ".El\n" : "");
             if (section_len(o->name))
-                tt_buf_printf(out, ".Ss [%.*s]\n", (int)section_len(o->name), o->name);
+                tt_buf_printf(out, ".Ss Section %.*s\n", (int)section_len(o->name), o->name);
             tt_buf_str(out, ".Bl -tag -width Ds\n");
         }
         man_row(out, o);

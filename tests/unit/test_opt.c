@@ -141,6 +141,23 @@ static void test_help_man_page_and_completions_name_every_option(void **state)
     tt_buf_release(&text);
 }
 
+static void test_a_man_page_escapes_what_is_a_macro_there(void **state)
+{
+    (void)state;
+    static const struct tt_opt rows[] = {
+        { "a.b", TT_OPT_STR, .arg = "X", .text = ".gz and a \\ here. 'Tis the second sentence, which is so long that it has to go on in a line "
+                                                 "of its own after eighty bytes." },
+        { 0 },
+    };
+    const struct tt_prog page = { "titan-x", "", "", rows, 0, 0 };
+    struct tt_buf text = { 0 };
+    tt_opt_write_man(&text, &page);
+    assert_string_equal(tt_buf_cstr(&text), ".Ss Section a\n.Bl -tag -width Ds\n.It Cm a.b Ar X\n\\&.gz and a \\e here.\n"
+                                            "\\&'Tis the second sentence, which is so long that it has to go on in a line of\n"
+                                            "its own after eighty bytes.\n.El\n");
+    tt_buf_release(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +166,7 @@ int main(void)
         cmocka_unit_test(test_a_wrong_argument_is_a_usage_error_that_names_it),
         cmocka_unit_test(test_the_nearest_name_is_near_or_none),
         cmocka_unit_test(test_help_man_page_and_completions_name_every_option),
+        cmocka_unit_test(test_a_man_page_escapes_what_is_a_macro_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

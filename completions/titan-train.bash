@@ -1,0 +1,320 @@
+# bash completion for titan-train: made by 'titan-train --help-completion=bash'
+_titan-train()
+{
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=()
+    case $prev in
+    --optimizer.name) words=(AdamW Adam) ;;
+    --optimizer.implementation) words=(for-loop foreach fused) ;;
+    --lr_scheduler.decay_type) words=(linear sqrt cosine) ;;
+    --training.dtype) words=(bfloat16 float32) ;;
+    --training.mixed_precision_param) words=(bfloat16 float32) ;;
+    --training.mixed_precision_reduce) words=(float32) ;;
+    --parallelism.fsdp_reshard_after_forward) words=(default always never) ;;
+    --parallelism.context_parallel_rotate_method) words=(allgather alltoall) ;;
+    --parallelism.expert_parallel_comm_backend) words=(standard deepep) ;;
+    --checkpoint.export_dtype) words=(float16 bfloat16 float32) ;;
+    --checkpoint.async_mode) words=(disabled async async_with_pinned_mem) ;;
+    --activation_checkpoint.mode) words=(selective full memory_budget none) ;;
+    --quantize.linear.float8.recipe_name) words=(None tensorwise rowwise rowwise_with_gw_hp) ;;
+    --quantize.linear.mx.mxfp8_dim1_cast_kernel_choice) words=(triton cuda torch) ;;
+    --quantize.grouped_mm.mx.recipe_name) words=(mxfp8) ;;
+    --comm.mode) words=(default fake_backend local_tensor) ;;
+    --help-completion) words=(bash zsh fish) ;;
+    -o | \
+        --job.config_file | \
+        --job.dump_folder | \
+        --job.description | \
+        --job.save_config_file | \
+        --job.custom_config_module | \
+        --profiling.save_traces_folder | \
+        --profiling.profile_freq | \
+        --profiling.profiler_active | \
+        --profiling.profiler_warmup | \
+        --profiling.save_memory_snapshot_folder | \
+        --metrics.log_freq | \
+        --metrics.save_tb_folder | \
+        --metrics.save_jsonl | \
+        --model.name | \
+        --model.flavor | \
+        --model.hf_assets_path | \
+        --model.tokenizer_path | \
+        --model.converters | \
+        --optimizer.lr | \
+        --optimizer.beta1 | \
+        --optimizer.beta2 | \
+        --optimizer.eps | \
+        --optimizer.weight_decay | \
+        --lr_scheduler.warmup_steps | \
+        --lr_scheduler.total_steps | \
+        --lr_scheduler.decay_ratio | \
+        --lr_scheduler.min_lr_factor | \
+        --training.dataset | \
+        --training.dataset_path | \
+        --training.local_batch_size | \
+        --training.global_batch_size | \
+        --training.seq_len | \
+        --training.max_norm | \
+        --training.steps | \
+        --training.gc_freq | \
+        --training.dataloader.num_workers | \
+        --training.dataloader.prefetch_factor | \
+        --parallelism.data_parallel_replicate_degree | \
+        --parallelism.data_parallel_shard_degree | \
+        --parallelism.tensor_parallel_degree | \
+        --parallelism.pipeline_parallel_degree | \
+        --parallelism.module_fqns_per_model_part | \
+        --parallelism.pipeline_parallel_first_stage_less_layers | \
+        --parallelism.pipeline_parallel_last_stage_less_layers | \
+        --parallelism.pipeline_parallel_layers_per_stage | \
+        --parallelism.pipeline_parallel_schedule | \
+        --parallelism.pipeline_parallel_schedule_csv | \
+        --parallelism.pipeline_parallel_microbatch_size | \
+        --parallelism.context_parallel_degree | \
+        --parallelism.context_parallel_load_balancer | \
+        --parallelism.expert_parallel_degree | \
+        --parallelism.expert_tensor_parallel_degree | \
+        --checkpoint.folder | \
+        --checkpoint.interval | \
+        --checkpoint.initial_load_path | \
+        --checkpoint.keep_latest_k | \
+        --checkpoint.load_step | \
+        --checkpoint.exclude_from_loading | \
+        --activation_checkpoint.selective_ac_option | \
+        --activation_checkpoint.per_op_sac_force_recompute_mm_shapes_by_fqns | \
+        --activation_checkpoint.memory_budget | \
+        --activation_checkpoint.determinism_check | \
+        --compile.components | \
+        --compile.backend | \
+        --quantize.linear.float8.filter_fqns | \
+        --quantize.linear.mx.recipe_name | \
+        --quantize.linear.mx.filter_fqns | \
+        --quantize.grouped_mm.float8.fqns | \
+        --quantize.grouped_mm.mx.fqns | \
+        --comm.init_timeout_seconds | \
+        --comm.train_timeout_seconds | \
+        --comm.trace_buf_size | \
+        --comm.save_traces_folder | \
+        --comm.save_traces_file_prefix | \
+        --fault_tolerance.process_group | \
+        --fault_tolerance.process_group_timeout_ms | \
+        --fault_tolerance.replica_id | \
+        --fault_tolerance.group_size | \
+        --fault_tolerance.min_replica_size | \
+        --fault_tolerance.semi_sync_method | \
+        --experimental.custom_import | \
+        --experimental.custom_args_module | \
+        --validation.dataset | \
+        --validation.dataset_path | \
+        --validation.local_batch_size | \
+        --validation.seq_len | \
+        --validation.freq | \
+        --validation.steps | \
+        --validation.dataloader.num_workers | \
+        --validation.dataloader.prefetch_factor | \
+        --debug.seed) ;;
+    *) words=(
+        --job.config_file
+        --job.dump_folder
+        --job.description
+        --job.print_config
+        --job.no_print_config
+        --job.save_config_file
+        --job.custom_config_module
+        --profiling.enable_profiling
+        --profiling.no_enable_profiling
+        --profiling.save_traces_folder
+        --profiling.profile_freq
+        --profiling.profiler_active
+        --profiling.profiler_warmup
+        --profiling.enable_memory_snapshot
+        --profiling.no_enable_memory_snapshot
+        --profiling.save_memory_snapshot_folder
+        --metrics.log_freq
+        --metrics.enable_tensorboard
+        --metrics.no_enable_tensorboard
+        --metrics.disable_color_printing
+        --metrics.no_disable_color_printing
+        --metrics.save_tb_folder
+        --metrics.save_for_all_ranks
+        --metrics.no_save_for_all_ranks
+        --metrics.enable_wandb
+        --metrics.no_enable_wandb
+        --metrics.save_jsonl
+        --model.name
+        --model.flavor
+        --model.hf_assets_path
+        --model.tokenizer_path
+        --model.converters
+        --model.print_after_conversion
+        --model.no_print_after_conversion
+        --optimizer.name
+        --optimizer.lr
+        --optimizer.beta1
+        --optimizer.beta2
+        --optimizer.eps
+        --optimizer.weight_decay
+        --optimizer.implementation
+        --optimizer.early_step_in_backward
+        --optimizer.no_early_step_in_backward
+        --lr_scheduler.warmup_steps
+        --lr_scheduler.total_steps
+        --lr_scheduler.decay_ratio
+        --lr_scheduler.decay_type
+        --lr_scheduler.min_lr_factor
+        --training.dataset
+        --training.dataset_path
+        --training.local_batch_size
+        --training.global_batch_size
+        --training.seq_len
+        --training.max_norm
+        --training.steps
+        --training.enable_cpu_offload
+        --training.no_enable_cpu_offload
+        --training.dtype
+        --training.mixed_precision_param
+        --training.mixed_precision_reduce
+        --training.gc_freq
+        --training.gc_debug
+        --training.no_gc_debug
+        --training.dataloader.num_workers
+        --training.dataloader.persistent_workers
+        --training.dataloader.no_persistent_workers
+        --training.dataloader.pin_memory
+        --training.dataloader.no_pin_memory
+        --training.dataloader.prefetch_factor
+        --parallelism.data_parallel_replicate_degree
+        --parallelism.data_parallel_shard_degree
+        --parallelism.fsdp_reshard_after_forward
+        --parallelism.tensor_parallel_degree
+        --parallelism.disable_loss_parallel
+        --parallelism.no_disable_loss_parallel
+        --parallelism.enable_async_tensor_parallel
+        --parallelism.no_enable_async_tensor_parallel
+        --parallelism.pipeline_parallel_degree
+        --parallelism.module_fqns_per_model_part
+        --parallelism.pipeline_parallel_first_stage_less_layers
+        --parallelism.pipeline_parallel_last_stage_less_layers
+        --parallelism.pipeline_parallel_layers_per_stage
+        --parallelism.pipeline_parallel_schedule
+        --parallelism.pipeline_parallel_schedule_csv
+        --parallelism.pipeline_parallel_microbatch_size
+        --parallelism.pipeline_parallel_expert_parallel_overlap
+        --parallelism.no_pipeline_parallel_expert_parallel_overlap
+        --parallelism.context_parallel_degree
+        --parallelism.context_parallel_load_balancer
+        --parallelism.context_parallel_rotate_method
+        --parallelism.expert_parallel_degree
+        --parallelism.expert_tensor_parallel_degree
+        --parallelism.expert_parallel_comm_backend
+        --checkpoint.enable
+        --checkpoint.no_enable
+        --checkpoint.enable_ft_dataloader_checkpoints
+        --checkpoint.no_enable_ft_dataloader_checkpoints
+        --checkpoint.folder
+        --checkpoint.interval
+        --checkpoint.initial_load_path
+        --checkpoint.initial_load_model_only
+        --checkpoint.no_initial_load_model_only
+        --checkpoint.initial_load_in_hf
+        --checkpoint.no_initial_load_in_hf
+        --checkpoint.initial_load_in_hf_quantized
+        --checkpoint.no_initial_load_in_hf_quantized
+        --checkpoint.last_save_model_only
+        --checkpoint.no_last_save_model_only
+        --checkpoint.last_save_in_hf
+        --checkpoint.no_last_save_in_hf
+        --checkpoint.export_dtype
+        --checkpoint.async_mode
+        --checkpoint.keep_latest_k
+        --checkpoint.load_step
+        --checkpoint.exclude_from_loading
+        --checkpoint.enable_first_step_checkpoint
+        --checkpoint.no_enable_first_step_checkpoint
+        --checkpoint.create_seed_checkpoint
+        --checkpoint.no_create_seed_checkpoint
+        --checkpoint.load_only
+        --checkpoint.no_load_only
+        --activation_checkpoint.mode
+        --activation_checkpoint.selective_ac_option
+        --activation_checkpoint.per_op_sac_force_recompute_mm_shapes_by_fqns
+        --activation_checkpoint.early_stop
+        --activation_checkpoint.no_early_stop
+        --activation_checkpoint.memory_budget
+        --activation_checkpoint.visualize_memory_budget_pareto
+        --activation_checkpoint.no_visualize_memory_budget_pareto
+        --activation_checkpoint.preserve_rng_state
+        --activation_checkpoint.no_preserve_rng_state
+        --activation_checkpoint.determinism_check
+        --activation_checkpoint.debug
+        --activation_checkpoint.no_debug
+        --compile.enable
+        --compile.no_enable
+        --compile.components
+        --compile.backend
+        --quantize.linear.float8.enable_fsdp_float8_all_gather
+        --quantize.linear.float8.no_enable_fsdp_float8_all_gather
+        --quantize.linear.float8.precompute_float8_dynamic_scale_for_fsdp
+        --quantize.linear.float8.no_precompute_float8_dynamic_scale_for_fsdp
+        --quantize.linear.float8.recipe_name
+        --quantize.linear.float8.filter_fqns
+        --quantize.linear.float8.emulate
+        --quantize.linear.float8.no_emulate
+        --quantize.linear.mx.mxfp8_dim1_cast_kernel_choice
+        --quantize.linear.mx.recipe_name
+        --quantize.linear.mx.filter_fqns
+        --quantize.grouped_mm.float8.fqns
+        --quantize.grouped_mm.mx.recipe_name
+        --quantize.grouped_mm.mx.fqns
+        --comm.init_timeout_seconds
+        --comm.train_timeout_seconds
+        --comm.trace_buf_size
+        --comm.save_traces_folder
+        --comm.save_traces_file_prefix
+        --comm.mode
+        --memory_estimation.enable
+        --memory_estimation.no_enable
+        --memory_estimation.disable_fake_mode
+        --memory_estimation.no_disable_fake_mode
+        --fault_tolerance.enable
+        --fault_tolerance.no_enable
+        --fault_tolerance.process_group
+        --fault_tolerance.process_group_timeout_ms
+        --fault_tolerance.replica_id
+        --fault_tolerance.group_size
+        --fault_tolerance.min_replica_size
+        --fault_tolerance.semi_sync_method
+        --experimental.custom_import
+        --experimental.custom_args_module
+        --validation.enable
+        --validation.no_enable
+        --validation.dataset
+        --validation.dataset_path
+        --validation.local_batch_size
+        --validation.seq_len
+        --validation.freq
+        --validation.steps
+        --validation.dataloader.num_workers
+        --validation.dataloader.persistent_workers
+        --validation.dataloader.no_persistent_workers
+        --validation.dataloader.pin_memory
+        --validation.dataloader.no_pin_memory
+        --validation.dataloader.prefetch_factor
+        --debug.seed
+        --debug.deterministic
+        --debug.no_deterministic
+        --debug.deterministic_warn_only
+        --debug.no_deterministic_warn_only
+        --debug.moe_force_load_balance
+        --debug.no_moe_force_load_balance
+        --help
+        --version
+        --help-man
+        --help-completion
+    ) ;;
+    esac
+    COMPREPLY=()
+    if [[ ${#words[@]} -gt 0 && ( $cur == -* || $prev == --* ) ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
+    fi
+}
+complete -o default -F _titan-train titan-train

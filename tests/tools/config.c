@@ -1,0 +1,70 @@
+/* Reads settings as titan-train does and prints them as JSON: what tests/interop/config_cli.py compares with TorchTitan's. Under the
+ * name titan-train or titan-seed its --help-man and --help-completion are theirs. `flavor FAMILY FLAVOR` prints model args. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "cli/opt.h"
+#include "config/config.h"
+#include "family/args.h"
+#include "value/json.h"
+
+static void warn(void *ctx, enum tt_log_level level, const char *line)
+{
+    (void)ctx;
+    (void)level;
+    fprintf(stderr, "warning: %s\n", line);
+}
+
+static int print_flavor(const struct tt_prog *prog, const char *family, const char *flavor)
+{
+    static const char *const attn[] = { "sdpa", "flex", "varlen" }, *const mask[] = { "causal", "block_causal" };
+    struct tt_model_args a;
+    struct tt_err err;
+    struct tt_buf out = { 0 };
+    if (tt_model_args_load(&a, family, flavor, &err) != TT_OK)
+        return tt_prog_report(prog, &err);
+
+    const struct { const char *name; double v; } numbers[] = {
+        { "dim", (double)a.dim }, { "n_layers", (double)a.n_layers }, { "n_heads", (double)a.n_heads },
+        { "n_kv_heads", (double)a.n_kv_heads }, { "vocab_size", (double)a.vocab_size }, { "multiple_of", (double)a.multiple_of },
+        { "ffn_dim_multiplier", a.ffn_dim_multiplier }, { "norm_eps", a.norm_eps }, { "rope_theta", a.rope_theta },
+        { "rope_scaling_args.scaling_factor", a.rope_scaling_args.scaling_factor },
+        { "rope_scaling_args.low_freq_factor", a.rope_scaling_args.low_freq_factor },
+        { "rope_scaling_args.high_freq_factor", a.rope_scaling_args.high_freq_factor },
+        { "rope_scaling_args.original_max_position_embeddings", (double)a.rope_scaling_args.original_max_position_embeddings },
+        { "max_seq_len", (double)a.max_seq_len }, { "eos_id", (double)a.eos_id },
+    };
+    tt_buf_printf(&out, "{\"depth_init\": %s, \"attn_type\": \"%s\", \"attn_mask_type\": \"%s\"", a.depth_init ? "true" : "false",
+                  attn[a.attn_type], mask[a.attn_mask_type]);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        tt_buf_printf(&out, ", \"%s\": ", numbers[i].name);
+        tt_json_write_double(&out, numbers[i].v);
+    }
+    puts(tt_buf_cstr(&out));
+    fputs("}\n", stdout);
+    tt_buf_release(&out);
+    return tt_prog_finish(prog, 0);
+}
+
+int main(int argc, char **argv)
+{
+    struct tt_arena arena = { 0 };
+    struct tt_prog prog = { .name = tt_path_base(argv[0]), .synopsis = "[FILE.toml] [--section.key value ...]",
+                            .about = "print settings as JSON", .opts = tt_config_opts(&arena) };
+    const struct tt_log log = { warn, NULL };
+    struct tt_config config;
+    struct tt_buf json = { 0 };
+    struct tt_err err;
+
+    tt_prog_answer(&prog, argc, argv);
+    if (argc == 4 && strcmp(argv[1], "flavor") == 0)
+        return print_flavor(&prog, argv[2], argv[3]);
+    if (tt_config_load(&config, &arena, argc, argv, &log, &err) != TT_OK || tt_config_json(&json, &config, &err) != TT_OK)
+        return err.status == TT_EUSAGE ? tt_prog_usage(&prog, &err) : tt_prog_report(&prog, &err);
+    puts(tt_buf_cstr(&json));
+    tt_buf_release(&json);
+    tt_arena_release(&arena);
+    return tt_prog_finish(&prog, 0);
+}
