@@ -20,8 +20,7 @@ _titan-train()
     --quantize.grouped_mm.mx.recipe_name) words=(mxfp8) ;;
     --comm.mode) words=(default fake_backend local_tensor) ;;
     --help-completion) words=(bash zsh fish) ;;
-    -o | \
-        --job.config_file | \
+    --job.config_file | \
         --job.dump_folder | \
         --job.description | \
         --job.save_config_file | \

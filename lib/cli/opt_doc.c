@@ -210,21 +210,25 @@ static void bash_choices(struct tt_buf *out, const struct tt_opt *o)
     tt_buf_str(out, ") ;;\n");
 }
 
+/* An alternative of a pattern, on a line of its own but for the first. */
 static void bash_value(struct tt_buf *out, const struct tt_opt *o)
 {
     if (takes_value(o) && !o->choices)
-        tt_buf_printf(out, " | \\\n        --%s", o->name);
+        tt_buf_printf(out, "%s--%s", out->len ? " | \\\n        " : "", o->name);
 }
 
 static void write_bash(struct tt_buf *out, const struct tt_prog *prog)
 {
+    struct tt_buf values = { 0 };
+    each_row(&values, prog, bash_value);
     tt_buf_printf(out, "# bash completion for %s: made by '%s --help-completion=bash'\n", prog->name, prog->name);
     tt_buf_printf(out, "_%s()\n{\n    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=()\n", prog->name);
     tt_buf_str(out, "    case $prev in\n");
     each_row(out, prog, bash_choices);
-    tt_buf_str(out, "    -o");
-    each_row(out, prog, bash_value);
-    tt_buf_str(out, ") ;;\n    *) words=(\n");
+    if (values.len)
+        tt_buf_printf(out, "    %s) ;;\n", tt_buf_cstr(&values));
+    tt_buf_release(&values);
+    tt_buf_str(out, "    *) words=(\n");
     each_row(out, prog, bash_name);
     tt_buf_str(out, "    ) ;;\n    esac\n    COMPREPLY=()\n");
     tt_buf_str(out, "    if [[ ${#words[@]} -gt 0 && ( $cur == -* || $prev == --* ) ]]; then\n");

@@ -1,0 +1,21 @@
+# bash completion for titan-ckpt-inspect: made by 'titan-ckpt-inspect --help-completion=bash'
+_titan-ckpt-inspect()
+{
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=()
+    case $prev in
+    --help-completion) words=(bash zsh fish) ;;
+    -o) ;;
+    *) words=(
+        --json
+        --help
+        --version
+        --help-man
+        --help-completion
+    ) ;;
+    esac
+    COMPREPLY=()
+    if [[ ${#words[@]} -gt 0 && ( $cur == -* || $prev == --* ) ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
+    fi
+}
+complete -o default -F _titan-ckpt-inspect titan-ckpt-inspect

@@ -1,0 +1,6 @@
+# fish completion for titan-ckpt-inspect: made by 'titan-ckpt-inspect --help-completion=fish'
+complete -c titan-ckpt-inspect -l json -d 'print one JSON object for each key'
+complete -c titan-ckpt-inspect -l help -d 'Print this help and exit'
+complete -c titan-ckpt-inspect -l version -d 'Print the version and exit'
+complete -c titan-ckpt-inspect -l help-man -d 'Print the options as a manual page has them and exit'
+complete -c titan-ckpt-inspect -l help-completion -x -a 'bash zsh fish' -d 'Print the completion rules for a shell and exit'

@@ -1,0 +1,6 @@
+# fish completion for titan-dcp2pt: made by 'titan-dcp2pt --help-completion=fish'
+complete -c titan-dcp2pt -l threads -x -d 'copy with N threads (default: one a core, at most 4)'
+complete -c titan-dcp2pt -l help -d 'Print this help and exit'
+complete -c titan-dcp2pt -l version -d 'Print the version and exit'
+complete -c titan-dcp2pt -l help-man -d 'Print the options as a manual page has them and exit'
+complete -c titan-dcp2pt -l help-completion -x -a 'bash zsh fish' -d 'Print the completion rules for a shell and exit'
