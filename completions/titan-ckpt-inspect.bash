@@ -4,7 +4,6 @@ _titan-ckpt-inspect()
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=()
     case $prev in
     --help-completion) words=(bash zsh fish) ;;
-    -o) ;;
     *) words=(
         --json
         --help
