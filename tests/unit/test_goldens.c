@@ -1,0 +1,249 @@
+/* Checkpoints that PyTorch made (tests/golden), whole and damaged. */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "ckpt/ckpt.h"
+#include "ckpt/to_pt.h"
+#include "format/metadata.h"
+#include "format/pickle_value.h"
+#include "format/pt.h"
+
+static char out_path[64];
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(out_path, sizeof out_path, "/tmp/titan-test-%d.pt", (int)getpid());
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    unlink(out_path);
+    return 0;
+}
+
+/* Everything that is read of a checkpoint: catalogue, values, tensors. */
+static tt_status convert(const char *path, struct tt_err *err)
+{
+    struct tt_ckpt *ckpt = NULL;
+    tt_status st = tt_ckpt_open(&ckpt, path, err);
+    if (st == TT_OK)
+        st = tt_ckpt_to_pt(ckpt, out_path, NULL, err);
+    tt_ckpt_close(ckpt);
+    return st;
+}
+
+static void test_every_dialect_gives_the_same_catalogue(void **state)
+{
+    static const char *const names[] = { "torch-2.1", "torch-2.6", "torch-2.13", "torch-2.15", "protocol-2", "protocol-3" };
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[200];
+        struct tt_err err = { 0 };
+        struct tt_ckpt *ckpt = NULL;
+        snprintf(path, sizeof path, "tests/golden/dialects/%s", names[i]);
+        if (tt_ckpt_open(&ckpt, path, &err) != TT_OK || convert(path, &err) != TT_OK)
+            fail_msg("%s", err.msg);
+        const struct tt_entry *w = tt_entries_find(&ckpt->entries, "w"), *n = tt_entries_find(&ckpt->entries, "n");
+        assert_non_null(w);
+        assert_non_null(n);
+        assert_int_equal(ckpt->entries.n, 2);
+        assert_int_equal(w->dtype, TT_F32);
+        assert_int_equal(w->ndim, 2);
+        assert_int_equal(w->shape[0] * 10 + w->shape[1], 33);
+        assert_int_equal(w->nchunks, 2);
+        assert_int_equal(w->chunks[1].offsets[0], 2);
+        assert_int_equal(w->chunks[0].offset, 1261);
+        assert_int_equal(n->npath, strcmp(names[i], "torch-2.1") == 0 ? 0 : 2);
+        tt_ckpt_close(ckpt);
+    }
+}
+
+static void test_every_golden_converts(void **state)
+{
+    static const char *const names[] = { "dcp-types", "dcp-rows2", "dcp-rows4", "dcp-grid4",  "pt/types.pt",
+                                         "pt/views.pt", "pt/module.pt", "pt/parameter.pt", "pt/many.ckpt.pt" };
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[200];
+        struct tt_err err = { 0 };
+        snprintf(path, sizeof path, "tests/golden/%s", names[i]);
+        if (convert(path, &err) != TT_OK)
+            fail_msg("%s", err.msg);
+    }
+}
+
+/* Each folder of tests/golden/bad fails, and its message holds what MESSAGES says. */
+static void test_every_bad_checkpoint_is_refused_with_its_message(void **state)
+{
+    struct tt_buf text = { 0 };
+    int n = 0;
+    (void)state;
+    assert_int_equal(tt_file_read_all(&text, "tests/golden/bad/MESSAGES", 1 << 20, NULL), TT_OK);
+    char *save = NULL;
+    tt_buf_byte(&text, 0);
+    for (char *line = strtok_r((char *)text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save), n++) {
+        char *expected = strchr(line, '\t'), path[200];
+        struct tt_err err = { .msg = "" };
+        assert_non_null(expected);
+        *expected++ = 0;
+        snprintf(path, sizeof path, "tests/golden/bad/%s", line);
+        if (convert(path, &err) == TT_OK)
+            fail_msg("%s: converted, but expected \"%s\"", line, expected);
+        if (!strstr(err.msg, expected))
+            fail_msg("%s: expected \"%s\" in \"%s\"", line, expected, err.msg);
+    }
+    assert_in_range(n, 30, 100);
+    assert_false(tt_path_exists("hacked"));
+    assert_false(tt_path_exists(out_path));
+    tt_buf_release(&text);
+}
+
+/* --- damage ------------------------------------------------------------------------------------------------------------------------ */
+
+typedef tt_status decode_fn(const uint8_t *bytes, size_t n);
+
+static tt_status decode_metadata(const uint8_t *bytes, size_t n)
+{
+    struct tt_entries entries = { 0 };
+    const tt_status st = tt_metadata_decode(&entries, bytes, n, "bytes", NULL);
+    tt_entries_release(&entries);
+    return st;
+}
+
+static tt_status decode_pt(const uint8_t *bytes, size_t n)
+{
+    struct tt_arena arena = { 0 };
+    struct tt_pt pt;
+    const struct tt_source src = { .data = bytes, .nbytes = n, .name = "bytes" };
+    const tt_status st = tt_pt_open(&pt, &arena, &src, NULL);
+    tt_arena_release(&arena);
+    return st;
+}
+
+/* The bytes lie at the end of their allocation, so that a sanitizer sees one read too many. */
+static tt_status decode_copy(decode_fn *decode, const uint8_t *bytes, size_t n)
+{
+    uint8_t *copy = malloc(n ? n : 1);
+    assert_non_null(copy);
+    if (n)
+        memcpy(copy, bytes, n);
+    const tt_status st = decode(copy, n);
+    free(copy);
+    return st;
+}
+
+static const struct { const char *path; decode_fn *decode; } damaged[] = {
+    { "tests/golden/dialects/torch-2.13/.metadata", decode_metadata },
+    { "tests/golden/dialects/torch-2.15/.metadata", decode_metadata },
+    { "tests/golden/dcp-rows2/.metadata", decode_metadata },
+    { "tests/golden/pt/parameter.pt", decode_pt },
+    { "tests/golden/pt/views.pt", decode_pt },
+};
+
+static void test_every_truncation_is_an_error(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
+        struct tt_buf bytes = { 0 };
+        assert_int_equal(tt_file_read_all(&bytes, damaged[i].path, 1 << 20, NULL), TT_OK);
+        assert_int_equal(decode_copy(damaged[i].decode, bytes.data, bytes.len), TT_OK);
+        for (size_t n = 0; n < bytes.len; n++)
+            if (decode_copy(damaged[i].decode, bytes.data, n) == TT_OK)
+                fail_msg("%s: decoded from %zu of %zu bytes", damaged[i].path, n, bytes.len);
+        tt_buf_release(&bytes);
+    }
+}
+
+/* Many flips leave a valid file (a tensor's value, a name); none may do worse than be an error. */
+static void test_no_flipped_bit_does_harm(void **state)
+{
+    size_t refused = 0, tried = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
+        struct tt_buf bytes = { 0 };
+        assert_int_equal(tt_file_read_all(&bytes, damaged[i].path, 1 << 20, NULL), TT_OK);
+        for (size_t bit = 0; bit < 8 * bytes.len; bit += 3, tried++) {
+            bytes.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            refused += decode_copy(damaged[i].decode, bytes.data, bytes.len) != TT_OK;
+            bytes.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
+        tt_buf_release(&bytes);
+    }
+    assert_in_range(refused, tried / 4, tried);
+}
+
+/* --- what torch.save writes, byte for byte ------------------------------------------------------------------------------------------- */
+
+static void put_record(struct tt_buf *out, struct tt_zip_record *r, const uint8_t *bytes)
+{
+    r->crc = tt_crc32(0, bytes, (size_t)r->nbytes);
+    assert_int_equal(out->len, r->header_offset);
+    tt_zip_put_header(out, r);
+    assert_int_equal(out->len, r->data_offset);
+    tt_buf_put(out, bytes, (size_t)r->nbytes);
+    tt_zip_put_descriptor(out, r);
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const uint64_t x = ((const struct tt_zip_entry *)a)->offset, y = ((const struct tt_zip_entry *)b)->offset;
+    return x < y ? -1 : x > y;
+}
+
+/* Takes the records of a file of torch.save apart and writes them again. */
+static void test_the_zip_writer_gives_the_bytes_of_torch_save(void **state)
+{
+    static const char *const paths[] = { "tests/golden/pt/types.pt", "tests/golden/pt/views.pt", "tests/golden/pt/many.ckpt.pt",
+                                         "tests/golden/pt/module.pt" };
+    (void)state;
+    for (size_t f = 0; f < sizeof paths / sizeof paths[0]; f++) {
+        struct tt_buf bytes = { 0 }, mine = { 0 };
+        struct tt_arena arena = { 0 };
+        struct tt_zip zip;
+        assert_int_equal(tt_file_read_all(&bytes, paths[f], 1 << 20, NULL), TT_OK);
+        const struct tt_source src = { .data = bytes.data, .nbytes = bytes.len, .name = "bytes" };
+        assert_int_equal(tt_zip_open(&zip, &arena, &src, NULL), TT_OK);
+        qsort(zip.entries, zip.n, sizeof *zip.entries, by_offset);
+        struct tt_zip_record *records = tt_arena_array(&arena, zip.n, sizeof *records);
+        assert_non_null(records);
+        for (size_t i = 0; i < zip.n; i++)
+            records[i] = (struct tt_zip_record){ .root = zip.root, .name = zip.entries[i].name, .nbytes = zip.entries[i].nbytes };
+        const uint64_t tail = tt_zip_layout(records, zip.n);
+        for (size_t i = 0; i < zip.n; i++)
+            put_record(&mine, &records[i], bytes.data + zip.entries[i].offset);
+        assert_int_equal(mine.len, tail);
+        tt_zip_put_tail(&mine, records, zip.n);
+        assert_int_equal(mine.len, tail + tt_zip_tail_nbytes(records, zip.n));
+        assert_int_equal(mine.len, bytes.len);
+        assert_memory_equal(mine.data, bytes.data, bytes.len);
+        tt_buf_release(&bytes);
+        tt_buf_release(&mine);
+        tt_arena_release(&arena);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_dialect_gives_the_same_catalogue),
+        cmocka_unit_test(test_every_golden_converts),
+        cmocka_unit_test(test_every_bad_checkpoint_is_refused_with_its_message),
+        cmocka_unit_test(test_every_truncation_is_an_error),
+        cmocka_unit_test(test_no_flipped_bit_does_harm),
+        cmocka_unit_test(test_the_zip_writer_gives_the_bytes_of_torch_save),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
