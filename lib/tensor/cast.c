@@ -11,14 +11,15 @@ struct small_float {
     bool has_inf;       /* the top exponent is infinity and NaN, as in IEEE; else only `nan` is NaN */
     uint32_t nan;       /* the pattern of NaN (without sign, but for the fnuz types, where it is the negative zero) */
     bool is_fnuz;       /* no negative zero */
+    bool saturates;     /* what is too large becomes the largest value, infinity too (PyTorch's choice) */
 };
 
 static const struct small_float small_floats[TT_NDTYPE] = {
-    [TT_F16] = { 5, 10, 15, true, 0x7e00, false },
-    [TT_F8_E5M2] = { 5, 2, 15, true, 0x7f, false },
-    [TT_F8_E4M3FN] = { 4, 3, 7, false, 0x7f, false },
-    [TT_F8_E4M3FNUZ] = { 4, 3, 8, false, 0x80, true },
-    [TT_F8_E5M2FNUZ] = { 5, 2, 16, false, 0x80, true },
+    [TT_F16] = { 5, 10, 15, true, 0x7e00, false, false },
+    [TT_F8_E5M2] = { 5, 2, 15, true, 0x7f, false, false },
+    [TT_F8_E4M3FN] = { 4, 3, 7, false, 0x7f, false, true },
+    [TT_F8_E4M3FNUZ] = { 4, 3, 8, false, 0x80, true, false },
+    [TT_F8_E5M2FNUZ] = { 5, 2, 16, false, 0x80, true, false },
 };
 
 static uint32_t bits_of(float f)
@@ -70,7 +71,7 @@ static uint32_t to_small(float f, const struct small_float *t)
     else
         out = round_shift(m, 23 - t->mantissa_bits + 1 - normal);
     if (out > top)
-        out = t->has_inf ? inf : t->nan;
+        out = t->saturates ? top : t->has_inf ? inf : t->nan;
     if (t->is_fnuz)
         return out == 0 || out == t->nan ? out : sign | out;
     return sign | out;
