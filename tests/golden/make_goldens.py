@@ -83,13 +83,13 @@ def save_sharded(path, world, kind):
 
 
 def small_metadata(**attributes):
-    """w = 3x3 float32 in two row chunks, n = a value; the layout of files is that of `save_small`."""
+    """w = 3x3 float32 in two row chunks, a.n = a value; the layout of files is that of `save_small`."""
     size, one, zero = torch.Size([3, 3]), torch.Size([1, 3]), torch.Size([0, 0])
     two, at2 = torch.Size([2, 3]), torch.Size([2, 0])
     props = M.TensorProperties(dtype=torch.float32)
     w = M.TensorStorageMetadata(properties=props, size=size,
                                 chunks=[M.ChunkStorageMetadata(zero, two), M.ChunkStorageMetadata(at2, one)])
-    m = M.Metadata(state_dict_metadata={"w": w, "n": M.BytesStorageMetadata()}, planner_data={"w": ("w",), "n": ("a", "n")},
+    m = M.Metadata(state_dict_metadata={"w": w, "a.n": M.BytesStorageMetadata()}, planner_data={"w": ("w",), "a.n": ("a", "n")},
                    storage_data={})
     for k, v in attributes.items():
         setattr(m, k, v)
@@ -108,7 +108,7 @@ def save_small(path, change=None, data=None, blobs=None):
     w = torch.arange(9, dtype=torch.float32).reshape(3, 3)
     items = blobs or [blob(5), blob(w[:2].clone()), blob(w[2:].clone())]
     m = small_metadata()
-    keys = [M.MetadataIndex("n"), M.MetadataIndex("w", torch.Size([0, 0]), 0), M.MetadataIndex("w", torch.Size([2, 0]), 1)]
+    keys = [M.MetadataIndex("a.n"), M.MetadataIndex("w", torch.Size([0, 0]), 0), M.MetadataIndex("w", torch.Size([2, 0]), 1)]
     at = 0
     for k, b in zip(keys, items):
         m.storage_data[k] = _StorageInfo("__0_0.distcp", at, len(b))
@@ -191,7 +191,7 @@ def dialect(props, protocol=4, drop=(), checkpoint_id=None):
         chunks = w.chunks
         state = dict(m.__dict__, state_dict_metadata={
             "w": As(M.__name__, "TensorStorageMetadata", {"properties": props, "size": w.size, "chunks": chunks}),
-            "n": m.state_dict_metadata["n"]})
+            "a.n": m.state_dict_metadata["a.n"]})
         if checkpoint_id:
             state["storage_meta"] = As(M.__name__, "StorageMeta", {"checkpoint_id": checkpoint_id, "save_id": "x", "load_id": None,
                                                                   "modules": []})
@@ -319,7 +319,7 @@ BAD = [  # name, keyword arguments of save_small, what the message must hold
     ("no-storage", dict(change=no_storage), "key w: there is no storage_data for its chunk at (2, 0)"),
     ("zstd", dict(change=transformed), "key w: its items are transformed"),
     ("dtype", dict(change=other_dtype), "expected a tensor of torch.float64, found torch.float32"),
-    ("empty-distcp", dict(data=lambda raw: b""), "__0_0.distcp: key n: expected its item at offset 0"),
+    ("empty-distcp", dict(data=lambda raw: b""), "__0_0.distcp: key a.n: expected its item at offset 0"),
     ("wrong-crc", dict(data=lambda raw: raw.replace(struct.pack("<f", 2.0), struct.pack("<f", 2.5), 1)), "the bytes are damaged"),
     ("deflated", dict(blobs="w", zip=lambda: deflated(torch.arange(6.0).reshape(2, 3))), "record archive/data.pkl: it is compressed"),
     ("wrong-shape", dict(blobs="w", zip=lambda: blob(torch.zeros(3, 2))), "expected a chunk of (2, 3), found (3, 2)"),

@@ -56,7 +56,7 @@ static void test_every_dialect_gives_the_same_catalogue(void **state)
         snprintf(path, sizeof path, "tests/golden/dialects/%s", names[i]);
         if (tt_ckpt_open(&ckpt, path, &err) != TT_OK || convert(path, &err) != TT_OK)
             fail_msg("%s", err.msg);
-        const struct tt_entry *w = tt_entries_find(&ckpt->entries, "w"), *n = tt_entries_find(&ckpt->entries, "n");
+        const struct tt_entry *w = tt_entries_find(&ckpt->entries, "w"), *n = tt_entries_find(&ckpt->entries, "a.n");
         assert_non_null(w);
         assert_non_null(n);
         assert_int_equal(ckpt->entries.n, 2);
@@ -91,6 +91,7 @@ static void test_every_bad_checkpoint_is_refused_with_its_message(void **state)
     struct tt_buf text = { 0 };
     int n = 0;
     (void)state;
+    unlink(out_path);
     assert_int_equal(tt_file_read_all(&text, "tests/golden/bad/MESSAGES", 1 << 20, NULL), TT_OK);
     char *save = NULL;
     tt_buf_byte(&text, 0);
