@@ -170,7 +170,7 @@ tt_val tt_rec_param(struct tt_rec *rec, const char *key)
         if (p->layer == (p->row->part == TT_PART_LAYER ? rec->layer : -1) && strcmp(p->row->key, key) == 0)
             return param_full(rec, i, rec->prec == TT_PREC_PARAM ? TT_BF16 : rec->prog->param_dtype);
     }
-    assert(!"the family's table has no such parameter");
+    assert(false && "the family's table has no such parameter");
     return TT_NO_VAL;
 }
 

@@ -2,8 +2,8 @@
  *
  * Reads DIR/params (every parameter one after another in state_dict order, in the parameters' type), DIR/tokens and DIR/labels
  * (int32, steps x microbatches x batch x seq). Prints loss, grad_norm, tokens and milliseconds of each step. Writes DIR/grads and
- * DIR/exp_avg after the first step, DIR/params_out after the last. With random=1 it makes up all of its input and writes nothing:
- * a benchmark. */
+ * DIR/exp_avg after the first step, DIR/params_out after the last. random=1 makes up all of its input and writes nothing: a
+ * benchmark. plan=1 only says what the plan takes. prec and keep are numbers of enum tt_prec and tt_keep. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ static struct number numbers[] = {
     { "ffn_dim_multiplier", 1 }, { "norm_eps", 1e-5 }, { "rope_theta", 500000 }, { "original_max", 8192 }, { "attn_type", 0 },
     { "mask", 0 }, { "eos", 0 }, { "prec", 0 }, { "bf16_params", 0 }, { "batch", 8 }, { "seq", 2048 }, { "nmb", 1 }, { "steps", 1 },
     { "lr", 8e-4 }, { "beta1", 0.9 }, { "beta2", 0.95 }, { "eps", 1e-8 }, { "weight_decay", 0.1 }, { "adamw", 1 },
-    { "max_norm", 1 }, { "threads", 0 }, { "ref", 0 }, { "random", 0 },
+    { "max_norm", 1 }, { "threads", 0 }, { "ref", 0 }, { "random", 0 }, { "keep", 0 }, { "plan", 0 },
 };
 
 static double *number(const char *name)
@@ -137,6 +137,7 @@ int main(int argc, char **argv)
         .family = tt_family_find("llama3"), .args = &args, .prec = (enum tt_prec)whole("prec"),
         .param_dtype = whole("bf16_params") ? TT_BF16 : TT_F32, .local_batch = whole("batch"), .seq_len = whole("seq"),
         .nmicrobatches = nmb, .eos_id = (int32_t)whole("eos"), .kernels = whole("ref") ? &tt_kernels_ref : NULL,
+        .keep = (enum tt_keep)whole("keep"), .plan_only = whole("plan") != 0,
     };
     struct tt_step_opts with_pool = opts;
 
@@ -150,6 +151,8 @@ int main(int argc, char **argv)
             (double)cost->arena / 1e6, (double)cost->live_max / 1e6, (double)cost->params / 1e6, (double)cost->copies / 1e6,
             (double)cost->grads / 1e6, (double)cost->optim / 1e6, (double)cost->flops / 1e9);
 
+    if (opts.plan_only)
+        goto out;
     FILE *tokens = NULL, *labels = NULL;
     if (random)
         make_up(step, nmb, ntokens);
@@ -184,6 +187,7 @@ int main(int argc, char **argv)
         fclose(tokens);
         fclose(labels);
     }
+out:
     tt_step_free(step);
     tt_pool_free(pool);
     return 0;
