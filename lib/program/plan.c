@@ -72,6 +72,13 @@ static bool in_part(const struct part *part, const struct tt_op *op)
     return (char)op->phase == part->phases[0] || (part->phases[1] && (char)op->phase == part->phases[1]);
 }
 
+/* Is this of the action's unit? What works on a parameter belongs to that parameter's. */
+static bool in_unit(const struct tt_plan *plan, const struct tt_action *a, const struct tt_program *prog, const struct tt_op *op)
+{
+    const struct tt_valdesc *d = &prog->val[op->out[0]];
+    return a->unit < 0 || (d->cls == TT_PARAM && plan->opts.params->p[d->ref].unit == a->unit);
+}
+
 static bool crosses_stages(enum tt_act act)
 {
     return act == TT_A_SEND_F || act == TT_A_RECV_F || act == TT_A_SEND_B || act == TT_A_RECV_B;
@@ -84,7 +91,7 @@ static void add_action(struct tt_plan *plan, const struct tt_action *a, bool fir
     const struct tt_program *prog = part->step ? plan->opts.step : plan->opts.model;
 
     for (int i = 0; prog && i < prog->nops; i++) {
-        if (!in_part(part, &prog->op[i]))
+        if (!in_part(part, &prog->op[i]) || !in_unit(plan, a, prog, &prog->op[i]))
             continue;
         if (plan->event)
             plan->event[plan->nevents] = (struct event){ .prog = prog, .op = i, .mb = a->mb, .first = first };

@@ -9,12 +9,12 @@
 #include "program/program.h"
 #include "program/schedule.h"
 
-/* Bytes by kind, floating point operations of a step, bytes sent by queue. */
+/* Bytes by kind, floating point operations of a step. */
 struct tt_cost {
     uint64_t arena;    /* activations, gradients in flight, scratch: what the packing came to */
     uint64_t live_max; /* the most that is alive at once: arena can be no smaller */
     uint64_t params, copies, grads, optim, inputs;
-    uint64_t flops, sent[TT_NQ];
+    uint64_t flops;
 };
 
 struct tt_plan;
@@ -25,7 +25,6 @@ struct tt_plan_opts {
     const struct tt_sched *sched;
     int rank;
     const struct tt_params *params;
-    enum tt_dtype param_dtype;
     struct tt_device *device;
     const struct tt_plan *share; /* NULL, or a bound plan whose parameters this one uses: validation beside training */
 };

@@ -34,6 +34,10 @@ static tt_status check_opts(const struct tt_step_opts *opts, struct tt_err *err)
     if (opts->param_dtype != TT_F32 && opts->param_dtype != TT_BF16)
         return tt_err_set(err, TT_EINVAL, "training.dtype: expected float32 or bfloat16, found %s",
                           tt_dtype_name(opts->param_dtype));
+    if (a->n_layers < 1 || a->n_heads < 1 || a->n_kv_heads < 1 || a->n_heads % a->n_kv_heads != 0 || a->dim % (2 * a->n_heads) != 0)
+        return tt_err_set(err, TT_EINVAL, "a model of dim %lld, %lld layers, %lld heads, %lld key heads cannot be: expected an even "
+                          "number of elements a head, heads a multiple of key heads", (long long)a->dim, (long long)a->n_layers,
+                          (long long)a->n_heads, (long long)a->n_kv_heads);
     if (a->dim / a->n_heads > TT_ATTN_DIM_MAX)
         return tt_err_set(err, TT_EUNSUPPORTED, "heads of %lld: attention takes up to %d", (long long)(a->dim / a->n_heads),
                           TT_ATTN_DIM_MAX);
@@ -81,8 +85,7 @@ static tt_status plan(struct tt_step *step, struct tt_err *err)
         return status;
 
     const struct tt_plan_opts how = {
-        .model = step->model, .step = step->optimizer, .sched = &step->sched, .params = &step->params,
-        .param_dtype = step->opts.param_dtype, .device = step->device,
+        .model = step->model, .step = step->optimizer, .sched = &step->sched, .params = &step->params, .device = step->device,
     };
     status = tt_plan_new(&step->plan, &how, err);
     if (status == TT_OK && !step->opts.plan_only)

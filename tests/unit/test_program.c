@@ -355,7 +355,7 @@ enum { MARKS_MAX = 4096 };
 
 struct marker {
     struct tt_device device;
-    uint32_t next;
+    uint32_t next, nlaunched;
     struct {
         tt_val v;
         const void *p;
@@ -414,6 +414,7 @@ static tt_status marker_launch(struct tt_device *device, const struct tt_call *c
 
     (void)done;
     (void)err;
+    m->nlaunched++;
     if (call->scratch)
         memset(call->scratch, 0xee, 100);
     for (int i = 0; i < op->nin; i++)
@@ -523,6 +524,64 @@ static void test_microbatches_one_after_another_share_a_slot(void **state)
     assert_true(arena_of(TT_KEEP_DEAR, "1F1B", 1) < arena_of(TT_KEEP_ALL, "1F1B", 1));
 }
 
+/* Validation beside training: a plan without a backward, on the training plan's parameters. */
+static void test_a_plan_without_a_backward_shares_the_parameters(void **state)
+{
+    struct world train, eval;
+    struct tt_err err;
+
+    (void)state;
+    record(&train, block, TT_PREC_AUTOCAST);
+    assert_int_equal(tt_program_differentiate(train.prog, &err), TT_OK);
+    assert_int_equal(tt_device_cpu(&train.device, NULL, &tt_kernels_ref, &err), TT_OK);
+    bind(&train, train.device, 2, "1F1B");
+    fill(&train, 2);
+
+    record(&eval, block, TT_PREC_AUTOCAST);
+    assert_int_equal(tt_sched_make(&eval.sched, "1F1B", 1, 1, 2, &err), TT_OK);
+    assert_int_equal(tt_sched_lower(&eval.sched, &err), TT_OK);
+    const struct tt_plan_opts opts = {
+        .model = eval.prog, .sched = &eval.sched, .params = &eval.params, .device = train.device, .share = train.plan,
+    };
+    assert_int_equal(tt_plan_new(&eval.plan, &opts, &err), TT_OK);
+    assert_int_equal(tt_plan_bind(eval.plan, &err), TT_OK);
+    for (int i = 0; i < NPARAMS; i++)
+        if (tt_plan_param(eval.plan, i, TT_ROLE_SHARD))
+            assert_ptr_equal(tt_plan_param(eval.plan, i, TT_ROLE_SHARD), tt_plan_param(train.plan, i, TT_ROLE_SHARD));
+    assert_int_equal(tt_plan_cost(eval.plan)->grads, 0);
+    fill(&eval, 2);
+    assert_float_equal(run(&eval, 2), run(&train, 2), 0);
+    assert_true(tt_plan_cost(eval.plan)->arena < tt_plan_cost(train.plan)->arena);
+    end(&eval);
+    end(&train);
+}
+
+static void test_units_are_gathered_one_by_one(void **state)
+{
+    struct marker marker = { .device = { "marker", &marker_ops } };
+    struct world w;
+    struct tt_err err = { 0 };
+
+    (void)state;
+    record(&w, linear, TT_PREC_AUTOCAST);
+    assert_int_equal(tt_sched_make(&w.sched, "1F1B", 1, 1, 1, &err), TT_OK);
+    assert_int_equal(tt_sched_lower(&w.sched, &err), TT_OK);
+    w.sched.rank[0][0].unit = 3; /* the first action: UNSHARD of a unit that nobody is in */
+    const struct tt_plan_opts opts = { .model = w.prog, .sched = &w.sched, .params = &w.params, .device = &marker.device };
+    assert_int_equal(tt_plan_new(&w.plan, &opts, &err), TT_OK);
+    assert_int_equal(tt_plan_bind(w.plan, &err), TT_OK);
+    assert_int_equal(tt_plan_run(w.plan, &err), TT_OK);
+    const uint32_t without = marker.nlaunched;
+    tt_plan_free(w.plan);
+    w.sched.rank[0][0].unit = 0;
+    marker.nlaunched = 0;
+    assert_int_equal(tt_plan_new(&w.plan, &opts, &err), TT_OK);
+    assert_int_equal(tt_plan_bind(w.plan, &err), TT_OK);
+    assert_int_equal(tt_plan_run(w.plan, &err), TT_OK);
+    assert_int_equal(marker.nlaunched - without, 3); /* the copies of a, b and out */
+    end(&w);
+}
+
 static void test_a_step_that_needs_other_ranks_is_refused(void **state)
 {
     struct marker marker = { .device = { "marker", &marker_ops } };
@@ -549,6 +608,8 @@ int main(void)
         cmocka_unit_test(test_cheap_results_are_made_again),
         cmocka_unit_test(test_live_values_never_share_memory),
         cmocka_unit_test(test_microbatches_one_after_another_share_a_slot),
+        cmocka_unit_test(test_a_plan_without_a_backward_shares_the_parameters),
+        cmocka_unit_test(test_units_are_gathered_one_by_one),
         cmocka_unit_test(test_a_step_that_needs_other_ranks_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -307,6 +307,9 @@ static void test_a_step_that_cannot_be_is_refused(void **state)
     assert_int_equal(tt_step_new(&step, &opts, &err), TT_EINVAL);
     assert_non_null(strstr(err.msg, "float16"));
     opts.param_dtype = TT_F32;
+    args.n_heads = 16; /* of three elements */
+    assert_int_equal(tt_step_new(&step, &opts, &err), TT_EINVAL);
+    args.n_heads = 4;
     args.attn_type = TT_ATTN_VARLEN;
     assert_int_equal(tt_step_new(&step, &opts, &err), TT_EINVAL);
     assert_non_null(strstr(err.msg, "block_causal"));
