@@ -92,8 +92,8 @@ static tt_status set_int(const struct tt_opt *o, const char *text, int64_t *out,
     if (end == text || *end || errno == ERANGE)
         return tt_err_set(err, TT_EUSAGE, "--%s: expected an integer, found '%s'", o->name, text);
     if (!any && (v < o->min || v > o->max))
-        return tt_err_set(err, TT_EUSAGE, "--%s: expected an integer from %" PRId64 " to %" PRId64 ", found %s", o->name, o->min, o->max,
-                          text);
+        return tt_err_set(err, TT_EUSAGE, "--%s: expected an integer from %" PRId64 " to %" PRId64 ", found %s", o->name, o->min,
+                          o->max, text);
     *out = v;
     return TT_OK;
 }
@@ -120,10 +120,24 @@ static tt_status set_str(const struct tt_opt *o, const char *text, const char **
 
 static tt_status set_size(const struct tt_opt *o, const char *text, uint64_t *out, struct tt_err *err)
 {
-    static const struct { const char *suffix; uint64_t scale; } units[] = {
-        { "", 1 }, { "B", 1 }, { "KiB", 1ull << 10 }, { "MiB", 1ull << 20 }, { "GiB", 1ull << 30 }, { "TiB", 1ull << 40 },
-        { "KB", 1000 }, { "MB", 1000000 }, { "GB", 1000000000 }, { "TB", 1000000000000 },
-        { "K", 1ull << 10 }, { "M", 1ull << 20 }, { "G", 1ull << 30 }, { "T", 1ull << 40 },
+    static const struct {
+        const char *suffix;
+        uint64_t scale;
+    } units[] = {
+        { "", 1 },
+        { "B", 1 },
+        { "KiB", 1ull << 10 },
+        { "MiB", 1ull << 20 },
+        { "GiB", 1ull << 30 },
+        { "TiB", 1ull << 40 },
+        { "KB", 1000 },
+        { "MB", 1000000 },
+        { "GB", 1000000000 },
+        { "TB", 1000000000000 },
+        { "K", 1ull << 10 },
+        { "M", 1ull << 20 },
+        { "G", 1ull << 30 },
+        { "T", 1ull << 40 },
     };
     char *end;
     errno = 0;
@@ -141,11 +155,16 @@ static tt_status set_value(const struct tt_opt *o, const char *text, char *dst, 
 {
     void *at = dst + o->offset;
     switch (o->kind) {
-    case TT_OPT_INT: return set_int(o, text, at, err);
-    case TT_OPT_STR: return set_str(o, text, at, err);
-    case TT_OPT_SIZE: return set_size(o, text, at, err);
+    case TT_OPT_INT:
+        return set_int(o, text, at, err);
+    case TT_OPT_STR:
+        return set_str(o, text, at, err);
+    case TT_OPT_SIZE:
+        return set_size(o, text, at, err);
     case TT_OPT_FLAG:
-    case TT_OPT_SWITCH: *(bool *)at = true; break;
+    case TT_OPT_SWITCH:
+        *(bool *)at = true;
+        break;
     }
     return TT_OK;
 }
@@ -237,7 +256,8 @@ int tt_prog_finish(const struct tt_prog *prog, int failures)
     const bool had_failed = ferror(stdout) != 0;
     errno = 0;
     if (fclose(stdout) != 0 || had_failed) {
-        fprintf(stderr, "%s: cannot write to the standard output%s%s\n", prog->name, errno ? ": " : "", errno ? strerror(errno) : "");
+        fprintf(stderr, "%s: cannot write to the standard output%s%s\n", prog->name, errno ? ": " : "",
+                errno ? strerror(errno) : "");
         return 1;
     }
     return failures ? 1 : 0;

@@ -13,27 +13,27 @@
 #define TT_TITAN_VERSION "0.1.0"
 
 enum tt_opt_kind {
-    TT_OPT_FLAG, /* bool at the offset, set to true */
-    TT_OPT_INT,  /* int64_t, within [min, max] */
-    TT_OPT_STR,  /* const char *, borrowed from argv */
-    TT_OPT_SIZE, /* uint64_t bytes: 65536, 64KiB, 64MiB, 5GB ... */
+    TT_OPT_FLAG,   /* bool at the offset, set to true */
+    TT_OPT_INT,    /* int64_t, within [min, max] */
+    TT_OPT_STR,    /* const char *, borrowed from argv */
+    TT_OPT_SIZE,   /* uint64_t bytes: 65536, 64KiB, 64MiB, 5GB ... */
     TT_OPT_SWITCH, /* bool: --a.name sets it, --a.no_name clears it */
 };
 
 struct tt_opt {
     const char *name; /* without dashes; '-' and '_' are the same; "section.key" rows are shown under their section */
     enum tt_opt_kind kind;
-    size_t offset;    /* into the struct that tt_opt_parse fills */
-    int64_t min, max; /* INT: both 0 for any */
-    const char *arg;  /* what --help calls the value; NULL for a flag */
+    size_t offset;              /* into the struct that tt_opt_parse fills */
+    int64_t min, max;           /* INT: both 0 for any */
+    const char *arg;            /* what --help calls the value; NULL for a flag */
     const char *const *choices; /* STR: the allowed values, NULL-terminated; NULL: any */
     const char *text;
 };
 
 struct tt_prog {
-    const char *name;     /* "titan-dcp2pt" */
-    const char *synopsis; /* "[options] DCP_DIR FILE.pt" */
-    const char *about;    /* one line, the NAME of the man page */
+    const char *name;          /* "titan-dcp2pt" */
+    const char *synopsis;      /* "[options] DCP_DIR FILE.pt" */
+    const char *about;         /* one line, the NAME of the man page */
     const struct tt_opt *opts; /* ends with a zeroed row */
     int args_min, args_max;    /* plain arguments; args_max 0: any number */
 };
@@ -43,8 +43,8 @@ struct tt_prog {
  * the nearest known one. */
 TT_MUST_CHECK tt_status tt_opt_parse(const struct tt_prog *prog, int argc, char **argv, void *dst, int *first, struct tt_err *err);
 
-/* Where an argument before "--" is --help (-h), --version, --help-man or --help-completion=SHELL: prints that and exits 0. tt_opt_parse
- * does this first; a program that reads its arguments in another way (tt_config_load) calls it itself. */
+/* Where an argument before "--" is --help (-h), --version, --help-man or --help-completion=SHELL: prints that and exits 0.
+ * tt_opt_parse does this first; a program that reads its arguments in another way (tt_config_load) calls it itself. */
 void tt_prog_answer(const struct tt_prog *prog, int argc, char **argv);
 
 /* "prog: message" and the synopsis on stderr; returns 2. */

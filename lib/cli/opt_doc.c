@@ -10,7 +10,8 @@ const struct tt_opt tt_opt_common[] = {
     { "help", TT_OPT_FLAG, .text = "Print this help and exit." },
     { "version", TT_OPT_FLAG, .text = "Print the version and exit." },
     { "help-man", TT_OPT_FLAG, .text = "Print the options as a manual page has them and exit." },
-    { "help-completion", TT_OPT_STR, .arg = "SHELL", .choices = shells, .text = "Print the completion rules for a shell and exit." },
+    { "help-completion", TT_OPT_STR, .arg = "SHELL", .choices = shells,
+      .text = "Print the completion rules for a shell and exit." },
     { 0 },
 };
 
@@ -115,8 +116,8 @@ void tt_opt_write_help(struct tt_buf *out, const struct tt_prog *prog)
 
 /* --- man page: mdoc -------------------------------------------------------------------------------------------------------- */
 
-/* Text for mdoc: a backslash is an escape there, and a dot or quote at the start of a line a macro. Every sentence starts a line, as
- * its linter asks, and no line is longer than 80 bytes. */
+/* Text for mdoc: a backslash is an escape there, and a dot or quote at the start of a line a macro. Every sentence starts a line,
+ * as its linter asks, and no line is longer than 80 bytes. */
 static void man_text(struct tt_buf *out, const char *text)
 {
     enum { WIDTH = 78 };

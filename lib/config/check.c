@@ -45,7 +45,8 @@ static void write_value(struct tt_buf *out, const struct tt_setting *s, const st
     tt_arena_release(&arena);
 }
 
-static tt_status check_honour(const struct tt_setting *s, const struct tt_config *config, const struct tt_log *log, struct tt_err *err)
+static tt_status check_honour(const struct tt_setting *s, const struct tt_config *config, const struct tt_log *log,
+                              struct tt_err *err)
 {
     if ((s->honour != TT_IGNORED && s->honour != TT_REFUSED) || !is_asked_for(s, config))
         return TT_OK;
@@ -90,8 +91,9 @@ static tt_status check_excluded(struct tt_config *config, struct tt_arena *arena
         while (known < sizeof states / sizeof *states && strcmp(states[known], name) != 0)
             known++;
         if (*name && known == sizeof states / sizeof *states)
-            return tt_err_set(err, TT_EINVAL, "%s: expected names of model, optimizer, lr_scheduler, dataloader, train_state, found '%s'",
-                              where, name);
+            return tt_err_set(err, TT_EINVAL,
+                              "%s: expected names of model, optimizer, lr_scheduler, dataloader, train_state, found '%s'", where,
+                              name);
         if (*name)
             names[n++] = name;
     }
@@ -131,8 +133,8 @@ static tt_status check_one(const struct tt_setting *s, const struct tt_config *c
     memcpy(&degree, (const char *)config + s->offset, sizeof degree);
     if (degree <= 1)
         return TT_OK;
-    return tt_err_set(err, TT_EINVAL, "%s: %" PRId64 " is not supported: titan trains in one process", tt_config_where(config, s->key),
-                      degree);
+    return tt_err_set(err, TT_EINVAL, "%s: %" PRId64 " is not supported: titan trains in one process",
+                      tt_config_where(config, s->key), degree);
 }
 
 static tt_status each_degree(tt_status (*check)(const struct tt_setting *, const struct tt_config *, struct tt_err *),

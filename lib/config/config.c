@@ -160,15 +160,17 @@ tt_status tt_config_report(const struct tt_config *config, const struct tt_log *
 /* --- option rows ----------------------------------------------------------------------------------------------------------- */
 
 static const char *const arg_names[] = {
-    [TT_SET_INT] = "INT", [TT_SET_FLOAT] = "FLOAT", [TT_SET_STR] = "STR", [TT_SET_CHOICE] = "CHOICE", [TT_SET_MAYBE_INT] = "INT",
-    [TT_SET_MAYBE_FLOAT] = "FLOAT", [TT_SET_MAYBE_STR] = "STR", [TT_SET_STRS] = "A,B,...", [TT_SET_STRS_LIST] = "A,B C,...",
+    [TT_SET_INT] = "INT",       [TT_SET_FLOAT] = "FLOAT",   [TT_SET_STR] = "STR",
+    [TT_SET_CHOICE] = "CHOICE", [TT_SET_MAYBE_INT] = "INT", [TT_SET_MAYBE_FLOAT] = "FLOAT",
+    [TT_SET_MAYBE_STR] = "STR", [TT_SET_STRS] = "A,B,...",  [TT_SET_STRS_LIST] = "A,B C,...",
     [TT_SET_BOOL] = NULL,
 };
 
 static const enum tt_opt_kind opt_kinds[] = {
-    [TT_SET_BOOL] = TT_OPT_SWITCH, [TT_SET_INT] = TT_OPT_INT, [TT_SET_MAYBE_INT] = TT_OPT_INT, [TT_SET_FLOAT] = TT_OPT_INT,
-    [TT_SET_MAYBE_FLOAT] = TT_OPT_INT, [TT_SET_STR] = TT_OPT_STR, [TT_SET_MAYBE_STR] = TT_OPT_STR, [TT_SET_CHOICE] = TT_OPT_STR,
-    [TT_SET_STRS] = TT_OPT_STR, [TT_SET_STRS_LIST] = TT_OPT_STR,
+    [TT_SET_BOOL] = TT_OPT_SWITCH,   [TT_SET_INT] = TT_OPT_INT,         [TT_SET_MAYBE_INT] = TT_OPT_INT,
+    [TT_SET_FLOAT] = TT_OPT_INT,     [TT_SET_MAYBE_FLOAT] = TT_OPT_INT, [TT_SET_STR] = TT_OPT_STR,
+    [TT_SET_MAYBE_STR] = TT_OPT_STR, [TT_SET_CHOICE] = TT_OPT_STR,      [TT_SET_STRS] = TT_OPT_STR,
+    [TT_SET_STRS_LIST] = TT_OPT_STR,
 };
 
 static void write_default(struct tt_buf *out, const struct tt_setting *s)
@@ -185,11 +187,20 @@ static void write_default(struct tt_buf *out, const struct tt_setting *s)
 static void write_honour(struct tt_buf *out, const struct tt_setting *s)
 {
     switch (s->honour) {
-    case TT_HONOURED: break;
-    case TT_IGNORED: tt_buf_printf(out, " Not honoured, a warning where asked for: %s.", s->why); break;
-    case TT_REFUSED: tt_buf_printf(out, " Not honoured, an error where asked for: %s.", s->why); break;
-    case TT_ONE_RANK: tt_buf_str(out, " Not honoured above 1: titan trains in one process."); break;
-    case TT_GOES_WITH: tt_buf_printf(out, " Not honoured, as %s is not.", s->with); break;
+    case TT_HONOURED:
+        break;
+    case TT_IGNORED:
+        tt_buf_printf(out, " Not honoured, a warning where asked for: %s.", s->why);
+        break;
+    case TT_REFUSED:
+        tt_buf_printf(out, " Not honoured, an error where asked for: %s.", s->why);
+        break;
+    case TT_ONE_RANK:
+        tt_buf_str(out, " Not honoured above 1: titan trains in one process.");
+        break;
+    case TT_GOES_WITH:
+        tt_buf_printf(out, " Not honoured, as %s is not.", s->with);
+        break;
     }
 }
 
@@ -226,7 +237,10 @@ const struct tt_opt *tt_config_opts(struct tt_arena *arena)
     struct tt_opt *opts = tt_arena_array(arena, tt_nsettings + 1, sizeof *opts);
     for (size_t i = 0; opts && i < tt_nsettings; i++) {
         const struct tt_setting *s = &tt_settings[i];
-        opts[i] = (struct tt_opt){ .name = s->key, .kind = opt_kinds[s->kind], .arg = arg_names[s->kind], .text = document(arena, s),
+        opts[i] = (struct tt_opt){ .name = s->key,
+                                   .kind = opt_kinds[s->kind],
+                                   .arg = arg_names[s->kind],
+                                   .text = document(arena, s),
                                    .choices = s->choices ? choice_names(arena, s) : NULL };
         if (!opts[i].text || (s->choices && !opts[i].choices))
             return NULL;

@@ -27,10 +27,16 @@ enum tt_honour {
     TT_GOES_WITH /* nothing: it means something only together with the setting `with`, which is none of the honoured */
 };
 
-struct tt_choice { const char *name; int value; };
+struct tt_choice {
+    const char *name;
+    int value;
+};
 
 /* What a number must be, besides of its kind. */
-struct tt_bound { bool (*holds)(double); const char *text; };
+struct tt_bound {
+    bool (*holds)(double);
+    const char *text;
+};
 
 struct tt_setting {
     const char *key;

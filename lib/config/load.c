@@ -151,8 +151,8 @@ static int count_words(const struct option *o, int argc, char *const *argv, int 
 static tt_status set_bool(struct load *l, const struct option *o, const char *where)
 {
     if (o->value)
-        return tt_err_set(l->err, TT_EUSAGE, "%s: takes no value, found '%s' (--section.key turns it on, --section.no_key off)", where,
-                          o->value);
+        return tt_err_set(l->err, TT_EUSAGE, "%s: takes no value, found '%s' (--section.key turns it on, --section.no_key off)",
+                          where, o->value);
     return tt_setting_from_text(o->setting, l->config, l->arena, o->negated ? "False" : "True", where, l->err);
 }
 

@@ -139,11 +139,20 @@ static bool put_int(const struct tt_setting *s, void *field, int64_t i)
     if (!in_bounds(s, (double)i))
         return false;
     switch (s->kind) {
-    case TT_SET_INT: *(int64_t *)field = i; return true;
-    case TT_SET_FLOAT: *(double *)field = (double)i; return true;
-    case TT_SET_MAYBE_INT: *(struct tt_maybe_int *)field = (struct tt_maybe_int){ true, i }; return true;
-    case TT_SET_MAYBE_FLOAT: *(struct tt_maybe_float *)field = (struct tt_maybe_float){ true, (double)i }; return true;
-    default: return false;
+    case TT_SET_INT:
+        *(int64_t *)field = i;
+        return true;
+    case TT_SET_FLOAT:
+        *(double *)field = (double)i;
+        return true;
+    case TT_SET_MAYBE_INT:
+        *(struct tt_maybe_int *)field = (struct tt_maybe_int){ true, i };
+        return true;
+    case TT_SET_MAYBE_FLOAT:
+        *(struct tt_maybe_float *)field = (struct tt_maybe_float){ true, (double)i };
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -152,9 +161,14 @@ static bool put_float(const struct tt_setting *s, void *field, double f)
     if (!in_bounds(s, f))
         return false;
     switch (s->kind) {
-    case TT_SET_FLOAT: *(double *)field = f; return true;
-    case TT_SET_MAYBE_FLOAT: *(struct tt_maybe_float *)field = (struct tt_maybe_float){ true, f }; return true;
-    default: return false;
+    case TT_SET_FLOAT:
+        *(double *)field = f;
+        return true;
+    case TT_SET_MAYBE_FLOAT:
+        *(struct tt_maybe_float *)field = (struct tt_maybe_float){ true, f };
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -163,12 +177,22 @@ static bool put_str(const struct tt_setting *s, void *field, const char *text);
 static bool put_none(const struct tt_setting *s, void *field)
 {
     switch (s->kind) {
-    case TT_SET_CHOICE: return put_str(s, field, "None");
-    case TT_SET_MAYBE_INT: *(struct tt_maybe_int *)field = (struct tt_maybe_int){ 0 }; return true;
-    case TT_SET_MAYBE_FLOAT: *(struct tt_maybe_float *)field = (struct tt_maybe_float){ 0 }; return true;
-    case TT_SET_MAYBE_STR: *(const char **)field = NULL; return true;
-    case TT_SET_STRS_LIST: *(struct tt_strs_list *)field = (struct tt_strs_list){ 0 }; return true;
-    default: return false;
+    case TT_SET_CHOICE:
+        return put_str(s, field, "None");
+    case TT_SET_MAYBE_INT:
+        *(struct tt_maybe_int *)field = (struct tt_maybe_int){ 0 };
+        return true;
+    case TT_SET_MAYBE_FLOAT:
+        *(struct tt_maybe_float *)field = (struct tt_maybe_float){ 0 };
+        return true;
+    case TT_SET_MAYBE_STR:
+        *(const char **)field = NULL;
+        return true;
+    case TT_SET_STRS_LIST:
+        *(struct tt_strs_list *)field = (struct tt_strs_list){ 0 };
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -212,7 +236,8 @@ static tt_status split_commas(struct tt_strs *out, struct tt_arena *arena, const
 
 static bool allows_none(const struct tt_setting *s)
 {
-    return s->kind == TT_SET_MAYBE_INT || s->kind == TT_SET_MAYBE_FLOAT || s->kind == TT_SET_MAYBE_STR || s->kind == TT_SET_STRS_LIST;
+    return s->kind == TT_SET_MAYBE_INT || s->kind == TT_SET_MAYBE_FLOAT || s->kind == TT_SET_MAYBE_STR ||
+           s->kind == TT_SET_STRS_LIST;
 }
 
 /* Everything but lists. text lives as long as the field. */
@@ -224,12 +249,16 @@ static bool put_text(const struct tt_setting *s, void *field, const char *text)
     if (allows_none(s) && strcmp(text, "None") == 0)
         return put_none(s, field);
     switch (s->kind) {
-    case TT_SET_BOOL: return (strcmp(text, "True") == 0 || strcmp(text, "False") == 0) && put_bool(s, field, text[0] == 'T');
+    case TT_SET_BOOL:
+        return (strcmp(text, "True") == 0 || strcmp(text, "False") == 0) && put_bool(s, field, text[0] == 'T');
     case TT_SET_INT:
-    case TT_SET_MAYBE_INT: return read_int(text, &i) && put_int(s, field, i);
+    case TT_SET_MAYBE_INT:
+        return read_int(text, &i) && put_int(s, field, i);
     case TT_SET_FLOAT:
-    case TT_SET_MAYBE_FLOAT: return read_float(text, &f) && put_float(s, field, f);
-    default: return put_str(s, field, text);
+    case TT_SET_MAYBE_FLOAT:
+        return read_float(text, &f) && put_float(s, field, f);
+    default:
+        return put_str(s, field, text);
     }
 }
 
@@ -320,8 +349,8 @@ static tt_status strs_list_from_value(const struct tt_setting *s, struct tt_strs
     return TT_OK;
 }
 
-static tt_status strs_from_value(const struct tt_setting *s, struct tt_strs *field, struct tt_arena *arena, const struct tt_value *v,
-                                 const char *where, struct tt_err *err)
+static tt_status strs_from_value(const struct tt_setting *s, struct tt_strs *field, struct tt_arena *arena,
+                                 const struct tt_value *v, const char *where, struct tt_err *err)
 {
     if (s->or_str && is_text(v))
         return split_commas(field, arena, v->u.str.s) == TT_OK ? TT_OK : nomem(where, err);
@@ -402,16 +431,25 @@ struct tt_value *tt_setting_value(const struct tt_setting *s, const struct tt_co
     const char *const *text = field;
 
     switch (s->kind) {
-    case TT_SET_BOOL: return tt_value_bool(arena, *(const bool *)field);
-    case TT_SET_INT: return tt_value_int(arena, *(const int64_t *)field);
-    case TT_SET_FLOAT: return tt_value_float(arena, *(const double *)field);
-    case TT_SET_CHOICE: return choice_value(s, field, arena);
-    case TT_SET_MAYBE_INT: return i->set ? tt_value_int(arena, i->v) : tt_value_null(arena);
-    case TT_SET_MAYBE_FLOAT: return f->set ? tt_value_float(arena, f->v) : tt_value_null(arena);
+    case TT_SET_BOOL:
+        return tt_value_bool(arena, *(const bool *)field);
+    case TT_SET_INT:
+        return tt_value_int(arena, *(const int64_t *)field);
+    case TT_SET_FLOAT:
+        return tt_value_float(arena, *(const double *)field);
+    case TT_SET_CHOICE:
+        return choice_value(s, field, arena);
+    case TT_SET_MAYBE_INT:
+        return i->set ? tt_value_int(arena, i->v) : tt_value_null(arena);
+    case TT_SET_MAYBE_FLOAT:
+        return f->set ? tt_value_float(arena, f->v) : tt_value_null(arena);
     case TT_SET_STR:
-    case TT_SET_MAYBE_STR: return *text ? tt_value_str(arena, *text) : tt_value_null(arena);
-    case TT_SET_STRS: return strs_value(field, arena);
-    case TT_SET_STRS_LIST: return strs_list_value(field, arena);
+    case TT_SET_MAYBE_STR:
+        return *text ? tt_value_str(arena, *text) : tt_value_null(arena);
+    case TT_SET_STRS:
+        return strs_value(field, arena);
+    case TT_SET_STRS_LIST:
+        return strs_list_value(field, arena);
     }
     return NULL;
 }

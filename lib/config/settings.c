@@ -12,7 +12,9 @@ static const struct tt_choice optimizers[] = { { "AdamW", TT_ADAMW }, { "Adam", 
 static const struct tt_choice impls[] = {
     { "for-loop", TT_IMPL_FOR_LOOP }, { "foreach", TT_IMPL_FOREACH }, { "fused", TT_IMPL_FUSED }, { 0 }
 };
-static const struct tt_choice decays[] = { { "linear", TT_DECAY_LINEAR }, { "sqrt", TT_DECAY_SQRT }, { "cosine", TT_DECAY_COSINE }, { 0 } };
+static const struct tt_choice decays[] = {
+    { "linear", TT_DECAY_LINEAR }, { "sqrt", TT_DECAY_SQRT }, { "cosine", TT_DECAY_COSINE }, { 0 }
+};
 static const struct tt_choice train_dtypes[] = { { "bfloat16", TT_BF16 }, { "float32", TT_F32 }, { 0 } };
 static const struct tt_choice reduce_dtypes[] = { { "float32", TT_F32 }, { 0 } };
 static const struct tt_choice export_dtypes[] = { { "float16", TT_F16 }, { "bfloat16", TT_BF16 }, { "float32", TT_F32 }, { 0 } };
@@ -24,13 +26,16 @@ static const struct tt_choice ep_backends[] = { { "standard", TT_EP_STANDARD }, 
 static const struct tt_choice async_modes[] = {
     { "disabled", TT_ASYNC_DISABLED }, { "async", TT_ASYNC }, { "async_with_pinned_mem", TT_ASYNC_PINNED }, { 0 }
 };
-static const struct tt_choice ac_modes[] = {
-    { "selective", TT_AC_SELECTIVE }, { "full", TT_AC_FULL }, { "memory_budget", TT_AC_MEMORY_BUDGET }, { "none", TT_AC_NONE }, { 0 }
-};
-static const struct tt_choice float8_recipes[] = {
-    { "None", TT_FLOAT8_NO_RECIPE }, { "tensorwise", TT_FLOAT8_TENSORWISE }, { "rowwise", TT_FLOAT8_ROWWISE },
-    { "rowwise_with_gw_hp", TT_FLOAT8_ROWWISE_GW_HP }, { 0 }
-};
+static const struct tt_choice ac_modes[] = { { "selective", TT_AC_SELECTIVE },
+                                             { "full", TT_AC_FULL },
+                                             { "memory_budget", TT_AC_MEMORY_BUDGET },
+                                             { "none", TT_AC_NONE },
+                                             { 0 } };
+static const struct tt_choice float8_recipes[] = { { "None", TT_FLOAT8_NO_RECIPE },
+                                                   { "tensorwise", TT_FLOAT8_TENSORWISE },
+                                                   { "rowwise", TT_FLOAT8_ROWWISE },
+                                                   { "rowwise_with_gw_hp", TT_FLOAT8_ROWWISE_GW_HP },
+                                                   { 0 } };
 static const struct tt_choice mx_kernels[] = { { "triton", 0 }, { "cuda", 1 }, { "torch", 2 }, { 0 } };
 static const struct tt_choice mx_recipes[] = { { "mxfp8", 0 }, { 0 } };
 static const struct tt_choice comm_modes[] = {
@@ -71,7 +76,8 @@ static const char no_hf[] = "titan-train reads and writes DCP checkpoints";
 
 const struct tt_setting tt_settings[] = {
     /* job */
-    { FIELD(job.config_file), TT_SET_MAYBE_STR, .def = "None", .text = "The file to read settings from, TOML or (.yaml, .yml) YAML." },
+    { FIELD(job.config_file), TT_SET_MAYBE_STR, .def = "None",
+      .text = "The file to read settings from, TOML or (.yaml, .yml) YAML." },
     { FIELD(job.dump_folder), TT_SET_STR, .def = "./outputs", .text = "The folder that everything a run writes goes below." },
     { FIELD(job.description), TT_SET_STR, .def = "default job", .text = "What this run is, for the log." },
     { FIELD(job.print_config), TT_SET_BOOL, .def = "False", .text = "Log all settings as JSON at the start." },
@@ -92,14 +98,17 @@ const struct tt_setting tt_settings[] = {
     { FIELD(profiling.profiler_warmup), TT_SET_INT, .def = "3", .bound = &at_least_0, .honour = TT_GOES_WITH,
       .with = "profiling.enable_profiling", .text = "Steps that a trace runs for before it records." },
     { FIELD(profiling.enable_memory_snapshot), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
-      .why = "titan plans its memory before the first step and takes no snapshots", .text = "Write snapshots of the memory in use." },
+      .why = "titan plans its memory before the first step and takes no snapshots",
+      .text = "Write snapshots of the memory in use." },
     { FIELD(profiling.save_memory_snapshot_folder), TT_SET_STR, .def = "memory_snapshot", .honour = TT_GOES_WITH,
       .with = "profiling.enable_memory_snapshot", .text = "The folder for snapshots, below job.dump_folder." },
 
     /* metrics */
-    { FIELD(metrics.log_freq), TT_SET_INT, .def = "10", .bound = &at_least_1, .text = "Steps from one line of metrics to the next." },
+    { FIELD(metrics.log_freq), TT_SET_INT, .def = "10", .bound = &at_least_1,
+      .text = "Steps from one line of metrics to the next." },
     { FIELD(metrics.enable_tensorboard), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
-      .why = "titan writes no TensorBoard files; metrics.save_jsonl has the same numbers", .text = "Write metrics for TensorBoard." },
+      .why = "titan writes no TensorBoard files; metrics.save_jsonl has the same numbers",
+      .text = "Write metrics for TensorBoard." },
     { FIELD(metrics.disable_color_printing), TT_SET_BOOL, .def = "False", .text = "Log without colours even on a terminal." },
     { FIELD(metrics.save_tb_folder), TT_SET_STR, .def = "tb", .honour = TT_GOES_WITH, .with = "metrics.enable_tensorboard",
       .text = "The folder for TensorBoard files, below job.dump_folder." },
@@ -109,7 +118,8 @@ const struct tt_setting tt_settings[] = {
       .why = "titan sends nothing to Weights & Biases; metrics.save_jsonl has the same numbers",
       .text = "Send metrics to Weights & Biases." },
     { FIELD(metrics.save_jsonl), TT_SET_MAYBE_STR, .def = "None", .not_empty = true,
-      .text = "A file for the metrics of every step as JSON, one object a line, or - for the standard output (titan's own setting)." },
+      .text =
+          "A file for the metrics of every step as JSON, one object a line, or - for the standard output (titan's own setting)." },
 
     /* model */
     { FIELD(model.name), TT_SET_STR, .def = "llama3", .text = "The family of the model." },
@@ -117,7 +127,8 @@ const struct tt_setting tt_settings[] = {
       .text = "The size of the model: the name of one of the family's flavors, or the path of a flavor file (.yaml)." },
     { FIELD(model.hf_assets_path), TT_SET_STR, .def = "./tests/assets/tokenizer",
       .text = "The folder with the tokenizer's files, as Hugging Face has them." },
-    { FIELD(model.tokenizer_path), TT_SET_MAYBE_STR, .def = "None", .text = "The old name of model.hf_assets_path, which it replaces." },
+    { FIELD(model.tokenizer_path), TT_SET_MAYBE_STR, .def = "None",
+      .text = "The old name of model.hf_assets_path, which it replaces." },
     { FIELD(model.converters), TT_SET_STRS, .honour = TT_REFUSED, .off = "", .why = "titan trains in float32 and bfloat16",
       .text = "Changes to make to the model before training, such as float8." },
     { FIELD(model.print_after_conversion), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED, .why = "nothing is converted",
@@ -125,10 +136,14 @@ const struct tt_setting tt_settings[] = {
 
     /* optimizer */
     { FIELD(optimizer.name), TT_SET_CHOICE, .def = "AdamW", .choices = optimizers, .text = "The optimizer." },
-    { FIELD(optimizer.lr), TT_SET_FLOAT, .def = "8e-4", .bound = &at_least_0, .text = "The learning rate at the height of its schedule." },
-    { FIELD(optimizer.beta1), TT_SET_FLOAT, .def = "0.9", .bound = &from_0_below_1, .text = "The decay of the mean of the gradients." },
-    { FIELD(optimizer.beta2), TT_SET_FLOAT, .def = "0.95", .bound = &from_0_below_1, .text = "The decay of the mean of their squares." },
-    { FIELD(optimizer.eps), TT_SET_FLOAT, .def = "1e-8", .bound = &at_least_0, .text = "What is added to the root of the second mean." },
+    { FIELD(optimizer.lr), TT_SET_FLOAT, .def = "8e-4", .bound = &at_least_0,
+      .text = "The learning rate at the height of its schedule." },
+    { FIELD(optimizer.beta1), TT_SET_FLOAT, .def = "0.9", .bound = &from_0_below_1,
+      .text = "The decay of the mean of the gradients." },
+    { FIELD(optimizer.beta2), TT_SET_FLOAT, .def = "0.95", .bound = &from_0_below_1,
+      .text = "The decay of the mean of their squares." },
+    { FIELD(optimizer.eps), TT_SET_FLOAT, .def = "1e-8", .bound = &at_least_0,
+      .text = "What is added to the root of the second mean." },
     { FIELD(optimizer.weight_decay), TT_SET_FLOAT, .def = "0.1", .bound = &at_least_0, .text = "The weight decay." },
     { FIELD(optimizer.implementation), TT_SET_CHOICE, .def = "fused", .choices = impls, .honour = TT_IGNORED, .off = "for-loop",
       .why = "titan has one implementation, which is fused", .text = "How PyTorch would run the optimizer." },
@@ -141,7 +156,8 @@ const struct tt_setting tt_settings[] = {
     { FIELD(lr_scheduler.total_steps), TT_SET_MAYBE_INT, .def = "None", .bound = &at_least_1,
       .text = "Steps of the whole schedule, training.steps where None." },
     { FIELD(lr_scheduler.decay_ratio), TT_SET_MAYBE_FLOAT, .def = "None", .bound = &from_0_to_1,
-      .text = "The part of the steps, at their end, in which the learning rate falls; where None it falls from the end of the warm-up." },
+      .text = "The part of the steps, at their end, in which the learning rate falls; where None it falls from the end of the "
+              "warm-up." },
     { FIELD(lr_scheduler.decay_type), TT_SET_CHOICE, .def = "linear", .choices = decays, .text = "The curve that it falls by." },
     { FIELD(lr_scheduler.min_lr_factor), TT_SET_FLOAT, .def = "0.0", .bound = &at_least_0,
       .text = "The part of optimizer.lr that it falls to." },
@@ -150,14 +166,18 @@ const struct tt_setting tt_settings[] = {
     { FIELD(training.dataset), TT_SET_STR, .def = "c4_test", .text = "The name of the dataset." },
     { FIELD(training.dataset_path), TT_SET_MAYBE_STR, .def = "None",
       .text = "Where the dataset is: a file or folder of JSON lines (plain, .gz, .zst), or - for the standard input." },
-    { FIELD(training.local_batch_size), TT_SET_INT, .def = "8", .bound = &at_least_1, .text = "Sequences that a rank takes at a time." },
+    { FIELD(training.local_batch_size), TT_SET_INT, .def = "8", .bound = &at_least_1,
+      .text = "Sequences that a rank takes at a time." },
     { FIELD(training.global_batch_size), TT_SET_INT, .def = "-1", .bound = &at_least_1_or_minus_1,
-      .text = "Sequences in a step, gradients being accumulated; -1 for training.local_batch_size times the data-parallel degree." },
+      .text =
+          "Sequences in a step, gradients being accumulated; -1 for training.local_batch_size times the data-parallel degree." },
     { FIELD(training.seq_len), TT_SET_INT, .def = "2048", .bound = &at_least_1, .text = "Tokens in a sequence." },
-    { FIELD(training.max_norm), TT_SET_FLOAT, .def = "1.0", .bound = &at_least_0, .text = "The norm that gradients are clipped to." },
+    { FIELD(training.max_norm), TT_SET_FLOAT, .def = "1.0", .bound = &at_least_0,
+      .text = "The norm that gradients are clipped to." },
     { FIELD(training.steps), TT_SET_INT, .def = "10000", .bound = &at_least_0, .text = "Steps to train." },
     { FIELD(training.enable_cpu_offload), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
-      .why = "on a CPU everything is in its memory", .text = "Keep parameters, gradients and optimizer state in the memory of the CPU." },
+      .why = "on a CPU everything is in its memory",
+      .text = "Keep parameters, gradients and optimizer state in the memory of the CPU." },
     { FIELD(training.dtype), TT_SET_CHOICE, .def = "float32", .choices = train_dtypes,
       .text = "The type of parameters, gradients and optimizer state." },
     { FIELD(training.mixed_precision_param), TT_SET_CHOICE, .def = "bfloat16", .choices = train_dtypes,
@@ -172,8 +192,8 @@ const struct tt_setting tt_settings[] = {
       .why = "workers would each read the whole dataset, which changes the batches", .text = "Processes that make batches." },
     { FIELD(training.dataloader.persistent_workers), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED, .why = no_workers,
       .text = "Keep those processes after an epoch." },
-    { FIELD(training.dataloader.pin_memory), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED, .why = "a CPU needs no pinned memory",
-      .text = "Put batches into pinned memory." },
+    { FIELD(training.dataloader.pin_memory), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
+      .why = "a CPU needs no pinned memory", .text = "Put batches into pinned memory." },
     { FIELD(training.dataloader.prefetch_factor), TT_SET_MAYBE_INT, .def = "None", .bound = &at_least_1, .honour = TT_IGNORED,
       .off = "None", .why = no_workers, .text = "Batches that a worker makes ahead." },
 
@@ -210,38 +230,41 @@ const struct tt_setting tt_settings[] = {
       .with = "parallelism.pipeline_parallel_degree", .text = "Overlap the communication of experts with the pipeline's." },
     { FIELD(parallelism.context_parallel_degree), TT_SET_INT, .def = "1", .honour = TT_ONE_RANK,
       .text = "Ranks that share each sequence." },
-    { FIELD(parallelism.context_parallel_load_balancer), TT_SET_MAYBE_STR, .def = "headtail", .not_empty = true, .honour = TT_GOES_WITH,
-      .with = "parallelism.context_parallel_degree", .text = "How a sequence is cut so that ranks have the same work." },
-    { FIELD(parallelism.context_parallel_rotate_method), TT_SET_CHOICE, .def = "allgather", .choices = rotations, .honour = TT_GOES_WITH,
-      .with = "parallelism.context_parallel_degree", .text = "How keys and values go round." },
+    { FIELD(parallelism.context_parallel_load_balancer), TT_SET_MAYBE_STR, .def = "headtail", .not_empty = true,
+      .honour = TT_GOES_WITH, .with = "parallelism.context_parallel_degree",
+      .text = "How a sequence is cut so that ranks have the same work." },
+    { FIELD(parallelism.context_parallel_rotate_method), TT_SET_CHOICE, .def = "allgather", .choices = rotations,
+      .honour = TT_GOES_WITH, .with = "parallelism.context_parallel_degree", .text = "How keys and values go round." },
     { FIELD(parallelism.expert_parallel_degree), TT_SET_INT, .def = "1", .honour = TT_ONE_RANK,
       .text = "Ranks that the experts are spread over." },
     { FIELD(parallelism.expert_tensor_parallel_degree), TT_SET_INT, .def = "1", .honour = TT_ONE_RANK,
       .text = "Ranks that share each expert's matrices." },
-    { FIELD(parallelism.expert_parallel_comm_backend), TT_SET_CHOICE, .def = "standard", .choices = ep_backends, .honour = TT_GOES_WITH,
-      .with = "parallelism.expert_parallel_degree", .text = "What carries tokens to experts." },
+    { FIELD(parallelism.expert_parallel_comm_backend), TT_SET_CHOICE, .def = "standard", .choices = ep_backends,
+      .honour = TT_GOES_WITH, .with = "parallelism.expert_parallel_degree", .text = "What carries tokens to experts." },
 
     /* checkpoint */
     { FIELD(checkpoint.enable), TT_SET_BOOL, .def = "False", .text = "Save checkpoints, and resume from the latest at the start." },
     { FIELD(checkpoint.enable_ft_dataloader_checkpoints), TT_SET_BOOL, .def = "True", .honour = TT_GOES_WITH,
       .with = "fault_tolerance.enable", .text = "Save the position in the data of every replica." },
     { FIELD(checkpoint.folder), TT_SET_STR, .def = "checkpoint", .text = "The folder of the checkpoints, below job.dump_folder." },
-    { FIELD(checkpoint.interval), TT_SET_INT, .def = "500", .bound = &at_least_1, .text = "Steps from one checkpoint to the next." },
+    { FIELD(checkpoint.interval), TT_SET_INT, .def = "500", .bound = &at_least_1,
+      .text = "Steps from one checkpoint to the next." },
     { FIELD(checkpoint.initial_load_path), TT_SET_MAYBE_STR, .def = "None",
       .text = "A checkpoint to start from where checkpoint.folder has none." },
     { FIELD(checkpoint.initial_load_model_only), TT_SET_BOOL, .def = "True", .text = "Take only the model from it." },
-    { FIELD(checkpoint.initial_load_in_hf), TT_SET_BOOL, .def = "False", .honour = TT_REFUSED, .when = "checkpoint.enable", .why = no_hf,
-      .text = "It is a Hugging Face checkpoint." },
+    { FIELD(checkpoint.initial_load_in_hf), TT_SET_BOOL, .def = "False", .honour = TT_REFUSED, .when = "checkpoint.enable",
+      .why = no_hf, .text = "It is a Hugging Face checkpoint." },
     { FIELD(checkpoint.initial_load_in_hf_quantized), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH,
       .with = "checkpoint.initial_load_in_hf", .text = "Its weights are quantized." },
     { FIELD(checkpoint.last_save_model_only), TT_SET_BOOL, .def = "True",
       .text = "Save only the model at the last step, as checkpoint.export_dtype." },
-    { FIELD(checkpoint.last_save_in_hf), TT_SET_BOOL, .def = "False", .honour = TT_REFUSED, .when = "checkpoint.enable", .why = no_hf,
-      .text = "Save the last step in Hugging Face's form." },
+    { FIELD(checkpoint.last_save_in_hf), TT_SET_BOOL, .def = "False", .honour = TT_REFUSED, .when = "checkpoint.enable",
+      .why = no_hf, .text = "Save the last step in Hugging Face's form." },
     { FIELD(checkpoint.export_dtype), TT_SET_CHOICE, .def = "float32", .choices = export_dtypes,
       .text = "The type of a last step that has only the model." },
-    { FIELD(checkpoint.async_mode), TT_SET_CHOICE, .def = "disabled", .choices = async_modes, .honour = TT_IGNORED, .off = "disabled",
-      .when = "checkpoint.enable", .why = "training waits until a checkpoint is saved", .text = "Save while training goes on." },
+    { FIELD(checkpoint.async_mode), TT_SET_CHOICE, .def = "disabled", .choices = async_modes, .honour = TT_IGNORED,
+      .off = "disabled", .when = "checkpoint.enable", .why = "training waits until a checkpoint is saved",
+      .text = "Save while training goes on." },
     { FIELD(checkpoint.keep_latest_k), TT_SET_INT, .def = "10", .bound = &at_least_2_or_0,
       .text = "How many of the latest checkpoints to keep; 0 for all." },
     { FIELD(checkpoint.load_step), TT_SET_INT, .def = "-1", .bound = &at_least_minus_1,
@@ -255,16 +278,16 @@ const struct tt_setting tt_settings[] = {
     { FIELD(checkpoint.load_only), TT_SET_BOOL, .def = "False", .text = "Resume, but save nothing." },
 
     /* activation_checkpoint */
-    { FIELD(activation_checkpoint.mode), TT_SET_CHOICE, .def = "selective", .choices = ac_modes, .honour = TT_IGNORED, .off = "none",
-      .why = "all activations are kept, which takes more memory and gives the same numbers",
+    { FIELD(activation_checkpoint.mode), TT_SET_CHOICE, .def = "selective", .choices = ac_modes, .honour = TT_IGNORED,
+      .off = "none", .why = "all activations are kept, which takes more memory and gives the same numbers",
       .text = "Which activations to compute again in the backward pass." },
     { FIELD(activation_checkpoint.selective_ac_option), TT_SET_STR, .def = "2", .honour = TT_GOES_WITH,
       .with = "activation_checkpoint.mode", .text = "Every how many layers, or op for a choice by operation." },
     { FIELD(activation_checkpoint.per_op_sac_force_recompute_mm_shapes_by_fqns), TT_SET_STRS, .def_strs = &def_mm_shapes,
       .honour = TT_GOES_WITH, .with = "activation_checkpoint.mode",
       .text = "Modules whose matrix products are always computed again in the choice by operation." },
-    { FIELD(activation_checkpoint.early_stop), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH, .with = "activation_checkpoint.mode",
-      .text = "Stop computing again where nothing more is needed." },
+    { FIELD(activation_checkpoint.early_stop), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH,
+      .with = "activation_checkpoint.mode", .text = "Stop computing again where nothing more is needed." },
     { FIELD(activation_checkpoint.memory_budget), TT_SET_FLOAT, .def = "0.5", .bound = &from_0_to_1, .honour = TT_GOES_WITH,
       .with = "activation_checkpoint.mode", .text = "From 0, keep least, to 1, keep all." },
     { FIELD(activation_checkpoint.visualize_memory_budget_pareto), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH,
@@ -277,10 +300,12 @@ const struct tt_setting tt_settings[] = {
       .text = "Record what is computed again." },
 
     /* compile */
-    { FIELD(compile.enable), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED, .why = "titan is compiled", .text = "Use torch.compile." },
+    { FIELD(compile.enable), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED, .why = "titan is compiled",
+      .text = "Use torch.compile." },
     { FIELD(compile.components), TT_SET_STRS, .def_strs = &def_components, .honour = TT_GOES_WITH, .with = "compile.enable",
       .text = "What to compile." },
-    { FIELD(compile.backend), TT_SET_STR, .def = "inductor", .honour = TT_GOES_WITH, .with = "compile.enable", .text = "What compiles." },
+    { FIELD(compile.backend), TT_SET_STR, .def = "inductor", .honour = TT_GOES_WITH, .with = "compile.enable",
+      .text = "What compiles." },
 
     /* quantize */
     { FIELD(quantize.linear.float8.enable_fsdp_float8_all_gather), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH,
@@ -293,12 +318,12 @@ const struct tt_setting tt_settings[] = {
       .text = "Modules to leave as they are." },
     { FIELD(quantize.linear.float8.emulate), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH, .with = "model.converters",
       .text = "Emulate float8 products." },
-    { FIELD(quantize.linear.mx.mxfp8_dim1_cast_kernel_choice), TT_SET_STR, .def = "triton", .choices = mx_kernels, .honour = TT_GOES_WITH,
-      .with = "model.converters", .text = "What casts along the first dimension." },
+    { FIELD(quantize.linear.mx.mxfp8_dim1_cast_kernel_choice), TT_SET_STR, .def = "triton", .choices = mx_kernels,
+      .honour = TT_GOES_WITH, .with = "model.converters", .text = "What casts along the first dimension." },
     { FIELD(quantize.linear.mx.recipe_name), TT_SET_STR, .def = "mxfp8_cublas", .honour = TT_GOES_WITH, .with = "model.converters",
       .text = "The MX recipe." },
-    { FIELD(quantize.linear.mx.filter_fqns), TT_SET_STRS, .def_strs = &def_mx_filter, .honour = TT_GOES_WITH, .with = "model.converters",
-      .text = "Modules to leave as they are." },
+    { FIELD(quantize.linear.mx.filter_fqns), TT_SET_STRS, .def_strs = &def_mx_filter, .honour = TT_GOES_WITH,
+      .with = "model.converters", .text = "Modules to leave as they are." },
     { FIELD(quantize.grouped_mm.float8.fqns), TT_SET_STRS, .or_str = true, .honour = TT_GOES_WITH, .with = "model.converters",
       .text = "Expert modules to convert." },
     { FIELD(quantize.grouped_mm.mx.recipe_name), TT_SET_STR, .def = "mxfp8", .choices = mx_recipes, .honour = TT_GOES_WITH,
@@ -311,8 +336,8 @@ const struct tt_setting tt_settings[] = {
       .text = "How long a collective may take until the first step is done." },
     { FIELD(comm.train_timeout_seconds), TT_SET_INT, .def = "100", .bound = &at_least_1, .honour = TT_IGNORED, .why = no_comm,
       .text = "How long it may take afterwards." },
-    { FIELD(comm.trace_buf_size), TT_SET_INT, .def = "20000", .bound = &at_least_0, .honour = TT_IGNORED, .off = "0", .why = no_comm,
-      .text = "Collectives that the flight recorder remembers; 0 for none." },
+    { FIELD(comm.trace_buf_size), TT_SET_INT, .def = "20000", .bound = &at_least_0, .honour = TT_IGNORED, .off = "0",
+      .why = no_comm, .text = "Collectives that the flight recorder remembers; 0 for none." },
     { FIELD(comm.save_traces_folder), TT_SET_STR, .def = "comm_traces", .honour = TT_GOES_WITH, .with = "comm.trace_buf_size",
       .text = "The folder for its records, below job.dump_folder." },
     { FIELD(comm.save_traces_file_prefix), TT_SET_STR, .def = "rank_", .honour = TT_GOES_WITH, .with = "comm.trace_buf_size",
@@ -339,8 +364,8 @@ const struct tt_setting tt_settings[] = {
       .text = "How many there are at most." },
     { FIELD(fault_tolerance.min_replica_size), TT_SET_INT, .def = "1", .honour = TT_GOES_WITH, .with = "fault_tolerance.enable",
       .text = "How many a step needs." },
-    { FIELD(fault_tolerance.semi_sync_method), TT_SET_MAYBE_STR, .def = "None", .honour = TT_GOES_WITH, .with = "fault_tolerance.enable",
-      .text = "How they agree between steps." },
+    { FIELD(fault_tolerance.semi_sync_method), TT_SET_MAYBE_STR, .def = "None", .honour = TT_GOES_WITH,
+      .with = "fault_tolerance.enable", .text = "How they agree between steps." },
 
     /* experimental */
     { FIELD(experimental.custom_import), TT_SET_STR, .def = "", .honour = TT_REFUSED, .off = "", .why = no_modules,
@@ -357,23 +382,24 @@ const struct tt_setting tt_settings[] = {
       .text = "Where it is." },
     { FIELD(validation.local_batch_size), TT_SET_INT, .def = "8", .bound = &at_least_1, .honour = TT_GOES_WITH,
       .with = "validation.enable", .text = "Sequences that a rank takes at a time." },
-    { FIELD(validation.seq_len), TT_SET_INT, .def = "2048", .bound = &at_least_1, .honour = TT_GOES_WITH, .with = "validation.enable",
-      .text = "Tokens in a sequence." },
+    { FIELD(validation.seq_len), TT_SET_INT, .def = "2048", .bound = &at_least_1, .honour = TT_GOES_WITH,
+      .with = "validation.enable", .text = "Tokens in a sequence." },
     { FIELD(validation.freq), TT_SET_INT, .def = "10", .bound = &at_least_1, .honour = TT_GOES_WITH, .with = "validation.enable",
       .text = "Steps from one validation to the next." },
     { FIELD(validation.steps), TT_SET_INT, .def = "-1", .bound = &at_least_1_or_minus_1, .honour = TT_GOES_WITH,
       .with = "validation.enable", .text = "Batches of a validation; -1 for all of the dataset." },
     { FIELD(validation.dataloader.num_workers), TT_SET_INT, .def = "0", .bound = &at_least_0, .honour = TT_GOES_WITH,
       .with = "validation.enable", .text = "Processes that make batches." },
-    { FIELD(validation.dataloader.persistent_workers), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH, .with = "validation.enable",
-      .text = "Keep those processes after an epoch." },
+    { FIELD(validation.dataloader.persistent_workers), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH,
+      .with = "validation.enable", .text = "Keep those processes after an epoch." },
     { FIELD(validation.dataloader.pin_memory), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH, .with = "validation.enable",
       .text = "Put batches into pinned memory." },
     { FIELD(validation.dataloader.prefetch_factor), TT_SET_MAYBE_INT, .def = "None", .bound = &at_least_1, .honour = TT_GOES_WITH,
       .with = "validation.enable", .text = "Batches that a worker makes ahead." },
 
     /* debug */
-    { FIELD(debug.seed), TT_SET_MAYBE_INT, .def = "None", .text = "The seed of the initial weights; one from the system where None." },
+    { FIELD(debug.seed), TT_SET_MAYBE_INT, .def = "None",
+      .text = "The seed of the initial weights; one from the system where None." },
     { FIELD(debug.deterministic), TT_SET_BOOL, .def = "False", .text = "Give the same numbers again in every run." },
     { FIELD(debug.deterministic_warn_only), TT_SET_BOOL, .def = "False",
       .text = "Only warn about operations that cannot; titan has none of those." },

@@ -13,14 +13,19 @@
 
 /* --- the fields ------------------------------------------------------------------------------------------------------------ */
 
-enum field_kind { FIELD_COUNT /* int64_t of at least 1 */, FIELD_ID /* int64_t of at least 0 */, FIELD_NUMBER /* double above 0 */,
-                  FIELD_BOOL, FIELD_CHOICE };
+enum field_kind {
+    FIELD_COUNT /* int64_t of at least 1 */,
+    FIELD_ID /* int64_t of at least 0 */,
+    FIELD_NUMBER /* double above 0 */,
+    FIELD_BOOL,
+    FIELD_CHOICE
+};
 
 struct field {
     const char *name; /* nested ones by a path: "rope_scaling_args.scaling_factor" */
     size_t offset;
     enum field_kind kind;
-    bool or_null;              /* null stands for the default */
+    bool or_null;               /* null stands for the default */
     const char *const *choices; /* of an enum, in its order, NULL at the end */
 };
 
@@ -59,10 +64,24 @@ static const struct field llama3_fields[] = {
 };
 
 static const struct tt_model_args llama3_defaults = {
-    .dim = 4096, .n_layers = 32, .n_heads = 32, .n_kv_heads = 0 /* n_heads */, .vocab_size = 128256, .multiple_of = 256,
-    .ffn_dim_multiplier = 1, .norm_eps = 1e-5, .rope_theta = 10000,
-    .rope_scaling_args = { .scaling_factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_max_position_embeddings = 8192 },
-    .max_seq_len = 131072, .depth_init = true, .attn_type = TT_ATTN_SDPA, .attn_mask_type = TT_MASK_CAUSAL, .eos_id = 0,
+    .dim = 4096,
+    .n_layers = 32,
+    .n_heads = 32,
+    .n_kv_heads = 0 /* n_heads */,
+    .vocab_size = 128256,
+    .multiple_of = 256,
+    .ffn_dim_multiplier = 1,
+    .norm_eps = 1e-5,
+    .rope_theta = 10000,
+    .rope_scaling_args = { .scaling_factor = 8,
+                           .low_freq_factor = 1,
+                           .high_freq_factor = 4,
+                           .original_max_position_embeddings = 8192 },
+    .max_seq_len = 131072,
+    .depth_init = true,
+    .attn_type = TT_ATTN_SDPA,
+    .attn_mask_type = TT_MASK_CAUSAL,
+    .eos_id = 0,
 };
 
 static const struct family families[] = {
@@ -80,7 +99,9 @@ struct reader {
 };
 
 static const char *const expected_texts[] = {
-    [FIELD_COUNT] = "an integer of at least 1", [FIELD_ID] = "an integer of at least 0", [FIELD_NUMBER] = "a number above 0",
+    [FIELD_COUNT] = "an integer of at least 1",
+    [FIELD_ID] = "an integer of at least 0",
+    [FIELD_NUMBER] = "a number above 0",
     [FIELD_BOOL] = "true or false",
 };
 
@@ -127,18 +148,21 @@ static bool put_value(struct reader *r, const struct field *f, const struct tt_v
 {
     void *at = (char *)&r->args + f->offset;
     switch (v->kind) {
-    case TT_V_NULL: return f->or_null;
+    case TT_V_NULL:
+        return f->or_null;
     case TT_V_BOOL:
         if (f->kind == FIELD_BOOL)
             *(bool *)at = v->u.b;
         return f->kind == FIELD_BOOL;
-    case TT_V_INT: return put_int(f, at, v->u.i);
+    case TT_V_INT:
+        return put_int(f, at, v->u.i);
     case TT_V_FLOAT:
         if (f->kind != FIELD_NUMBER || !(v->u.f > 0) || v->u.f > 1e300)
             return false;
         *(double *)at = v->u.f;
         return true;
-    default: return put_choice(f, at, v);
+    default:
+        return put_choice(f, at, v);
     }
 }
 
@@ -186,7 +210,8 @@ static tt_status read_map(struct reader *r, struct tt_arena *arena, const struct
         else if (!f && !is_map_field(r->family, name))
             st = unknown_field(r, name, v->line);
         else if (!f && v->kind != TT_V_MAP)
-            st = tt_err_set(r->err, TT_EINVAL, "%s:%u: %s: expected a table, found %s", r->path, v->line, name, tt_value_kind_name(v->kind));
+            st = tt_err_set(r->err, TT_EINVAL, "%s:%u: %s: expected a table, found %s", r->path, v->line, name,
+                            tt_value_kind_name(v->kind));
         else if (!f)
             st = read_map(r, arena, v, tt_arena_printf(arena, "%s.", name));
         if (st != TT_OK)
@@ -206,18 +231,21 @@ static tt_status check_shapes(struct reader *r)
     if (a->dim > most || a->n_layers > most || a->vocab_size > most || a->multiple_of > most || a->max_seq_len > most)
         return tt_err_set(r->err, TT_EINVAL, "%s: expected sizes of at most %" PRId64, r->path, most);
     if (a->dim % a->n_heads)
-        return tt_err_set(r->err, TT_EINVAL, "%s: expected a dim that n_heads divides, found dim %" PRId64 " and n_heads %" PRId64, r->path,
-                          a->dim, a->n_heads);
+        return tt_err_set(r->err, TT_EINVAL, "%s: expected a dim that n_heads divides, found dim %" PRId64 " and n_heads %" PRId64,
+                          r->path, a->dim, a->n_heads);
     if (a->dim / a->n_heads % 2)
         return tt_err_set(r->err, TT_EINVAL, "%s: expected an even dim / n_heads, whose halves RoPE turns, found %" PRId64, r->path,
                           a->dim / a->n_heads);
     if (a->n_heads % a->n_kv_heads)
-        return tt_err_set(r->err, TT_EINVAL, "%s: expected n_heads that n_kv_heads divides, found n_heads %" PRId64 " and n_kv_heads %" PRId64,
+        return tt_err_set(r->err, TT_EINVAL,
+                          "%s: expected n_heads that n_kv_heads divides, found n_heads %" PRId64 " and n_kv_heads %" PRId64,
                           r->path, a->n_heads, a->n_kv_heads);
     if (a->ffn_dim_multiplier * (double)a->dim > (double)most)
-        return tt_err_set(r->err, TT_EINVAL, "%s: expected an ffn_dim_multiplier that leaves sizes of at most %" PRId64, r->path, most);
+        return tt_err_set(r->err, TT_EINVAL, "%s: expected an ffn_dim_multiplier that leaves sizes of at most %" PRId64, r->path,
+                          most);
     if (a->rope_scaling_args.high_freq_factor <= a->rope_scaling_args.low_freq_factor)
-        return tt_err_set(r->err, TT_EINVAL, "%s: expected rope_scaling_args whose high_freq_factor is above its low_freq_factor", r->path);
+        return tt_err_set(r->err, TT_EINVAL, "%s: expected rope_scaling_args whose high_freq_factor is above its low_freq_factor",
+                          r->path);
     return TT_OK;
 }
 
@@ -261,8 +289,8 @@ static const struct family *find_family(const char *name, struct tt_err *err)
         tt_buf_printf(&known, "%s%s", i ? ", " : "", names[i]);
     }
     const char *near = tt_nearest_name(name, names, NFAMILIES);
-    tt_err_set(err, TT_ENOENT, "model.name: expected one of %s, found '%s'%s%s%s", tt_buf_cstr(&known), name, near ? "; did you mean " : "",
-               near ? near : "", near ? "?" : "");
+    tt_err_set(err, TT_ENOENT, "model.name: expected one of %s, found '%s'%s%s%s", tt_buf_cstr(&known), name,
+               near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     tt_buf_release(&known);
     return NULL;
 }
@@ -308,8 +336,8 @@ static const char *nearest_flavor(struct tt_arena *arena, const char *const *pla
     return near;
 }
 
-static tt_status no_flavor(struct tt_arena *arena, const char *const *places, size_t nplaces, const char *family, const char *flavor,
-                           struct tt_err *err)
+static tt_status no_flavor(struct tt_arena *arena, const char *const *places, size_t nplaces, const char *family,
+                           const char *flavor, struct tt_err *err)
 {
     struct tt_buf looked = { 0 };
     const char *near = nearest_flavor(arena, places, nplaces, flavor);

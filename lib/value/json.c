@@ -50,14 +50,26 @@ static enum found convert(struct tt_value **out, struct tt_arena *arena, const j
     if (depth > TT_VALUE_DEPTH_MAX)
         return TOO_DEEP;
     switch (json_typeof(j)) {
-    case JSON_OBJECT: return convert_object(out, arena, (json_t *)(uintptr_t)j, depth); /* its iterators take no const */
-    case JSON_ARRAY: return convert_array(out, arena, j, depth);
-    case JSON_STRING: *out = tt_value_strn(arena, json_string_value(j), json_string_length(j)); break;
-    case JSON_INTEGER: *out = tt_value_int(arena, json_integer_value(j)); break;
-    case JSON_REAL: *out = tt_value_float(arena, json_real_value(j)); break;
+    case JSON_OBJECT:
+        return convert_object(out, arena, (json_t *)(uintptr_t)j, depth); /* its iterators take no const */
+    case JSON_ARRAY:
+        return convert_array(out, arena, j, depth);
+    case JSON_STRING:
+        *out = tt_value_strn(arena, json_string_value(j), json_string_length(j));
+        break;
+    case JSON_INTEGER:
+        *out = tt_value_int(arena, json_integer_value(j));
+        break;
+    case JSON_REAL:
+        *out = tt_value_float(arena, json_real_value(j));
+        break;
     case JSON_TRUE:
-    case JSON_FALSE: *out = tt_value_bool(arena, json_is_true(j)); break;
-    case JSON_NULL: *out = tt_value_null(arena); break;
+    case JSON_FALSE:
+        *out = tt_value_bool(arena, json_is_true(j));
+        break;
+    case JSON_NULL:
+        *out = tt_value_null(arena);
+        break;
     }
     return *out ? MADE : NO_MEMORY;
 }
@@ -84,7 +96,7 @@ tt_status tt_json_parse(struct tt_value **out, struct tt_arena *arena, const voi
 /* --- writing --------------------------------------------------------------------------------------------------------------- */
 
 struct decimal {
-    char digits[24]; /* without trailing zeros */
+    char digits[24];       /* without trailing zeros */
     int ndigits, exponent; /* d.ddd times 10 to the exponent */
 };
 
@@ -121,8 +133,8 @@ static bool decimal_step_up(struct decimal *d)
     return true;
 }
 
-/* The fewest digits that read back as f > 0. The rounded decimal is the nearest one, and so the one to try; but below a power of two
- * doubles lie closer than above it, so there the next decimal up can read back where the nearest, below, does not. */
+/* The fewest digits that read back as f > 0. The rounded decimal is the nearest one, and so the one to try; but below a power of
+ * two doubles lie closer than above it, so there the next decimal up can read back where the nearest, below, does not. */
 static void decimal_shortest(struct decimal *d, double f)
 {
     for (int n = 1; n <= 17; n++) {
@@ -248,17 +260,31 @@ static void write_list(struct tt_buf *out, const struct tt_value *v, int indent,
 static void write_value(struct tt_buf *out, const struct tt_value *v, int indent, int level)
 {
     switch (v->kind) {
-    case TT_V_BOOL: tt_buf_str(out, v->u.b ? "true" : "false"); break;
-    case TT_V_INT: tt_buf_printf(out, "%" PRId64, v->u.i); break;
-    case TT_V_FLOAT: tt_json_write_double(out, v->u.f); break;
-    case TT_V_STR: tt_json_write_str(out, v->u.str.s, v->u.str.nbytes); break;
+    case TT_V_BOOL:
+        tt_buf_str(out, v->u.b ? "true" : "false");
+        break;
+    case TT_V_INT:
+        tt_buf_printf(out, "%" PRId64, v->u.i);
+        break;
+    case TT_V_FLOAT:
+        tt_json_write_double(out, v->u.f);
+        break;
+    case TT_V_STR:
+        tt_json_write_str(out, v->u.str.s, v->u.str.nbytes);
+        break;
     case TT_V_LIST:
-    case TT_V_TUPLE: write_list(out, v, indent, level); break;
-    case TT_V_MAP: write_map(out, v, indent, level); break;
+    case TT_V_TUPLE:
+        write_list(out, v, indent, level);
+        break;
+    case TT_V_MAP:
+        write_map(out, v, indent, level);
+        break;
     case TT_V_NULL:
     case TT_V_BYTES:
     case TT_V_TENSOR:
-    case TT_V_OBJECT: tt_buf_str(out, "null"); break;
+    case TT_V_OBJECT:
+        tt_buf_str(out, "null");
+        break;
     }
 }
 

@@ -1,15 +1,15 @@
 /* lib/value/json.h: values from and to JSON.
  *
- * Reading goes through jansson, which keeps no line of a value: `line` is 0 everywhere. A key that appears twice has its last value,
- * as in Python. Writing gives the bytes that Python's json.dumps(value, ensure_ascii=False) gives. */
+ * Reading goes through jansson, which keeps no line of a value: `line` is 0 everywhere. A key that appears twice has its last
+ * value, as in Python. Writing gives the bytes that Python's json.dumps(value, ensure_ascii=False) gives. */
 #ifndef TT_VALUE_JSON_H
 #define TT_VALUE_JSON_H
 
 #include "base/buf.h"
 #include "value/value.h"
 
-/* One JSON document of any kind, nothing but white space around it. path is for messages only. TT_EFORMAT with path, line and column:
- * bytes that are not JSON or not UTF-8, an integer outside int64, nesting deeper than TT_VALUE_DEPTH_MAX. */
+/* One JSON document of any kind, nothing but white space around it. path is for messages only. TT_EFORMAT with path, line and
+ * column: bytes that are not JSON or not UTF-8, an integer outside int64, nesting deeper than TT_VALUE_DEPTH_MAX. */
 TT_MUST_CHECK tt_status tt_json_parse(struct tt_value **out, struct tt_arena *arena, const void *bytes, size_t nbytes,
                                       const char *path, struct tt_err *err);
 

@@ -1,5 +1,5 @@
-/* A recursive-descent reader of TOML 1.0. What needs care is not the text but which tables may still be added to: `struct node` keeps
- * how each table came to be. Numbers, booleans and dates are in toml_scalar.c. */
+/* A recursive-descent reader of TOML 1.0. What needs care is not the text but which tables may still be added to: `struct node`
+ * keeps how each table came to be. Numbers, booleans and dates are in toml_scalar.c. */
 #include "value/toml.h"
 
 #include <stdio.h>
@@ -11,11 +11,11 @@
 
 /* How a table came to be, which decides who may add to it later. */
 enum origin {
-    BY_HEADER,  /* [a.b]: closed to another [a.b] */
-    BY_PATH,    /* the a of [a.b]: one [a] may follow */
-    BY_DOTS,    /* the a of a.b = 1: open to dotted keys of the same section only */
+    BY_HEADER, /* [a.b]: closed to another [a.b] */
+    BY_PATH,   /* the a of [a.b]: one [a] may follow */
+    BY_DOTS,   /* the a of a.b = 1: open to dotted keys of the same section only */
     BY_BRACKETS /* [[a]], the list itself: grows by further [[a]] */,
-    AS_VALUE,   /* {...} or [...]: complete as it stands */
+    AS_VALUE, /* {...} or [...]: complete as it stands */
 };
 
 struct node {
@@ -181,8 +181,9 @@ static tt_status read_multiline(struct tt_toml *t, struct tt_buf *out, char quot
     take_newline(t); /* the one right after the opening quotes does not count */
     while (!take_closing3(t, out, quote)) {
         if (t->p == t->end)
-            return tt_err_set(t->err, TT_EFORMAT, "%s:%u: expected the end of the string that starts in line %u, found the end of the file",
-                              t->path, t->line, first_line);
+            return tt_err_set(t->err, TT_EFORMAT,
+                              "%s:%u: expected the end of the string that starts in line %u, found the end of the file", t->path,
+                              t->line, first_line);
         if (take_newline(t)) {
             tt_buf_byte(out, '\n');
         } else if (quote == '"' && take(t, '\\')) {
@@ -486,7 +487,8 @@ static tt_status check_utf8(struct tt_toml *t)
 {
     for (; t->p < t->end; t->line += *t->p == '\n', t->p += tt_utf8_len(t->p, (size_t)(t->end - t->p)))
         if (tt_utf8_len(t->p, (size_t)(t->end - t->p)) == 0)
-            return tt_err_set(t->err, TT_EFORMAT, "%s:%u: expected UTF-8, found the byte 0x%02x", t->path, t->line, (unsigned char)*t->p);
+            return tt_err_set(t->err, TT_EFORMAT, "%s:%u: expected UTF-8, found the byte 0x%02x", t->path, t->line,
+                              (unsigned char)*t->p);
     return TT_OK;
 }
 

@@ -10,9 +10,9 @@ struct tt_toml {
     const char *path;
     struct tt_arena *arena;
     struct tt_err *err;
-    struct tt_value *root, *table;  /* table: where a pair goes */
-    uint32_t section, nsections;    /* the header or inline table that pairs are read under, and how many there were */
-    int depth;                      /* of the table that is open, below the root */
+    struct tt_value *root, *table; /* table: where a pair goes */
+    uint32_t section, nsections;   /* the header or inline table that pairs are read under, and how many there were */
+    int depth;                     /* of the table that is open, below the root */
 };
 
 tt_status tt_toml_nomem(const struct tt_toml *t);

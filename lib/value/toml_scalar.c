@@ -88,7 +88,8 @@ static size_t digits_at(const struct token *k, size_t i, int base, struct tt_buf
 {
     const size_t start = i;
     while (i < k->n && (tt_toml_digit(k->s[i], base) >= 0 || k->s[i] == '_')) {
-        const bool between = i > start && i + 1 < k->n && tt_toml_digit(k->s[i - 1], base) >= 0 && tt_toml_digit(k->s[i + 1], base) >= 0;
+        const bool between =
+            i > start && i + 1 < k->n && tt_toml_digit(k->s[i - 1], base) >= 0 && tt_toml_digit(k->s[i + 1], base) >= 0;
         if (k->s[i] == '_' && !between)
             return 0;
         if (k->s[i] != '_')
@@ -168,8 +169,9 @@ static struct token token_at(const struct tt_toml *t)
     struct token k = { t->p, 0 };
     const size_t max = (size_t)(t->end - t->p);
     static const char allowed[] = "+-._:";
-    while (k.n < max && k.s[k.n] && ((k.s[k.n] >= '0' && k.s[k.n] <= '9') || ((k.s[k.n] | 0x20) >= 'a' && (k.s[k.n] | 0x20) <= 'z') ||
-                                     strchr(allowed, k.s[k.n])))
+    while (k.n < max && k.s[k.n] &&
+           ((k.s[k.n] >= '0' && k.s[k.n] <= '9') || ((k.s[k.n] | 0x20) >= 'a' && (k.s[k.n] | 0x20) <= 'z') ||
+            strchr(allowed, k.s[k.n])))
         k.n++;
     /* A date and a time may have a blank between them. */
     const struct token rest = { k.s + k.n, max - k.n };
@@ -183,7 +185,10 @@ static struct token token_at(const struct tt_toml *t)
 
 static bool special_float(const struct token *k, double *out)
 {
-    static const struct { const char *text; double value; } rows[] = {
+    static const struct {
+        const char *text;
+        double value;
+    } rows[] = {
         { "inf", INFINITY }, { "+inf", INFINITY }, { "-inf", -INFINITY }, { "nan", NAN }, { "+nan", NAN }, { "-nan", -NAN },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

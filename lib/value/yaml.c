@@ -50,15 +50,46 @@ static tt_status next(struct reader *r)
 
 enum scalar { AS_STR, AS_NULL, AS_BOOL, AS_INT, AS_FLOAT, AMBIGUOUS };
 
-static const struct { const char *text; enum scalar kind; double value; } words[] = {
-    { "", AS_NULL, 0 },       { "~", AS_NULL, 0 },      { "null", AS_NULL, 0 },   { "Null", AS_NULL, 0 },   { "NULL", AS_NULL, 0 },
-    { "true", AS_BOOL, 1 },   { "True", AS_BOOL, 1 },   { "TRUE", AS_BOOL, 1 },   { "yes", AS_BOOL, 1 },    { "Yes", AS_BOOL, 1 },
-    { "YES", AS_BOOL, 1 },    { "on", AS_BOOL, 1 },     { "On", AS_BOOL, 1 },     { "ON", AS_BOOL, 1 },     { "false", AS_BOOL, 0 },
-    { "False", AS_BOOL, 0 },  { "FALSE", AS_BOOL, 0 },  { "no", AS_BOOL, 0 },     { "No", AS_BOOL, 0 },     { "NO", AS_BOOL, 0 },
-    { "off", AS_BOOL, 0 },    { "Off", AS_BOOL, 0 },    { "OFF", AS_BOOL, 0 },    { ".inf", AS_FLOAT, INFINITY },
-    { ".Inf", AS_FLOAT, INFINITY },   { ".INF", AS_FLOAT, INFINITY },   { "+.inf", AS_FLOAT, INFINITY }, { "+.Inf", AS_FLOAT, INFINITY },
-    { "+.INF", AS_FLOAT, INFINITY },  { "-.inf", AS_FLOAT, -INFINITY }, { "-.Inf", AS_FLOAT, -INFINITY },
-    { "-.INF", AS_FLOAT, -INFINITY }, { ".nan", AS_FLOAT, NAN },        { ".NaN", AS_FLOAT, NAN },       { ".NAN", AS_FLOAT, NAN },
+static const struct {
+    const char *text;
+    enum scalar kind;
+    double value;
+} words[] = {
+    { "", AS_NULL, 0 },
+    { "~", AS_NULL, 0 },
+    { "null", AS_NULL, 0 },
+    { "Null", AS_NULL, 0 },
+    { "NULL", AS_NULL, 0 },
+    { "true", AS_BOOL, 1 },
+    { "True", AS_BOOL, 1 },
+    { "TRUE", AS_BOOL, 1 },
+    { "yes", AS_BOOL, 1 },
+    { "Yes", AS_BOOL, 1 },
+    { "YES", AS_BOOL, 1 },
+    { "on", AS_BOOL, 1 },
+    { "On", AS_BOOL, 1 },
+    { "ON", AS_BOOL, 1 },
+    { "false", AS_BOOL, 0 },
+    { "False", AS_BOOL, 0 },
+    { "FALSE", AS_BOOL, 0 },
+    { "no", AS_BOOL, 0 },
+    { "No", AS_BOOL, 0 },
+    { "NO", AS_BOOL, 0 },
+    { "off", AS_BOOL, 0 },
+    { "Off", AS_BOOL, 0 },
+    { "OFF", AS_BOOL, 0 },
+    { ".inf", AS_FLOAT, INFINITY },
+    { ".Inf", AS_FLOAT, INFINITY },
+    { ".INF", AS_FLOAT, INFINITY },
+    { "+.inf", AS_FLOAT, INFINITY },
+    { "+.Inf", AS_FLOAT, INFINITY },
+    { "+.INF", AS_FLOAT, INFINITY },
+    { "-.inf", AS_FLOAT, -INFINITY },
+    { "-.Inf", AS_FLOAT, -INFINITY },
+    { "-.INF", AS_FLOAT, -INFINITY },
+    { ".nan", AS_FLOAT, NAN },
+    { ".NaN", AS_FLOAT, NAN },
+    { ".NAN", AS_FLOAT, NAN },
 };
 
 static size_t word_of(const char *s)
@@ -75,7 +106,7 @@ static int digits(const char **p, const char *allowed, struct tt_buf *out)
     int n = 0;
     for (; **p && (strchr(allowed, **p) || (n && **p == '_')); ++*p)
         if (**p != '_') {
-            tt_buf_byte(out, (uint8_t)**p);
+            tt_buf_byte(out, (uint8_t) * *p);
             n++;
         }
     return n;
@@ -84,8 +115,13 @@ static int digits(const char **p, const char *allowed, struct tt_buf *out)
 /* An integer or float in text as strtoll (with *base) and strtod read it, or AS_STR. */
 static enum scalar number(const char *s, struct tt_buf *text, int *base)
 {
-    static const struct { const char *prefix, *digits; int base; } bases[] = {
-        { "0x", "0123456789abcdefABCDEF", 16 }, { "0o", "01234567", 8 }, { "0b", "01", 2 },
+    static const struct {
+        const char *prefix, *digits;
+        int base;
+    } bases[] = {
+        { "0x", "0123456789abcdefABCDEF", 16 },
+        { "0o", "01234567", 8 },
+        { "0b", "01", 2 },
     };
     const char *p = s;
     *base = 10;
@@ -152,8 +188,11 @@ static tt_status resolve(struct reader *r, const char *s, size_t n, struct tt_va
 /* The kind that a tag of YAML's own asks for; false for any other tag. */
 static bool kind_of_tag(const char *tag, enum tt_vkind *kind)
 {
-    static const struct { const char *name; enum tt_vkind kind; } tags[] = {
-        { "str", TT_V_STR }, { "int", TT_V_INT }, { "float", TT_V_FLOAT }, { "bool", TT_V_BOOL },
+    static const struct {
+        const char *name;
+        enum tt_vkind kind;
+    } tags[] = {
+        { "str", TT_V_STR },   { "int", TT_V_INT },  { "float", TT_V_FLOAT }, { "bool", TT_V_BOOL },
         { "null", TT_V_NULL }, { "seq", TT_V_LIST }, { "map", TT_V_MAP },
     };
     static const char prefix[] = "tag:yaml.org,2002:";
@@ -221,7 +260,8 @@ static tt_status read_list(struct reader *r, struct tt_value *list)
 static tt_status read_key(struct reader *r, const struct tt_value *map, struct tt_value **out)
 {
     if (r->event.type != YAML_SCALAR_EVENT)
-        return tt_err_set(r->err, TT_EFORMAT, "%s:%u: expected a plain key, found a list, a table or an alias", r->path, line_of(r));
+        return tt_err_set(r->err, TT_EFORMAT, "%s:%u: expected a plain key, found a list, a table or an alias", r->path,
+                          line_of(r));
     const char *s = (const char *)r->event.data.scalar.value;
     if (strlen(s) != r->event.data.scalar.length)
         return tt_err_set(r->err, TT_EFORMAT, "%s:%u: a key must not hold a NUL", r->path, line_of(r));

@@ -1,5 +1,5 @@
-/* Reads settings as titan-train does and prints them as JSON: what tests/interop/config_cli.py compares with TorchTitan's. Under the
- * name titan-train or titan-seed its --help-man and --help-completion are theirs. `flavor FAMILY FLAVOR` prints model args. */
+/* Reads settings as titan-train does and prints them as JSON: what tests/interop/config_cli.py compares with TorchTitan's. Under
+ * the name titan-train or titan-seed its --help-man and --help-completion are theirs. `flavor FAMILY FLAVOR` prints model args. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,15 +26,25 @@ static int print_flavor(const struct tt_prog *prog, const char *family, const ch
     if (tt_model_args_load(&a, family, flavor, &err) != TT_OK)
         return tt_prog_report(prog, &err);
 
-    const struct { const char *name; double v; } numbers[] = {
-        { "dim", (double)a.dim }, { "n_layers", (double)a.n_layers }, { "n_heads", (double)a.n_heads },
-        { "n_kv_heads", (double)a.n_kv_heads }, { "vocab_size", (double)a.vocab_size }, { "multiple_of", (double)a.multiple_of },
-        { "ffn_dim_multiplier", a.ffn_dim_multiplier }, { "norm_eps", a.norm_eps }, { "rope_theta", a.rope_theta },
+    const struct {
+        const char *name;
+        double v;
+    } numbers[] = {
+        { "dim", (double)a.dim },
+        { "n_layers", (double)a.n_layers },
+        { "n_heads", (double)a.n_heads },
+        { "n_kv_heads", (double)a.n_kv_heads },
+        { "vocab_size", (double)a.vocab_size },
+        { "multiple_of", (double)a.multiple_of },
+        { "ffn_dim_multiplier", a.ffn_dim_multiplier },
+        { "norm_eps", a.norm_eps },
+        { "rope_theta", a.rope_theta },
         { "rope_scaling_args.scaling_factor", a.rope_scaling_args.scaling_factor },
         { "rope_scaling_args.low_freq_factor", a.rope_scaling_args.low_freq_factor },
         { "rope_scaling_args.high_freq_factor", a.rope_scaling_args.high_freq_factor },
         { "rope_scaling_args.original_max_position_embeddings", (double)a.rope_scaling_args.original_max_position_embeddings },
-        { "max_seq_len", (double)a.max_seq_len }, { "eos_id", (double)a.eos_id },
+        { "max_seq_len", (double)a.max_seq_len },
+        { "eos_id", (double)a.eos_id },
     };
     tt_buf_printf(&out, "{\"depth_init\": %s, \"attn_type\": \"%s\", \"attn_mask_type\": \"%s\"", a.depth_init ? "true" : "false",
                   attn[a.attn_type], mask[a.attn_mask_type]);
@@ -51,8 +61,10 @@ static int print_flavor(const struct tt_prog *prog, const char *family, const ch
 int main(int argc, char **argv)
 {
     struct tt_arena arena = { 0 };
-    struct tt_prog prog = { .name = tt_path_base(argv[0]), .synopsis = "[FILE.toml] [--section.key value ...]",
-                            .about = "print settings as JSON", .opts = tt_config_opts(&arena) };
+    struct tt_prog prog = { .name = tt_path_base(argv[0]),
+                            .synopsis = "[FILE.toml] [--section.key value ...]",
+                            .about = "print settings as JSON",
+                            .opts = tt_config_opts(&arena) };
     const struct tt_log log = { warn, NULL };
     struct tt_config config;
     struct tt_buf json = { 0 };

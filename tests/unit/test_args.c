@@ -1,9 +1,9 @@
 /* Flavors: every field is read, every mistake is named, every file of ours is sound. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,7 +97,9 @@ static void test_every_flavor_of_ours_is_read(void **state)
 static void test_a_wrong_file_is_an_error_with_its_line(void **state)
 {
     (void)state;
-    static const struct { const char *text, *message; } rows[] = {
+    static const struct {
+        const char *text, *message;
+    } rows[] = {
         { "dim: 64\nn_layer: 2\n", ":2: n_layer: llama3 has no such field; did you mean n_layers?" },
         { "rope_scaling_args:\n  scaling: 2\n", ":2: rope_scaling_args.scaling: llama3 has no such field" },
         { "rope_scaling_args: 2\n", ":1: rope_scaling_args: expected a table, found an integer" },
@@ -133,9 +135,13 @@ static void test_a_wrong_file_is_an_error_with_its_line(void **state)
 static void test_a_name_that_is_not_there_is_an_error_with_the_nearest(void **state)
 {
     (void)state;
-    static const struct { const char *family, *flavor, *message; } rows[] = {
+    static const struct {
+        const char *family, *flavor, *message;
+    } rows[] = {
         { "lama3", "8B", "model.name: expected one of llama3, found 'lama3'; did you mean llama3?" },
-        { "llama3", "debugmodl", "model.flavor: llama3 has no flavor 'debugmodl'; did you mean debugmodel? (looked for debugmodl.yaml in configs/models/llama3" },
+        { "llama3", "debugmodl",
+          "model.flavor: llama3 has no flavor 'debugmodl'; did you mean debugmodel? (looked for debugmodl.yaml in "
+          "configs/models/llama3" },
         { "llama3", "../llama3/8B", "model.flavor: llama3 has no flavor '../llama3/8B'" },
         { "llama3", "", "model.flavor: llama3 has no flavor ''" },
         { "llama3", "nowhere/x.yaml", "nowhere/x.yaml: " },

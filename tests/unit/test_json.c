@@ -1,9 +1,9 @@
 /* JSON: read as Python reads it, written byte for byte as json.dumps(ensure_ascii=False) writes it. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -19,7 +19,10 @@ static void test_a_document_comes_back_as_it_was_written(void **state)
     (void)state;
     static const char *const documents[] = {
         "{\"a\": 1, \"b\": [true, false, null], \"c\": {}, \"d\": [], \"e\": 1e-06, \"f\": \"x\\ty\\u0001\\\"\\\\ \xc3\xa9\"}",
-        "[1, -9223372036854775808, 9223372036854775807]", "\"\\u0000\"", "0.1", "{\"\": \"\"}",
+        "[1, -9223372036854775808, 9223372036854775807]",
+        "\"\\u0000\"",
+        "0.1",
+        "{\"\": \"\"}",
     };
     for (size_t i = 0; i < COUNT(documents); i++) {
         struct tt_arena arena = { 0 };
@@ -51,12 +54,32 @@ static void test_an_indented_document_is_as_pythons(void **state)
 static void test_numbers_are_the_shortest_that_read_back(void **state)
 {
     (void)state;
-    static const struct { double f; const char *text; } rows[] = {
-        { 0.0, "0.0" }, { -0.0, "-0.0" }, { 1.0, "1.0" }, { 0.1, "0.1" }, { 100.0, "100.0" }, { 8e-4, "0.0008" }, { 1e-5, "1e-05" },
-        { 1e15, "1000000000000000.0" }, { 1e16, "1e+16" }, { 123456789012345680.0, "1.2345678901234568e+17" }, { 5e-324, "5e-324" },
-        { 1.7976931348623157e308, "1.7976931348623157e+308" }, { 0x1p-44, "5.684341886080802e-14" }, { 2.0 / 3, "0.6666666666666666" },
-        { 1.5e300, "1.5e+300" }, { 12.5, "12.5" }, { 0.000123, "0.000123" }, { INFINITY, "Infinity" }, { -INFINITY, "-Infinity" },
-        { NAN, "NaN" }, { 9007199254740993.0, "9007199254740992.0" }, { 0x1p-1022, "2.2250738585072014e-308" },
+    static const struct {
+        double f;
+        const char *text;
+    } rows[] = {
+        { 0.0, "0.0" },
+        { -0.0, "-0.0" },
+        { 1.0, "1.0" },
+        { 0.1, "0.1" },
+        { 100.0, "100.0" },
+        { 8e-4, "0.0008" },
+        { 1e-5, "1e-05" },
+        { 1e15, "1000000000000000.0" },
+        { 1e16, "1e+16" },
+        { 123456789012345680.0, "1.2345678901234568e+17" },
+        { 5e-324, "5e-324" },
+        { 1.7976931348623157e308, "1.7976931348623157e+308" },
+        { 0x1p-44, "5.684341886080802e-14" },
+        { 2.0 / 3, "0.6666666666666666" },
+        { 1.5e300, "1.5e+300" },
+        { 12.5, "12.5" },
+        { 0.000123, "0.000123" },
+        { INFINITY, "Infinity" },
+        { -INFINITY, "-Infinity" },
+        { NAN, "NaN" },
+        { 9007199254740993.0, "9007199254740992.0" },
+        { 0x1p-1022, "2.2250738585072014e-308" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct tt_buf out = { 0 };
@@ -90,8 +113,9 @@ static void test_bytes_that_are_not_utf8_are_escaped(void **state)
 static void test_what_is_not_json_is_an_error_with_file_and_line(void **state)
 {
     (void)state;
-    static const char *const bad[] = { "", "{", "{\"a\":}", "[1,]", "tru", "\"\xff\"", "1 2", "{\"a\" 1}", "99999999999999999999",
-                                       "\"\\ud800\"", "[1e999]" };
+    static const char *const bad[] = {
+        "", "{", "{\"a\":}", "[1,]", "tru", "\"\xff\"", "1 2", "{\"a\" 1}", "99999999999999999999", "\"\\ud800\"", "[1e999]"
+    };
     for (size_t i = 0; i < COUNT(bad); i++) {
         struct tt_arena arena = { 0 };
         struct tt_value *v = NULL;

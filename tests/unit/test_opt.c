@@ -1,9 +1,9 @@
 /* The command line of the programs: one table parses, explains itself and suggests names. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdbool.h>
 #include <string.h>
@@ -60,7 +60,10 @@ static void test_options_and_arguments_may_stand_in_any_order(void **state)
 static void test_sizes_have_units(void **state)
 {
     (void)state;
-    static const struct { char *text; uint64_t v; } rows[] = {
+    static const struct {
+        char *text;
+        uint64_t v;
+    } rows[] = {
         { "65536", 65536 }, { "64KiB", 65536 }, { "5GB", 5000000000 }, { "1M", 1 << 20 }, { "2gib", 2ull << 30 }, { "0", 0 },
     };
     static char *const bad[] = { "", "x", "5XB", "-1", "99999999999999999999", "99999999999TiB", "1.5GB" };
@@ -82,7 +85,10 @@ static void test_sizes_have_units(void **state)
 static void test_a_wrong_argument_is_a_usage_error_that_names_it(void **state)
 {
     (void)state;
-    static const struct { char *args[ARGS_MAX]; const char *message; } rows[] = {
+    static const struct {
+        char *args[ARGS_MAX];
+        const char *message;
+    } rows[] = {
         { { "x" }, "expected at least 1 argument, found 0" },
         { { "x", "a", "b", "c" }, "expected at most 2 arguments, found 'c' after them" },
         { { "x", "--jsn" }, "--jsn: no such option; did you mean --json?" },
@@ -123,7 +129,8 @@ static void test_help_man_page_and_completions_name_every_option(void **state)
     static const char *const shells[] = { "bash", "zsh", "fish" };
     struct tt_buf text = { 0 };
     tt_opt_write_help(&text, &prog);
-    assert_non_null(strstr(tt_buf_cstr(&text), "usage: titan-x [options] IN OUT\n\ndoes x\n\noptions:\n  --json\n      Print JSON."));
+    assert_non_null(
+        strstr(tt_buf_cstr(&text), "usage: titan-x [options] IN OUT\n\ndoes x\n\noptions:\n  --json\n      Print JSON."));
     assert_non_null(strstr(tt_buf_cstr(&text), "  --codec {none,zstd}\n"));
     assert_non_null(strstr(tt_buf_cstr(&text), "  --version\n"));
     tt_buf_clear(&text);
@@ -145,8 +152,9 @@ static void test_a_man_page_escapes_what_is_a_macro_there(void **state)
 {
     (void)state;
     static const struct tt_opt rows[] = {
-        { "a.b", TT_OPT_STR, .arg = "X", .text = ".gz and a \\ here. 'Tis the second sentence, which is so long that it has to go on in a line "
-                                                 "of its own after eighty bytes." },
+        { "a.b", TT_OPT_STR, .arg = "X",
+          .text = ".gz and a \\ here. 'Tis the second sentence, which is so long that it has to go on in a line "
+                  "of its own after eighty bytes." },
         { 0 },
     };
     const struct tt_prog page = { "titan-x", "", "", rows, 0, 0 };

@@ -1,9 +1,9 @@
 /* TOML 1.0: each row is a document and the JSON of what it says, or the error it must be. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +13,19 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-static const struct { const char *toml, *json; } good[] = {
+static const struct {
+    const char *toml, *json;
+} good[] = {
     { "", "{}" },
     { "# only a comment\n\n", "{}" },
-    { "\xef\xbb\xbf" "a = 1", "{\"a\": 1}" },
+    { "\xef\xbb\xbf"
+      "a = 1",
+      "{\"a\": 1}" },
     { "a = 1\r\nb = 2\r\n", "{\"a\": 1, \"b\": 2}" },
     { "a=1#c", "{\"a\": 1}" },
     /* keys */
-    { "bare-key_1 = 1\n1234 = 2\n\"quoted key\" = 3\n'lit\"eral' = 4\n\"\" = 5", "{\"bare-key_1\": 1, \"1234\": 2, \"quoted key\": 3, \"lit\\\"eral\": 4, \"\": 5}" },
+    { "bare-key_1 = 1\n1234 = 2\n\"quoted key\" = 3\n'lit\"eral' = 4\n\"\" = 5",
+      "{\"bare-key_1\": 1, \"1234\": 2, \"quoted key\": 3, \"lit\\\"eral\": 4, \"\": 5}" },
     { "a.b.c = 1\na . b . d = 2\na.\"x.y\" = 3", "{\"a\": {\"b\": {\"c\": 1, \"d\": 2}, \"x.y\": 3}}" },
     { "3.14 = 'pi'", "{\"3\": {\"14\": \"pi\"}}" },
     /* strings */
@@ -37,7 +42,8 @@ static const struct { const char *toml, *json; } good[] = {
     /* integers */
     { "a = [+99, 42, 0, -17, 1_000, 5_349_221, -0, +0]", "{\"a\": [99, 42, 0, -17, 1000, 5349221, 0, 0]}" },
     { "a = [0xDEADBEEF, 0xdead_beef, 0o755, 0b1101_0110]", "{\"a\": [3735928559, 3735928559, 493, 214]}" },
-    { "a = [9223372036854775807, -9223372036854775808, 0x7fffffffffffffff]", "{\"a\": [9223372036854775807, -9223372036854775808, 9223372036854775807]}" },
+    { "a = [9223372036854775807, -9223372036854775808, 0x7fffffffffffffff]",
+      "{\"a\": [9223372036854775807, -9223372036854775808, 9223372036854775807]}" },
     /* floats */
     { "a = [+1.0, 3.1415, -0.01, 5e+22, 1e06, -2E-2, 6.626e-34, 224_617.445_991_228, 0.0, -0.0, 0e0, 1e-6, 8e-4]",
       "{\"a\": [1.0, 3.1415, -0.01, 5e+22, 1000000.0, -0.02, 6.626e-34, 224617.445991228, 0.0, -0.0, 0.0, 1e-06, 0.0008]}" },
@@ -45,25 +51,32 @@ static const struct { const char *toml, *json; } good[] = {
     { "a = true\nb = false", "{\"a\": true, \"b\": false}" },
     /* dates and times, as strings */
     { "a = [1979-05-27T07:32:00Z, 1979-05-27T00:32:00.999999-07:00, 1979-05-27 07:32:00, 1979-05-27, 07:32:00, 00:32:00.5]",
-      "{\"a\": [\"1979-05-27T07:32:00Z\", \"1979-05-27T00:32:00.999999-07:00\", \"1979-05-27 07:32:00\", \"1979-05-27\", \"07:32:00\", \"00:32:00.5\"]}" },
+      "{\"a\": [\"1979-05-27T07:32:00Z\", \"1979-05-27T00:32:00.999999-07:00\", \"1979-05-27 07:32:00\", \"1979-05-27\", "
+      "\"07:32:00\", \"00:32:00.5\"]}" },
     { "a = 2000-02-29 # leap", "{\"a\": \"2000-02-29\"}" },
     /* arrays */
     { "a = []\nb = [ ]\nc = [1, 'x', [2.5, []], {d = 1}]", "{\"a\": [], \"b\": [], \"c\": [1, \"x\", [2.5, []], {\"d\": 1}]}" },
     { "a = [ # first\n  1, # one\n\n  2 # two\n  , 3,\n]", "{\"a\": [1, 2, 3]}" },
     /* inline tables */
-    { "a = {}\nb = { x = 1, y.z = 2, y.w = {v = [\n1\n]} }", "{\"a\": {}, \"b\": {\"x\": 1, \"y\": {\"z\": 2, \"w\": {\"v\": [1]}}}}" },
+    { "a = {}\nb = { x = 1, y.z = 2, y.w = {v = [\n1\n]} }",
+      "{\"a\": {}, \"b\": {\"x\": 1, \"y\": {\"z\": 2, \"w\": {\"v\": [1]}}}}" },
     /* tables */
     { "[a]\nx=1\n[a.b]\ny=2\n[c]\n", "{\"a\": {\"x\": 1, \"b\": {\"y\": 2}}, \"c\": {}}" },
     { "[a.b.c]\nx=1\n[a]\ny=2", "{\"a\": {\"b\": {\"c\": {\"x\": 1}}, \"y\": 2}}" },
     { "[ a . 'b c' . \"d\" ] # x\nx=1", "{\"a\": {\"b c\": {\"d\": {\"x\": 1}}}}" },
-    { "[fruit]\napple.color = 1\napple.taste.sweet = true\n[fruit.apple.texture]\nsmooth = true", "{\"fruit\": {\"apple\": {\"color\": 1, \"taste\": {\"sweet\": true}, \"texture\": {\"smooth\": true}}}}" },
+    { "[fruit]\napple.color = 1\napple.taste.sweet = true\n[fruit.apple.texture]\nsmooth = true",
+      "{\"fruit\": {\"apple\": {\"color\": 1, \"taste\": {\"sweet\": true}, \"texture\": {\"smooth\": true}}}}" },
     /* arrays of tables */
-    { "[[p]]\nname='x'\n[[p]]\n[[p]]\nname='y'\n[p.q]\nz=1", "{\"p\": [{\"name\": \"x\"}, {}, {\"name\": \"y\", \"q\": {\"z\": 1}}]}" },
-    { "[[a.b]]\nx=1\n[[a.b.c]]\ny=1\n[[a.b.c]]\ny=2\n[[a.b]]\nx=2", "{\"a\": {\"b\": [{\"x\": 1, \"c\": [{\"y\": 1}, {\"y\": 2}]}, {\"x\": 2}]}}" },
+    { "[[p]]\nname='x'\n[[p]]\n[[p]]\nname='y'\n[p.q]\nz=1",
+      "{\"p\": [{\"name\": \"x\"}, {}, {\"name\": \"y\", \"q\": {\"z\": 1}}]}" },
+    { "[[a.b]]\nx=1\n[[a.b.c]]\ny=1\n[[a.b.c]]\ny=2\n[[a.b]]\nx=2",
+      "{\"a\": {\"b\": [{\"x\": 1, \"c\": [{\"y\": 1}, {\"y\": 2}]}, {\"x\": 2}]}}" },
     { "[a]\n[[a.b]]\n[a.c]", "{\"a\": {\"b\": [{}], \"c\": {}}}" },
 };
 
-static const struct { const char *toml, *message; } bad[] = {
+static const struct {
+    const char *toml, *message;
+} bad[] = {
     { "a", "x.toml:1: expected '=' after a key, found the end of the file" },
     { "a =", "x.toml:1: expected a value, found the end of the file" },
     { "a = \n", "x.toml:1: expected a value, found the end of the line" },
@@ -116,10 +129,61 @@ static const struct { const char *toml, *message; } bad[] = {
 
 /* What must be "expected a value". */
 static const char *const not_values[] = {
-    "01", "+01", "-01", "1_", "_1", "1__0", "+0x1", "0x", "0x_1", "0xg", "0o8", "0b2", "0X1", "1.", ".5", "1.e1", "1._0", "1_.0",
-    "1e", "1e_1", "1e1_", "1e1.0", "+-1", "++1", "00", "0_0", "00.5", "Inf", "infinity", "NAN", "True", "TRUE", "yes", "null", "none",
-    "1979-13-01", "1979-00-01", "1979-02-30", "1900-02-29", "1979-5-27", "1979-05-27T", "1979-05-27T25:00:00", "1979-05-27T07:32Z",
-    "07:60:00", "7:32:00", "07:32", "07:32:00Z", "07:32:00.", "1979-05-27T07:32:00+24:00", "abc", "-", "+", "+true", "0x1.0", "0.0.0",
+    "01",
+    "+01",
+    "-01",
+    "1_",
+    "_1",
+    "1__0",
+    "+0x1",
+    "0x",
+    "0x_1",
+    "0xg",
+    "0o8",
+    "0b2",
+    "0X1",
+    "1.",
+    ".5",
+    "1.e1",
+    "1._0",
+    "1_.0",
+    "1e",
+    "1e_1",
+    "1e1_",
+    "1e1.0",
+    "+-1",
+    "++1",
+    "00",
+    "0_0",
+    "00.5",
+    "Inf",
+    "infinity",
+    "NAN",
+    "True",
+    "TRUE",
+    "yes",
+    "null",
+    "none",
+    "1979-13-01",
+    "1979-00-01",
+    "1979-02-30",
+    "1900-02-29",
+    "1979-5-27",
+    "1979-05-27T",
+    "1979-05-27T25:00:00",
+    "1979-05-27T07:32Z",
+    "07:60:00",
+    "7:32:00",
+    "07:32",
+    "07:32:00Z",
+    "07:32:00.",
+    "1979-05-27T07:32:00+24:00",
+    "abc",
+    "-",
+    "+",
+    "+true",
+    "0x1.0",
+    "0.0.0",
 };
 
 static void test_what_is_toml_says_what_it_says(void **state)

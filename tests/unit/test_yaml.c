@@ -1,9 +1,9 @@
 /* YAML: each row is a document and the JSON of what it says, or the error it must be. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,9 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-static const struct { const char *yaml, *json; } good[] = {
+static const struct {
+    const char *yaml, *json;
+} good[] = {
     { "", "null" },
     { "# nothing\n", "null" },
     { "a: 1\nb:\n  c: x\n  d: [1, two, 3.5]\n", "{\"a\": 1, \"b\": {\"c\": \"x\", \"d\": [1, \"two\", 3.5]}}" },
@@ -23,7 +25,8 @@ static const struct { const char *yaml, *json; } good[] = {
     { "[.inf, -.INF, .nan, +.inf]", "[Infinity, -Infinity, NaN, Infinity]" },
     { "[true, False, yes, OFF, ~, null, '', \"yes\", '1']", "[true, false, true, false, null, null, \"\", \"yes\", \"1\"]" },
     { "[1.2.3, 1e, e1, '.', inf, nan, y, n, 1-2, 2000-01-01, a b, 0x, 0xg, 1 000]",
-      "[\"1.2.3\", \"1e\", \"e1\", \".\", \"inf\", \"nan\", \"y\", \"n\", \"1-2\", \"2000-01-01\", \"a b\", \"0x\", \"0xg\", \"1 000\"]" },
+      "[\"1.2.3\", \"1e\", \"e1\", \".\", \"inf\", \"nan\", \"y\", \"n\", \"1-2\", \"2000-01-01\", \"a b\", \"0x\", \"0xg\", \"1 "
+      "000\"]" },
     { "a: |\n  x\n  y\nb: >\n  x\n  y\n", "{\"a\": \"x\\ny\\n\", \"b\": \"x y\\n\"}" },
     { "on: 1\n2: b\n? c\n: d\n", "{\"on\": 1, \"2\": \"b\", \"c\": \"d\"}" },
     { "a: &x {b: 1}\nc: *x\nd: [*x, *x]\n", "{\"a\": {\"b\": 1}, \"c\": {\"b\": 1}, \"d\": [{\"b\": 1}, {\"b\": 1}]}" },
@@ -34,7 +37,9 @@ static const struct { const char *yaml, *json; } good[] = {
     { "a: \"\\u00e9\\n\"", "{\"a\": \"\xc3\xa9\\n\"}" },
 };
 
-static const struct { const char *yaml, *message; } bad[] = {
+static const struct {
+    const char *yaml, *message;
+} bad[] = {
     { "a: 1\na: 2", "x.yaml:2: 'a' was defined before, in line 1" },
     { "a: [1, 2", "x.yaml:2: not YAML: " },
     { "a:\n\t- b", "x.yaml:2: not YAML: " },
