@@ -1,9 +1,10 @@
 /* Flavors: every field is read, every mistake is named, every file of ours is sound. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>

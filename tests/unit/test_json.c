@@ -1,9 +1,10 @@
 /* JSON: read as Python reads it, written byte for byte as json.dumps(ensure_ascii=False) writes it. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <math.h>
 #include <stdio.h>

@@ -1,9 +1,10 @@
 /* The command line of the programs: one table parses, explains itself and suggests names. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <stdbool.h>
 #include <string.h>

@@ -1,9 +1,10 @@
 /* YAML: each row is a document and the JSON of what it says, or the error it must be. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <stdlib.h>
 #include <string.h>
