@@ -1,0 +1,2 @@
+printf "[training\n" >x.toml
+titan-seed --job.config_file=x.toml

@@ -1,0 +1,1 @@
+titan-train --model.converters float8

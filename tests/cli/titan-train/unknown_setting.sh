@@ -1,0 +1,1 @@
+titan-train --training.step 5
