@@ -11,8 +11,6 @@ import tempfile
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch.nn.attention import sdpa_kernel, SDPBackend
 from torchtitan.components.loss import cross_entropy_loss
 from torchtitan.distributed.utils import clip_grad_norm_
 from torchtitan.models.attention import create_varlen_metadata_for_document, get_document_mask_mod
@@ -20,7 +18,7 @@ from torchtitan.models.llama3.model.args import TransformerModelArgs
 from torchtitan.models.llama3.model.model import Transformer
 
 STEP = os.path.join(os.environ.get("B", "build/release"), "tools", "step")
-F32, AUTOCAST = 0, 1
+F32, AUTOCAST, PARAM = 0, 1, 2
 
 # Relative L2 of each parameter's gradient, of its first moment, and of the weights in the end; relative difference of losses and
 # gradient norms. Float32: sums in another order. Bfloat16: every activation is rounded to 8 bits (2^-9), and titan keeps some sums
@@ -50,6 +48,7 @@ CASES = {
     "autocast": dict(prec=AUTOCAST),
     "autocast, bfloat16 parameters": dict(prec=AUTOCAST, bf16_params=1, steps=1),
     "autocast, grouped queries, odd sizes": dict(prec=AUTOCAST, dim=60, n_heads=6, n_kv_heads=2, vocab_size=131, multiple_of=7, seq=33),
+    "parameters gathered as bfloat16": dict(prec=PARAM, n_kv_heads=2, nmb=2),
     "autocast, microbatches, documents": dict(prec=AUTOCAST, nmb=2, ignored=True, attn_type=1, mask=1, eos=5, seq=130),
 }
 DEFAULTS = dict(ffn_dim_multiplier=1.0, norm_eps=1e-5, rope_theta=500000.0, original_max=8192, attn_type=0, mask=0, eos=0, prec=F32,
@@ -113,6 +112,13 @@ def build(case):
     return model.bfloat16() if case["bf16_params"] else model
 
 
+def predict(case, model, x, masks):
+    if case["prec"] != PARAM:
+        return model(x, attention_masks=masks)
+    gathered = {name: p.bfloat16() for name, p in model.named_parameters()}  # as FSDP's mixed precision does
+    return torch.func.functional_call(model, gathered, (x,), dict(attention_masks=masks))
+
+
 def reference(case, model, tokens, labels):
     cls = torch.optim.AdamW if case["adamw"] else torch.optim.Adam
     optimizer = cls(model.parameters(), lr=case["lr"], betas=(case["beta1"], case["beta2"]), eps=case["eps"],
@@ -126,7 +132,7 @@ def reference(case, model, tokens, labels):
             x = tokens[step, mb]
             masks = document_mask(case, x) if case["attn_type"] else None
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=case["prec"] == AUTOCAST):
-                loss = cross_entropy_loss(model(x, attention_masks=masks), labels[step, mb]) / valid
+                loss = cross_entropy_loss(predict(case, model, x, masks), labels[step, mb]) / valid
             loss.backward()
             losses.append(loss.detach())
         out["loss"].append(torch.stack(losses).sum().item())
@@ -182,7 +188,7 @@ def rel(ours, theirs, scale):
 
 def check(name, case):
     case = {**DEFAULTS, **BASE, **case}
-    bf16 = case["prec"] == AUTOCAST or case["bf16_params"]
+    bf16 = case["prec"] != F32 or case["bf16_params"]
     tol = TOLERANCES["bf16" if bf16 else "f32"]
     model = build(case)
     g = torch.Generator().manual_seed(3)
