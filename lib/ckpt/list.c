@@ -107,10 +107,10 @@ static void put_row(struct list *l, const struct tt_entry *e)
     put_key(&l->line, e->fqn);
     pad_to(&l->line, 0, l->key_width);
     if (e->kind == TT_ENTRY_TENSOR) {
-        tt_buf_printf(&l->line, "  %-12s %6" PRIu32 " %14" PRIu64 "  %s", tt_dtype_name(e->dtype), e->nchunks, tensor_nbytes(e),
+        tt_buf_printf(&l->line, "  %-15s %6" PRIu32 " %14" PRIu64 "  %s", tt_dtype_name(e->dtype), e->nchunks, tensor_nbytes(e),
                       tt_dims_text(dims, sizeof dims, e->ndim, e->shape));
     } else {
-        tt_buf_printf(&l->line, "  %-12s %6s %14" PRIu64 "  ", "value", "-", e->nchunks ? e->chunks[0].nbytes : 0);
+        tt_buf_printf(&l->line, "  %-15s %6s %14" PRIu64 "  ", "value", "-", e->nchunks ? e->chunks[0].nbytes : 0);
         put_value(l, read_value(l, e));
     }
 }
@@ -215,7 +215,7 @@ static tt_status list_all(struct list *l, const struct tt_ckpt_list_opts *how, s
 {
     if (!how->json) {
         measure_keys(l);
-        fprintf(l->out, "%s\n%-*s  %-12s %6s %14s  %s\n", l->path, l->key_width, "key", "dtype", "chunks", "bytes", "shape or value");
+        fprintf(l->out, "%s\n%-*s  %-15s %6s %14s  %s\n", l->path, l->key_width, "key", "dtype", "chunks", "bytes", "shape or value");
     }
     for (size_t i = 0; i < l->ckpt->entries.n; i++) {
         const struct tt_entry *e = &l->ckpt->entries.items[i];

@@ -75,13 +75,46 @@ static void put_map(struct tt_buf *out, const struct tt_value *v, size_t end)
     tt_buf_byte(out, '}');
 }
 
+/* An int beyond 64 bits in decimal; one beyond reason by its length. */
+static void put_bigint(struct tt_buf *out, const struct tt_pyobj *o)
+{
+    enum { NBYTES_MAX = 64, NDIGITS_MAX = 160 };
+    uint8_t magnitude[NBYTES_MAX];
+    char digits[NDIGITS_MAX];
+    size_t ndigits = 0, n = o->nbytes;
+    const bool negative = n && (o->bytes[n - 1] & 0x80);
+    unsigned carry = 1;
+
+    if (n > NBYTES_MAX) {
+        tt_buf_printf(out, "int(%zu bytes)", n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) { /* two's complement: invert and add 1 */
+        const unsigned v = negative ? (uint8_t)~o->bytes[i] + carry : o->bytes[i];
+        magnitude[i] = (uint8_t)v;
+        carry = v >> 8;
+    }
+    do { /* the digits from the last: remainders of division by 10 */
+        unsigned rest = 0;
+        for (size_t i = n; i-- > 0;) {
+            const unsigned v = rest << 8 | magnitude[i];
+            magnitude[i] = (uint8_t)(v / 10);
+            rest = v % 10;
+        }
+        digits[ndigits++] = (char)('0' + rest);
+        while (n && magnitude[n - 1] == 0)
+            n--;
+    } while (n);
+    if (negative)
+        tt_buf_byte(out, '-');
+    while (ndigits)
+        tt_buf_byte(out, (uint8_t)digits[--ndigits]);
+}
+
 static void put_object(struct tt_buf *out, const struct tt_pyobj *o, size_t end)
 {
     if (o->kind == TT_PYOBJ_BIGINT) {
-        tt_buf_str(out, o->nbytes && (o->bytes[o->nbytes - 1] & 0x80) ? "int(-..." : "int(0x");
-        for (size_t i = o->nbytes; i-- > 0 && out->len < end;)
-            tt_buf_printf(out, "%02x", o->bytes[i]);
-        tt_buf_byte(out, ')');
+        put_bigint(out, o);
         return;
     }
     const bool builtin = strcmp(o->cls->module, "builtins") == 0 || strcmp(o->cls->module, "__builtin__") == 0;

@@ -77,9 +77,10 @@ void tt_strides_row_major(int64_t *stride, int ndim, const int64_t *size)
 bool tt_strides_are_row_major(int ndim, const int64_t *size, const int64_t *stride)
 {
     int64_t n = 1;
-    for (int d = ndim; d-- > 0;) {
+    for (int d = 0; d < ndim; d++)
         if (size[d] == 0)
             return true;
+    for (int d = ndim; d-- > 0;) {
         if (size[d] > 1 && stride[d] != n)
             return false;
         n *= size[d];

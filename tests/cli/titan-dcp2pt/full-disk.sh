@@ -1,0 +1,1 @@
+titan-dcp2pt "$ROOT/tests/golden/dcp-types" - > /dev/full

@@ -1,0 +1,1 @@
+titan-dcp2pt one-argument
