@@ -152,7 +152,6 @@ static uint64_t attention_i_flops(const struct tt_op *op, const struct tt_valdes
 
 enum { IN0 = 1 << 0, IN1 = 1 << 1, IN2 = 1 << 2, IN4 = 1 << 4, OUT1 = 1 << 1, OUT2 = 1 << 2 };
 
-/* The inputs and outputs of a row stand in the order that the emitters above and the recorder (record.c) give them. */
 const struct tt_opdef tt_opdefs[TT_NOPS] = {
     [TT_OP_EMBEDDING] = { .name = "embedding", .grad = embedding_grad, .any_dtype = true },
     [TT_OP_EMBEDDING_W] = { .name = "embedding_w" },

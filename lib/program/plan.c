@@ -40,7 +40,6 @@ struct tt_plan {
 
     uint64_t *param_offset[TT_NROLES]; /* [param]; UINT64_MAX: no program asks for it */
     uint64_t input_nbytes[TT_NINPUTS]; /* of one microbatch */
-    uint64_t const_nbytes[TT_NCONSTS];
 
     struct block arena, role[TT_NROLES], input[TT_NINPUTS], constant[TT_NCONSTS], losses, scalars;
 };

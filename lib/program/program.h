@@ -54,14 +54,27 @@ struct tt_valdesc {
 enum tt_phase { TT_F = 'F', TT_I = 'I', TT_W = 'W', TT_U = 'U', TT_S = 'S' };
 enum tt_queue { TT_Q_COMPUTE, TT_Q_GATHER, TT_Q_REDUCE, TT_Q_TP, TT_Q_CP, TT_Q_EP, TT_Q_PP_NEXT, TT_Q_PP_PREV, TT_Q_COPY, TT_NQ };
 
+/* Operands in their order; [x]: may be missing; arg and real where there are any. W and I are a forward's gradients. */
 enum tt_opkind {
-    TT_OP_EMBEDDING, TT_OP_EMBEDDING_W,
-    TT_OP_LINEAR, TT_OP_LINEAR_I, TT_OP_LINEAR_W,
-    TT_OP_RMSNORM, TT_OP_RMSNORM_I, TT_OP_RMSNORM_W,
-    TT_OP_ROPE, TT_OP_ATTENTION, TT_OP_ATTENTION_I,
-    TT_OP_SWIGLU, TT_OP_SWIGLU_I,
-    TT_OP_ADD, TT_OP_CAST, TT_OP_LOSS,
-    TT_OP_SUMSQ, TT_OP_CLIP, TT_OP_ADAM,
+    TT_OP_EMBEDDING,   /* w, ids -> y */
+    TT_OP_EMBEDDING_W, /* dy, ids, beta -> dw */
+    TT_OP_LINEAR,      /* x, w -> y */
+    TT_OP_LINEAR_I,    /* dy, w, [sum so far] -> dx */
+    TT_OP_LINEAR_W,    /* dy, x, beta -> dw */
+    TT_OP_RMSNORM,     /* x, w -> y, [rstd]; eps */
+    TT_OP_RMSNORM_I,   /* dy, x, w, rstd, [sum so far] -> dx */
+    TT_OP_RMSNORM_W,   /* dy, x, beta, rstd -> dw */
+    TT_OP_ROPE,        /* x, table, positions -> y; heads, turn back */
+    TT_OP_ATTENTION,   /* q, k, v, [documents] -> o, lse; heads, kv heads, causal, scale */
+    TT_OP_ATTENTION_I, /* q, k, v, [documents], o, lse, do -> dq, dk, dv; as the forward */
+    TT_OP_SWIGLU,      /* a, b -> y */
+    TT_OP_SWIGLU_I,    /* dy, a, b -> da, db */
+    TT_OP_ADD,         /* a, b -> y */
+    TT_OP_CAST,        /* x -> y */
+    TT_OP_LOSS,        /* logits, labels, 1 / tokens -> loss, lse, [dlogits] */
+    TT_OP_SUMSQ,       /* grad -> sumsq */
+    TT_OP_CLIP,        /* sumsq of all, max_norm -> clip, grad_norm; how many */
+    TT_OP_ADAM,        /* grad, clip, adam -> parameter, exp_avg, exp_avg_sq */
     TT_NOPS
 };
 

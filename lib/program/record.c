@@ -63,7 +63,6 @@ tt_val tt_rec_like(struct tt_rec *rec, tt_val v, enum tt_dtype dtype)
 
 struct tt_op *tt_rec_op(struct tt_rec *rec, enum tt_opkind kind, int nin, const tt_val *in, int nout, const tt_val *out)
 {
-    static struct tt_op nowhere; /* never read: what is written after memory ran out */
     struct tt_program *prog = rec->prog;
     struct tt_op op = { .def = &tt_opdefs[kind], .phase = rec->phase, .queue = TT_Q_COMPUTE, .nin = nin, .nout = nout };
 
@@ -75,7 +74,7 @@ struct tt_op *tt_rec_op(struct tt_rec *rec, enum tt_opkind kind, int nin, const 
         const int cap = prog->cap_ops ? 2 * prog->cap_ops : 128;
         if (!grow((void **)&prog->op, sizeof *prog->op, (uint32_t)cap)) {
             rec->failed = true;
-            return &nowhere;
+            return &rec->nowhere;
         }
         prog->cap_ops = cap;
     }
@@ -96,8 +95,8 @@ tt_val tt_rec_role(struct tt_rec *rec, int param, enum tt_role role, enum tt_dty
 {
     const struct tt_param *p = &rec->prog->params->p[param];
     struct tt_valdesc desc = {
-        .cls = TT_PARAM, .dtype = dtype, .grad_dtype = rec->prog->param_dtype, .ndim = p->ndim, .ref = param, .role = role, .layer = -1,
-        .op = -1,
+        .cls = TT_PARAM, .dtype = dtype, .grad_dtype = rec->prog->param_dtype, .ndim = p->ndim, .ref = param, .role = role,
+        .layer = -1, .op = -1,
     };
     memcpy(desc.size, p->size, sizeof p->size);
     return named(rec, &desc);

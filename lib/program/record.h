@@ -17,6 +17,7 @@ struct tt_rec {
     tt_val *grad;   /* while differentiating: a value's gradient so far, by value */
     tt_val *remade; /* while differentiating: the copy made again of a value that was not kept */
     tt_val ngrad;   /* how many values these two tell of */
+    struct tt_op nowhere; /* what is written after memory ran out; never read */
 };
 
 struct tt_rec_opts {

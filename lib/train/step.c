@@ -34,7 +34,8 @@ static tt_status check_opts(const struct tt_step_opts *opts, struct tt_err *err)
     if (opts->param_dtype != TT_F32 && opts->param_dtype != TT_BF16)
         return tt_err_set(err, TT_EINVAL, "training.dtype: expected float32 or bfloat16, found %s",
                           tt_dtype_name(opts->param_dtype));
-    if (a->n_layers < 1 || a->n_heads < 1 || a->n_kv_heads < 1 || a->n_heads % a->n_kv_heads != 0 || a->dim % (2 * a->n_heads) != 0)
+    if (a->n_layers < 1 || a->n_heads < 1 || a->n_kv_heads < 1 || a->n_heads % a->n_kv_heads != 0 ||
+        a->dim % (2 * a->n_heads) != 0)
         return tt_err_set(err, TT_EINVAL, "a model of dim %lld, %lld layers, %lld heads, %lld key heads cannot be: expected an even "
                           "number of elements a head, heads a multiple of key heads", (long long)a->dim, (long long)a->n_layers,
                           (long long)a->n_heads, (long long)a->n_kv_heads);
@@ -118,7 +119,8 @@ static tt_status name_params(struct tt_step *step, struct tt_err *err)
         step->param[i] = (struct tt_step_param){
             .param = &step->params.p[i], .dtype = step->opts.param_dtype,
             .value = tt_plan_param(step->plan, i, TT_ROLE_SHARD), .grad = tt_plan_param(step->plan, i, TT_ROLE_GRAD),
-            .exp_avg = tt_plan_param(step->plan, i, TT_ROLE_EXP_AVG), .exp_avg_sq = tt_plan_param(step->plan, i, TT_ROLE_EXP_AVG_SQ),
+            .exp_avg = tt_plan_param(step->plan, i, TT_ROLE_EXP_AVG),
+            .exp_avg_sq = tt_plan_param(step->plan, i, TT_ROLE_EXP_AVG_SQ),
         };
     return TT_OK;
 }

@@ -47,12 +47,14 @@ CASES = {
     "longer than a block": dict(seq=300, batch=1),
     "autocast": dict(prec=AUTOCAST),
     "autocast, bfloat16 parameters": dict(prec=AUTOCAST, bf16_params=1, steps=1),
-    "autocast, grouped queries, odd sizes": dict(prec=AUTOCAST, dim=60, n_heads=6, n_kv_heads=2, vocab_size=131, multiple_of=7, seq=33),
+    "autocast, grouped queries, odd sizes": dict(prec=AUTOCAST, dim=60, n_heads=6, n_kv_heads=2, vocab_size=131,
+                                                 multiple_of=7, seq=33),
     "parameters gathered as bfloat16": dict(prec=PARAM, n_kv_heads=2, nmb=2),
     "autocast, microbatches, documents": dict(prec=AUTOCAST, nmb=2, ignored=True, attn_type=1, mask=1, eos=5, seq=130),
 }
 DEFAULTS = dict(ffn_dim_multiplier=1.0, norm_eps=1e-5, rope_theta=500000.0, original_max=8192, attn_type=0, mask=0, eos=0, prec=F32,
-                bf16_params=0, nmb=1, lr=1e-2, beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.1, adamw=1, max_norm=1.0, ignored=False)
+                bf16_params=0, nmb=1, lr=1e-2, beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.1, adamw=1, max_norm=1.0,
+                ignored=False)
 
 
 class MaskedSoftmax(torch.nn.Module):
