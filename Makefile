@@ -33,7 +33,8 @@ bench_bin := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/benc
 fuzz_names := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 replay_bin := $(fuzz_names:%=$(B)/replay/%)
 
-# kernels/cpu is compiled once for each instruction set; kernels/cpu_dispatch.c picks one at run time.
+# kernels/cpu is compiled once for each instruction set; kernels/cpu_dispatch.c picks one at run time. With sanitizers -O3 takes
+# gcc minutes and finds nothing more.
 ifeq ($(shell uname -m),x86_64)
 isas := base avx2 avx512
 else
@@ -135,7 +136,7 @@ define isa_rule
 $(B)/kernels/cpu/$(1)/%.o: kernels/cpu/%.c | $(B)/libs.ok
 	@mkdir -p $$(@D)
 	@echo "  CC $$@"
-	$$(Q)$$(CC) $$(CPPFLAGS_ALL) $$(CFLAGS_ALL) -O3 -fno-math-errno $$(isa_$(1)) -DTT_ISA=$(1) -MMD -MP -c -o $$@ $$<
+	$$(Q)$$(CC) $$(CPPFLAGS_ALL) $$(CFLAGS_ALL) $$(if $$(SAN),-O1,-O3) -fno-math-errno $$(isa_$(1)) -DTT_ISA=$(1) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach i,$(isas),$(eval $(call isa_rule,$(i))))
 
