@@ -118,13 +118,18 @@ tt_status tt_config_json(struct tt_buf *out, const struct tt_config *config, str
     return st;
 }
 
-static void log_lines(const struct tt_log *log, const char *head, const char *text)
+/* One record of many lines, as TorchTitan logs it: longer than tt_log_line takes. */
+static tt_status log_json(const struct tt_buf *json, const struct tt_log *log, struct tt_err *err)
 {
-    for (const char *p = text; p; head = "") {
-        const char *end = strchr(p, '\n');
-        tt_log_line(log, TT_LOG_INFO, "%s%.*s", head, end ? (int)(end - p) : (int)strlen(p), p);
-        p = end ? end + 1 : NULL;
-    }
+    struct tt_buf text = { 0 };
+    tt_buf_str(&text, "Running with configs: ");
+    tt_buf_put(&text, json->data, json->len);
+    const char *line = tt_buf_cstr(&text);
+    const tt_status st = tt_buf_check(&text, "the settings as JSON", err);
+    if (st == TT_OK && log && log->write)
+        log->write(log->ctx, TT_LOG_INFO, line);
+    tt_buf_release(&text);
+    return st;
 }
 
 static tt_status save_json(const struct tt_config *config, const struct tt_buf *json, const struct tt_log *log, struct tt_err *err)
@@ -150,7 +155,7 @@ tt_status tt_config_report(const struct tt_config *config, const struct tt_log *
     if (config->job.print_config || config->job.save_config_file)
         st = tt_config_json(&json, config, err);
     if (st == TT_OK && config->job.print_config)
-        log_lines(log, "Running with configs: ", tt_buf_cstr(&json));
+        st = log_json(&json, log, err);
     if (st == TT_OK && config->job.save_config_file)
         st = save_json(config, &json, log, err);
     tt_buf_release(&json);

@@ -52,19 +52,6 @@ static void log_whole(const struct tt_log *log, struct tt_buf *text)
     tt_buf_release(text);
 }
 
-static tt_status log_config(struct trainer *t, struct tt_err *err)
-{
-    struct tt_buf text = { 0 };
-    if (!t->config->job.print_config)
-        return TT_OK;
-    tt_buf_str(&text, "Running with configs: ");
-    const tt_status status = tt_config_json(&text, t->config, err);
-    if (status == TT_OK)
-        log_whole(t->log, &text);
-    tt_buf_release(&text);
-    return status;
-}
-
 static tt_status open_model(struct trainer *t, struct tt_err *err)
 {
     const struct tt_config_model *model = &t->config->model;
@@ -112,7 +99,7 @@ static tt_status begin(struct trainer *t, struct tt_err *err)
     INFO(t, "Starting job: %s", config->job.description);
     tt_status status = tt_config_check_ranks(config, 1, err);
     if (status == TT_OK)
-        status = log_config(t, err);
+        status = tt_config_report(config, t->log, err);
     if (status == TT_OK)
         status = tt_pool_new(&t->pool, 0, err);
     if (status != TT_OK)

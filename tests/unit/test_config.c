@@ -33,6 +33,12 @@ static void keep_warning(void *ctx, enum tt_log_level level, const char *line)
         tt_buf_printf(ctx, "%s\n", line);
 }
 
+static void keep_info(void *ctx, enum tt_log_level level, const char *line)
+{
+    if (level == TT_LOG_INFO)
+        tt_buf_printf(ctx, "%s\n", line);
+}
+
 /* args ends with a NULL. */
 static struct loaded *load(const char *const *args)
 {
@@ -491,6 +497,27 @@ static void test_the_json_form_has_every_setting_and_reads_back(void **state)
     drop(l);
 }
 
+static void test_the_settings_are_logged_and_saved_where_asked_for(void **state)
+{
+    (void)state;
+    struct loaded *l = load((const char *const[]){ "--job.save_config_file", "a/b.json", "--job.print_config", "--job.dump_folder",
+                                                   "/tmp/titan-config-report", NULL });
+    struct tt_buf logged = { 0 }, saved = { 0 }, json = { 0 };
+    const struct tt_log log = { keep_info, &logged };
+    assert_int_equal(tt_config_json(&json, &l->config, NULL), TT_OK);
+    assert_int_equal(tt_config_report(&l->config, &log, &l->err), TT_OK);
+    assert_int_equal(tt_file_read_all(&saved, "/tmp/titan-config-report/a/b.json", 1 << 20, NULL), TT_OK);
+    assert_string_equal(tt_buf_cstr(&saved), tt_buf_cstr(&json));
+    assert_memory_equal(tt_buf_cstr(&logged), "Running with configs: {\n", 24);
+    assert_memory_equal(logged.data + 22, json.data, json.len);
+    assert_string_equal((const char *)logged.data + 22 + json.len, "\nSaved job configs to /tmp/titan-config-report/a/b.json\n");
+    assert_int_equal(tt_remove_all("/tmp/titan-config-report", NULL), TT_OK);
+    tt_buf_release(&logged);
+    tt_buf_release(&saved);
+    tt_buf_release(&json);
+    drop(l);
+}
+
 static void test_the_option_rows_document_what_is_not_honoured(void **state)
 {
     (void)state;
@@ -539,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_degrees_follow_torchtitans_rule),
         cmocka_unit_test(test_no_more_settings_are_unhonoured_than_before),
         cmocka_unit_test(test_the_json_form_has_every_setting_and_reads_back),
+        cmocka_unit_test(test_the_settings_are_logged_and_saved_where_asked_for),
         cmocka_unit_test(test_the_option_rows_document_what_is_not_honoured),
         cmocka_unit_test(test_every_truncation_of_a_file_is_survived),
     };
