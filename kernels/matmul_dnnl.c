@@ -58,10 +58,7 @@ static enum axis choose_axis(const struct tt_matmul *op)
     return op->m >= op->n ? AXIS_M : AXIS_N;
 }
 
-static size_t block_bytes(void)
-{
-    return sizeof(float) * (size_t)(BLOCK_M * BLOCK_K + BLOCK_K * BLOCK_N + BLOCK_M * BLOCK_N);
-}
+static size_t block_bytes(void) { return sizeof(float) * (size_t)(BLOCK_M * BLOCK_K + BLOCK_K * BLOCK_N + BLOCK_M * BLOCK_N); }
 
 static size_t partial_bytes(const struct tt_matmul *op, int64_t parts)
 {
@@ -125,7 +122,8 @@ static int sgemm_slice(const struct product *p, const struct slice *s, float *bu
             float *c = wide_c ? (float *)s->c.p + (m.begin - s->c_m0) * s->ldc + n.begin - s->c_n0 : buf_c;
             for (k.begin = s->k.begin; k.begin < s->k.end && !status; k.begin = k.end) {
                 k.end = min64(k.begin + step_k, s->k.end);
-                const float *a = op->ta ? widened(p, op->a, op->lda, k, m, buf_a, &lda) : widened(p, op->a, op->lda, m, k, buf_a, &lda);
+                const float *a =
+                    op->ta ? widened(p, op->a, op->lda, k, m, buf_a, &lda) : widened(p, op->a, op->lda, m, k, buf_a, &lda);
                 if (b_n.begin != n.begin || b_k.begin != k.begin) { /* else it is still there from the rows before */
                     b = op->tb ? widened(p, op->b, op->ldb, n, k, buf_b, &ldb) : widened(p, op->b, op->ldb, k, n, buf_b, &ldb);
                     b_n = n;
@@ -293,8 +291,9 @@ static void compute_part(void *ctx, int64_t begin, int64_t end, int thread)
     if (p->set_num_threads)
         p->set_num_threads(1); /* for this thread only */
     for (int64_t part = begin; part < end; part++) {
-        struct slice s = { .m = { 0, op->m }, .n = { 0, op->n }, .k = { 0, op->k }, .c = op->c, .ldc = op->ldc,
-                           .beta = op->beta ? *op->beta : 0 };
+        struct slice s = {
+            .m = { 0, op->m }, .n = { 0, op->n }, .k = { 0, op->k }, .c = op->c, .ldc = op->ldc, .beta = op->beta ? *op->beta : 0
+        };
         struct range *const cut[] = { [AXIS_M] = &s.m, [AXIS_N] = &s.n, [AXIS_K] = &s.k };
         *cut[p->axis] = part_of(cut[p->axis]->end, part, p->parts);
         if (p->axis == AXIS_K) {

@@ -1,4 +1,5 @@
-/* kernels/cpu/cpu.h: what the fast kernels share: names that end in the instruction set, rows of either type, operands by offset. */
+/* kernels/cpu/cpu.h: what the fast kernels share: names that end in the instruction set, rows of either type, operands by offset.
+ */
 #ifndef TT_KERNELS_CPU_H
 #define TT_KERNELS_CPU_H
 

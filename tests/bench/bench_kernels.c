@@ -89,7 +89,7 @@ static void report(const struct bench *b, const struct model *m, const char *nam
 
 static bool wanted(const struct bench *b, const char *name) { return !b->only || strstr(name, b->only); }
 
-#define CALL(field, type)                                                                                                            \
+#define CALL(field, type) \
     static void call_##field(const struct bench *b, const void *op) { b->kernels->field(b->pool, (const struct type *)op); }
 CALL(embedding_fwd, tt_embedding_fwd)
 CALL(embedding_bwd_weight, tt_embedding_bwd_weight)
@@ -134,7 +134,8 @@ static void bench_product(const struct bench *b, const struct model *m, enum tt_
     free(op.scratch);
 }
 
-static void bench_linear(const struct bench *b, const struct model *m, enum tt_dtype dtype, const char *layer, int64_t outs, int64_t ins)
+static void bench_linear(const struct bench *b, const struct model *m, enum tt_dtype dtype, const char *layer, int64_t outs,
+                         int64_t ins)
 {
     const int64_t rows = m->batch * m->t;
     char name[32];
@@ -149,18 +150,49 @@ static void bench_linear(const struct bench *b, const struct model *m, enum tt_d
 static void bench_attention(const struct bench *b, const struct model *m, enum tt_dtype dtype)
 {
     const int64_t rows = m->batch * m->t, qs = m->heads * m->head_dim, ks = m->kv_heads * m->head_dim;
-    const struct tt_attn at = { .batch = m->batch, .tq = m->t, .tk = m->t, .heads = m->heads, .kv_heads = m->kv_heads,
-                                .dim = m->head_dim, .dim_v = m->head_dim, .scale = 0.25f, .mask.causal = true };
+    const struct tt_attn at = { .batch = m->batch,
+                                .tq = m->t,
+                                .tk = m->t,
+                                .heads = m->heads,
+                                .kv_heads = m->kv_heads,
+                                .dim = m->head_dim,
+                                .dim_v = m->head_dim,
+                                .scale = 0.25f,
+                                .mask.causal = true };
     const double product = (double)(m->batch * m->heads * m->t) * (double)m->t * (double)m->head_dim; /* half of it is masked */
     const struct tt_in q = in(dtype, rows * qs), k = in(dtype, rows * ks), v = in(dtype, rows * ks), dout = in(dtype, rows * qs);
     const struct tt_out o = out(dtype, rows * qs);
     float *lse = room((size_t)(m->batch * m->heads * m->t) * sizeof *lse);
-    const struct tt_attn_fwd fwd = { .at = at, .q = q, .k = k, .v = v, .q_stride = qs, .k_stride = ks, .v_stride = ks, .o = o,
-        .o_stride = qs, .lse = lse, .scratch = room(tt_attn_fwd_scratch(&at, b->nthreads)) };
-    const struct tt_attn_bwd bwd = { .at = at, .q = q, .k = k, .v = v, .o = tt_in_of(o), .dout = dout, .q_stride = qs, .k_stride = ks,
-        .v_stride = ks, .o_stride = qs, .dout_stride = qs, .lse = lse, .dq = out(dtype, rows * qs), .dk = out(dtype, rows * ks),
-        .dv = out(dtype, rows * ks), .dq_stride = qs, .dk_stride = ks, .dv_stride = ks,
-        .scratch = room(tt_attn_bwd_scratch(&at, b->nthreads)) };
+    const struct tt_attn_fwd fwd = { .at = at,
+                                     .q = q,
+                                     .k = k,
+                                     .v = v,
+                                     .q_stride = qs,
+                                     .k_stride = ks,
+                                     .v_stride = ks,
+                                     .o = o,
+                                     .o_stride = qs,
+                                     .lse = lse,
+                                     .scratch = room(tt_attn_fwd_scratch(&at, b->nthreads)) };
+    const struct tt_attn_bwd bwd = { .at = at,
+                                     .q = q,
+                                     .k = k,
+                                     .v = v,
+                                     .o = tt_in_of(o),
+                                     .dout = dout,
+                                     .q_stride = qs,
+                                     .k_stride = ks,
+                                     .v_stride = ks,
+                                     .o_stride = qs,
+                                     .dout_stride = qs,
+                                     .lse = lse,
+                                     .dq = out(dtype, rows * qs),
+                                     .dk = out(dtype, rows * ks),
+                                     .dv = out(dtype, rows * ks),
+                                     .dq_stride = qs,
+                                     .dk_stride = ks,
+                                     .dv_stride = ks,
+                                     .scratch = room(tt_attn_bwd_scratch(&at, b->nthreads)) };
     if (!wanted(b, "attention"))
         return;
     report(b, m, "attention fwd", dtype, 2 * product, "GFLOP/s", call_attn_fwd, &fwd);
@@ -177,7 +209,9 @@ static void bench_rows(const struct bench *b, const struct model *m, enum tt_dty
 
     const struct tt_rmsnorm_fwd nf = { rows, m->dim, 1e-5f, x, w, y, rstd };
     const struct tt_rmsnorm_bwd_input ni = { rows, m->dim, dy, x, w, { NULL, dtype }, rstd, y };
-    const struct tt_rmsnorm_bwd_weight nw = { rows, m->dim, dy, x, rstd, out(dtype, m->dim), NULL, room(tt_rmsnorm_scratch(m->dim, b->nthreads)) };
+    const struct tt_rmsnorm_bwd_weight nw = {
+        rows, m->dim, dy, x, rstd, out(dtype, m->dim), NULL, room(tt_rmsnorm_scratch(m->dim, b->nthreads))
+    };
     const struct tt_rope rope = { m->batch, m->t, m->dim / m->head_dim, m->head_dim, x, m->dim, y, m->dim, table, NULL, false };
     const struct tt_swiglu_fwd sf = { nh, a, g, h };
     const struct tt_swiglu_bwd sb = { nh, tt_in_of(h), a, g, out(dtype, nh), h2 };
@@ -208,12 +242,16 @@ static void bench_ends(const struct bench *b, const struct model *m, enum tt_dty
     const struct tt_in id = { ids, TT_I32 }, table = in(dtype, m->vocab * m->dim), dy = in(dtype, rows * m->dim);
     const struct tt_out v = out(TT_F32, nw), dz = out(dtype, nz);
     const struct tt_embedding_fwd ef = { rows, m->dim, m->vocab, table, id, out(dtype, rows * m->dim) };
-    const struct tt_embedding_bwd_weight ew = { rows, m->dim, m->vocab, dy, id, out(TT_F32, m->vocab * m->dim), NULL,
-                                                room(tt_embedding_scratch(rows, m->dim, m->vocab, b->nthreads)) };
-    const struct tt_cross_entropy_fwd ce = { rows, m->vocab, tt_in_of(dz), id, NULL, operand(TT_F32, rows), &loss,
-                                             out(dtype, nz), room((size_t)rows * sizeof(double)) };
-    const struct tt_adam adam = { nw, out(TT_F32, nw), out(TT_F32, nw), { v.p, TT_F32 }, in(TT_F32, nw), tt_adam_consts(&hyper),
-                                  &scalars, NULL };
+    const struct tt_embedding_bwd_weight ew = { rows,     m->dim,
+                                                m->vocab, dy,
+                                                id,       out(TT_F32, m->vocab * m->dim),
+                                                NULL,     room(tt_embedding_scratch(rows, m->dim, m->vocab, b->nthreads)) };
+    const struct tt_cross_entropy_fwd ce = { rows,  m->vocab,       tt_in_of(dz),
+                                             id,    NULL,           operand(TT_F32, rows),
+                                             &loss, out(dtype, nz), room((size_t)rows * sizeof(double)) };
+    const struct tt_adam adam = {
+        nw, out(TT_F32, nw), out(TT_F32, nw), { v.p, TT_F32 }, in(TT_F32, nw), tt_adam_consts(&hyper), &scalars, NULL
+    };
     const struct tt_sumsq ss = { nz, tt_in_of(dz), &sumsq, parts };
     memset(v.p, 0, (size_t)nw * sizeof(float));
     report(b, m, "embedding fwd", dtype, 2 * (double)(rows * m->dim) * size, "GB/s", call_embedding_fwd, &ef);

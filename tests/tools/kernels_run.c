@@ -1,7 +1,7 @@
 /* kernels_run KERNELS DIR OP [NAME=VALUE]...: one kernel on operands in files, for tests/interop/kernels_vs_torch.py.
  *
- * KERNELS is ref, base, avx2 or avx512. An input x is DIR/x.f32, DIR/x.bf16, DIR/x.i32 or DIR/x.i64 (raw elements; the name says the
- * type). An output y is written the same way, in the type that y=f32 or y=bf16 says (f32 where nothing does); where its file is
+ * KERNELS is ref, base, avx2 or avx512. An input x is DIR/x.f32, DIR/x.bf16, DIR/x.i32 or DIR/x.i64 (raw elements; the name says
+ * the type). An output y is written the same way, in the type that y=f32 or y=bf16 says (f32 where nothing does); where its file is
  * there already, that is what the kernel finds in it. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,8 +118,14 @@ static void *room(size_t nbytes) { return aligned_alloc(64, (nbytes + 64) / 64 *
 static void matmul(struct run *r)
 {
     struct tt_err err;
-    struct tt_matmul op = { .m = num(r, "m"), .n = num(r, "n"), .k = num(r, "k"), .ta = num(r, "ta"), .tb = num(r, "tb"),
-                            .a = in(r, "a"), .b = in(r, "b"), .beta = in_f32(r, "beta") };
+    struct tt_matmul op = { .m = num(r, "m"),
+                            .n = num(r, "n"),
+                            .k = num(r, "k"),
+                            .ta = num(r, "ta"),
+                            .tb = num(r, "tb"),
+                            .a = in(r, "a"),
+                            .b = in(r, "b"),
+                            .beta = in_f32(r, "beta") };
     op.c = out(r, "c", op.m * op.n);
     op.lda = op.ta ? op.m : op.k;
     op.ldb = op.tb ? op.k : op.n;
@@ -133,19 +139,21 @@ static void embedding(struct run *r)
 {
     const int64_t n = num(r, "n"), d = num(r, "d"), vocab = num(r, "vocab");
     r->k->embedding_fwd(r->pool, &(struct tt_embedding_fwd){ n, d, vocab, in(r, "w"), in(r, "id"), out(r, "y", n * d) });
-    r->k->embedding_bwd_weight(r->pool, &(struct tt_embedding_bwd_weight){ n, d, vocab, in(r, "dy"), in(r, "id"),
-        out(r, "dw", vocab * d), NULL, room(tt_embedding_scratch(n, d, vocab, tt_pool_nthreads(r->pool))) });
+    r->k->embedding_bwd_weight(
+        r->pool, &(struct tt_embedding_bwd_weight){ n, d, vocab, in(r, "dy"), in(r, "id"), out(r, "dw", vocab * d), NULL,
+                                                    room(tt_embedding_scratch(n, d, vocab, tt_pool_nthreads(r->pool))) });
 }
 
 static void rmsnorm(struct run *r)
 {
     const int64_t n = num(r, "n"), d = num(r, "d");
     float *rstd = out_f32(r, "rstd", n);
-    r->k->rmsnorm_fwd(r->pool, &(struct tt_rmsnorm_fwd){ n, d, (float)real(r, "eps"), in(r, "x"), in(r, "w"), out(r, "y", n * d), rstd });
+    r->k->rmsnorm_fwd(r->pool,
+                      &(struct tt_rmsnorm_fwd){ n, d, (float)real(r, "eps"), in(r, "x"), in(r, "w"), out(r, "y", n * d), rstd });
     r->k->rmsnorm_bwd_input(r->pool, &(struct tt_rmsnorm_bwd_input){ n, d, in(r, "dy"), in(r, "x"), in(r, "w"), in(r, "add"), rstd,
                                                                      out(r, "dx", n * d) });
     r->k->rmsnorm_bwd_weight(r->pool, &(struct tt_rmsnorm_bwd_weight){ n, d, in(r, "dy"), in(r, "x"), rstd, out(r, "dw", d), NULL,
-        room(tt_rmsnorm_scratch(d, tt_pool_nthreads(r->pool))) });
+                                                                       room(tt_rmsnorm_scratch(d, tt_pool_nthreads(r->pool))) });
 }
 
 static void rope(struct run *r)
@@ -154,26 +162,58 @@ static void rope(struct run *r)
     const int64_t b = num(r, "batch"), t = num(r, "t"), h = num(r, "heads"), d = num(r, "dim"), end = num(r, "end");
     float *table = out_f32(r, "table", end * d);
     tt_rope_table(table, d, end, real(r, "theta"), &scaling);
-    r->k->rope(r->pool, &(struct tt_rope){ b, t, h, d, in(r, "x"), h * d, out(r, "y", b * t * h * d), h * d, table, in(r, "pos").p, false });
-    r->k->rope(r->pool, &(struct tt_rope){ b, t, h, d, in(r, "dy"), h * d, out(r, "dx", b * t * h * d), h * d, table, in(r, "pos").p, true });
+    r->k->rope(r->pool,
+               &(struct tt_rope){ b, t, h, d, in(r, "x"), h * d, out(r, "y", b * t * h * d), h * d, table, in(r, "pos").p, false });
+    r->k->rope(r->pool, &(struct tt_rope){ b, t, h, d, in(r, "dy"), h * d, out(r, "dx", b * t * h * d), h * d, table,
+                                           in(r, "pos").p, true });
 }
 
 static void attention(struct run *r)
 {
-    const struct tt_attn at = { .batch = num(r, "batch"), .tq = num(r, "t"), .tk = num(r, "t"), .heads = num(r, "heads"),
-        .kv_heads = num(r, "kv_heads"), .dim = num(r, "dim"), .dim_v = num(r, "dim"), .scale = (float)real(r, "scale"),
-        .mask = { .causal = num(r, "causal"), .q_doc = in(r, "doc").p, .k_doc = in(r, "doc").p } };
+    const struct tt_attn at = { .batch = num(r, "batch"),
+                                .tq = num(r, "t"),
+                                .tk = num(r, "t"),
+                                .heads = num(r, "heads"),
+                                .kv_heads = num(r, "kv_heads"),
+                                .dim = num(r, "dim"),
+                                .dim_v = num(r, "dim"),
+                                .scale = (float)real(r, "scale"),
+                                .mask = { .causal = num(r, "causal"), .q_doc = in(r, "doc").p, .k_doc = in(r, "doc").p } };
     const int64_t qs = at.heads * at.dim, ks = at.kv_heads * at.dim, nq = at.batch * at.tq * qs, nk = at.batch * at.tk * ks;
     const struct tt_in q = in(r, "q"), k = in(r, "k"), v = in(r, "v");
     const struct tt_out o = out(r, "o", nq);
     float *lse = out_f32(r, "lse", at.batch * at.heads * at.tq);
     const int nthreads = tt_pool_nthreads(r->pool);
-    r->k->attn_fwd(r->pool, &(struct tt_attn_fwd){ .at = at, .q = q, .k = k, .v = v, .q_stride = qs, .k_stride = ks, .v_stride = ks,
-        .o = o, .o_stride = qs, .lse = lse, .scratch = room(tt_attn_fwd_scratch(&at, nthreads)) });
-    r->k->attn_bwd(r->pool, &(struct tt_attn_bwd){ .at = at, .q = q, .k = k, .v = v, .o = tt_in_of(o), .dout = in(r, "do"),
-        .q_stride = qs, .k_stride = ks, .v_stride = ks, .o_stride = qs, .dout_stride = qs, .lse = lse, .dq = out(r, "dq", nq),
-        .dk = out(r, "dk", nk), .dv = out(r, "dv", nk), .dq_stride = qs, .dk_stride = ks, .dv_stride = ks,
-        .scratch = room(tt_attn_bwd_scratch(&at, nthreads)) });
+    r->k->attn_fwd(r->pool, &(struct tt_attn_fwd){ .at = at,
+                                                   .q = q,
+                                                   .k = k,
+                                                   .v = v,
+                                                   .q_stride = qs,
+                                                   .k_stride = ks,
+                                                   .v_stride = ks,
+                                                   .o = o,
+                                                   .o_stride = qs,
+                                                   .lse = lse,
+                                                   .scratch = room(tt_attn_fwd_scratch(&at, nthreads)) });
+    r->k->attn_bwd(r->pool, &(struct tt_attn_bwd){ .at = at,
+                                                   .q = q,
+                                                   .k = k,
+                                                   .v = v,
+                                                   .o = tt_in_of(o),
+                                                   .dout = in(r, "do"),
+                                                   .q_stride = qs,
+                                                   .k_stride = ks,
+                                                   .v_stride = ks,
+                                                   .o_stride = qs,
+                                                   .dout_stride = qs,
+                                                   .lse = lse,
+                                                   .dq = out(r, "dq", nq),
+                                                   .dk = out(r, "dk", nk),
+                                                   .dv = out(r, "dv", nk),
+                                                   .dq_stride = qs,
+                                                   .dk_stride = ks,
+                                                   .dv_stride = ks,
+                                                   .scratch = room(tt_attn_bwd_scratch(&at, nthreads)) });
 }
 
 static void swiglu(struct run *r)
@@ -187,16 +227,23 @@ static void cross_entropy(struct run *r)
 {
     const int64_t n = num(r, "n"), vocab = num(r, "vocab");
     float *lse = out_f32(r, "lse", n);
-    r->k->cross_entropy_fwd(r->pool, &(struct tt_cross_entropy_fwd){ n, vocab, in(r, "z"), in(r, "label"), in_f32(r, "scale"), lse,
-        out_f32(r, "loss", 1), { NULL, TT_F32 }, room((size_t)n * sizeof(double)) });
+    r->k->cross_entropy_fwd(r->pool, &(struct tt_cross_entropy_fwd){ n,
+                                                                     vocab,
+                                                                     in(r, "z"),
+                                                                     in(r, "label"),
+                                                                     in_f32(r, "scale"),
+                                                                     lse,
+                                                                     out_f32(r, "loss", 1),
+                                                                     { NULL, TT_F32 },
+                                                                     room((size_t)n * sizeof(double)) });
     r->k->cross_entropy_bwd(r->pool, &(struct tt_cross_entropy_bwd){ n, vocab, in(r, "z"), in(r, "label"), in_f32(r, "scale"), lse,
                                                                      out(r, "dz", n * vocab) });
 }
 
 static void adam(struct run *r)
 {
-    const struct tt_adam_hyper hyper = { real(r, "lr"), real(r, "beta1"), real(r, "beta2"), real(r, "eps"), real(r, "wd"),
-                                         num(r, "decoupled") };
+    const struct tt_adam_hyper hyper = { real(r, "lr"),  real(r, "beta1"), real(r, "beta2"),
+                                         real(r, "eps"), real(r, "wd"),    num(r, "decoupled") };
     const struct tt_adam_scalars scalars = tt_adam_scalars(&hyper, num(r, "step"));
     const int64_t n = num(r, "n");
     r->k->adam(r->pool, &(struct tt_adam){ n, out(r, "p", n), out(r, "m", n), out(r, "v", n), in(r, "g"), tt_adam_consts(&hyper),
@@ -220,8 +267,8 @@ static const struct {
     const char *name;
     void (*run)(struct run *);
 } ops[] = {
-    { "matmul", matmul }, { "embedding", embedding }, { "rmsnorm", rmsnorm }, { "rope", rope }, { "attention", attention },
-    { "swiglu", swiglu }, { "cross_entropy", cross_entropy }, { "adam", adam }, { "clip", clip }, { "add", add },
+    { "matmul", matmul }, { "embedding", embedding },         { "rmsnorm", rmsnorm }, { "rope", rope }, { "attention", attention },
+    { "swiglu", swiglu }, { "cross_entropy", cross_entropy }, { "adam", adam },       { "clip", clip }, { "add", add },
 };
 
 int main(int argc, char **argv)

@@ -16,8 +16,8 @@ static double loss_of(const struct array *y, const struct array *dy)
     return sum;
 }
 
-static void check_gradient(struct array *x, const struct array *dx, const struct array *y, const struct array *dy, forward_fn *forward,
-                           void *ctx, const char *what)
+static void check_gradient(struct array *x, const struct array *dx, const struct array *y, const struct array *dy,
+                           forward_fn *forward, void *ctx, const char *what)
 {
     float top = 0;
     for (int64_t i = 0; i < dx->n; i++)
@@ -47,10 +47,11 @@ static void test_rmsnorm_gradients_are_slopes(void **state)
     struct array y = array_new(TT_F32, N * D), dx = array_copy(&y), dw = array_new(TT_F32, D), rstd = array_new(TT_F32, N);
     struct tt_rmsnorm_fwd fwd = { N, D, 1e-5f, array_in(&x), array_in(&w), array_out(&y), array_f32(&rstd) };
     ref->rmsnorm_fwd(NULL, &fwd);
-    ref->rmsnorm_bwd_input(NULL, &(struct tt_rmsnorm_bwd_input){ N, D, array_in(&dy), array_in(&x), array_in(&w), { NULL, TT_F32 },
-                                                                 array_f32(&rstd), array_out(&dx) });
-    ref->rmsnorm_bwd_weight(NULL, &(struct tt_rmsnorm_bwd_weight){ N, D, array_in(&dy), array_in(&x), array_f32(&rstd), array_out(&dw),
-                                                                   NULL, NULL });
+    ref->rmsnorm_bwd_input(
+        NULL, &(struct tt_rmsnorm_bwd_input){
+                  N, D, array_in(&dy), array_in(&x), array_in(&w), { NULL, TT_F32 }, array_f32(&rstd), array_out(&dx) });
+    ref->rmsnorm_bwd_weight(
+        NULL, &(struct tt_rmsnorm_bwd_weight){ N, D, array_in(&dy), array_in(&x), array_f32(&rstd), array_out(&dw), NULL, NULL });
     fwd.rstd = NULL;
     check_gradient(&x, &dx, &y, &dy, rmsnorm_forward, &fwd, "rmsnorm dx");
     check_gradient(&w, &dw, &y, &dy, rmsnorm_forward, &fwd, "rmsnorm dw");
@@ -100,11 +101,12 @@ static void test_the_gradient_of_cross_entropy_is_its_slope(void **state)
     struct array z = array_random(TT_F32, N * V, 1), dz = array_new(TT_F32, N * V), lse = array_new(TT_F32, N);
     struct array loss = array_new(TT_F32, 1), one = array_new(TT_F32, 1);
     array_set(&one, 0, 1);
-    struct tt_cross_entropy_fwd fwd = { N, V, array_in(&z), { labels, TT_I32 }, &scale, array_f32(&lse), array_f32(&loss),
-                                        { NULL, TT_F32 }, rows };
+    struct tt_cross_entropy_fwd fwd = {
+        N, V, array_in(&z), { labels, TT_I32 }, &scale, array_f32(&lse), array_f32(&loss), { NULL, TT_F32 }, rows
+    };
     ref->cross_entropy_fwd(NULL, &fwd);
-    ref->cross_entropy_bwd(NULL, &(struct tt_cross_entropy_bwd){ N, V, array_in(&z), { labels, TT_I32 }, &scale, array_f32(&lse),
-                                                                 array_out(&dz) });
+    ref->cross_entropy_bwd(
+        NULL, &(struct tt_cross_entropy_bwd){ N, V, array_in(&z), { labels, TT_I32 }, &scale, array_f32(&lse), array_out(&dz) });
     check_gradient(&z, &dz, &loss, &one, cross_entropy_forward, &fwd, "cross entropy dz");
     array_free(&z), array_free(&dz), array_free(&lse), array_free(&loss), array_free(&one);
 }
@@ -119,14 +121,44 @@ static void test_attention_gradients_are_slopes(void **state)
     struct array q = array_random(TT_F32, T * QS, 1), k = array_random(TT_F32, T * KS, 2), v = array_random(TT_F32, T * KS, 3);
     struct array o = array_new(TT_F32, T * QS), dout = array_random(TT_F32, T * QS, 4), lse = array_new(TT_F32, H * T);
     struct array dq = array_new(TT_F32, T * QS), dk = array_new(TT_F32, T * KS), dv = array_new(TT_F32, T * KS);
-    const struct tt_attn at = { .batch = 1, .tq = T, .tk = T, .heads = H, .kv_heads = 1, .dim = D, .dim_v = D, .scale = 0.5f,
+    const struct tt_attn at = { .batch = 1,
+                                .tq = T,
+                                .tk = T,
+                                .heads = H,
+                                .kv_heads = 1,
+                                .dim = D,
+                                .dim_v = D,
+                                .scale = 0.5f,
                                 .mask = { .causal = true, .q_doc = doc, .k_doc = doc } };
-    struct tt_attn_fwd fwd = { .at = at, .q = array_in(&q), .k = array_in(&k), .v = array_in(&v), .q_stride = QS, .k_stride = KS,
-                               .v_stride = KS, .o = array_out(&o), .o_stride = QS, .lse = array_f32(&lse) };
+    struct tt_attn_fwd fwd = { .at = at,
+                               .q = array_in(&q),
+                               .k = array_in(&k),
+                               .v = array_in(&v),
+                               .q_stride = QS,
+                               .k_stride = KS,
+                               .v_stride = KS,
+                               .o = array_out(&o),
+                               .o_stride = QS,
+                               .lse = array_f32(&lse) };
     ref->attn_fwd(NULL, &fwd);
-    ref->attn_bwd(NULL, &(struct tt_attn_bwd){ .at = at, .q = fwd.q, .k = fwd.k, .v = fwd.v, .o = array_in(&o), .dout = array_in(&dout),
-        .q_stride = QS, .k_stride = KS, .v_stride = KS, .o_stride = QS, .dout_stride = QS, .lse = array_f32(&lse),
-        .dq = array_out(&dq), .dk = array_out(&dk), .dv = array_out(&dv), .dq_stride = QS, .dk_stride = KS, .dv_stride = KS });
+    ref->attn_bwd(NULL, &(struct tt_attn_bwd){ .at = at,
+                                               .q = fwd.q,
+                                               .k = fwd.k,
+                                               .v = fwd.v,
+                                               .o = array_in(&o),
+                                               .dout = array_in(&dout),
+                                               .q_stride = QS,
+                                               .k_stride = KS,
+                                               .v_stride = KS,
+                                               .o_stride = QS,
+                                               .dout_stride = QS,
+                                               .lse = array_f32(&lse),
+                                               .dq = array_out(&dq),
+                                               .dk = array_out(&dk),
+                                               .dv = array_out(&dv),
+                                               .dq_stride = QS,
+                                               .dk_stride = KS,
+                                               .dv_stride = KS });
     check_gradient(&q, &dq, &o, &dout, attention_forward, &fwd, "attention dq");
     check_gradient(&k, &dk, &o, &dout, attention_forward, &fwd, "attention dk");
     check_gradient(&v, &dv, &o, &dout, attention_forward, &fwd, "attention dv");

@@ -6,9 +6,9 @@ enum { NSIZES = sizeof sizes / sizeof *sizes, ROWS = 70 };
 static const enum tt_dtype floats[] = { TT_F32, TT_BF16 };
 static const float half = 0.5f;
 
-#define EACH_SIZE_AND_TYPE(d, dtype)                                                                                                  \
-    for (int s_ = 0; s_ < NSIZES * 2; s_++)                                                                                           \
-        for (int64_t d = sizes[s_ / 2], once_ = 1; once_; once_ = 0)                                                                  \
+#define EACH_SIZE_AND_TYPE(d, dtype)                                 \
+    for (int s_ = 0; s_ < NSIZES * 2; s_++)                          \
+        for (int64_t d = sizes[s_ / 2], once_ = 1; once_; once_ = 0) \
             for (enum tt_dtype dtype = floats[s_ % 2], *p_ = &dtype; p_; p_ = NULL)
 
 static const struct tt_kernels *const ref = &tt_kernels_ref;
@@ -66,9 +66,11 @@ static void check_rmsnorm(const struct tt_kernels *kernels, struct tt_pool *pool
         struct array dw = array_random(dtype, d, 5), dw_ref = array_copy(&dw);
         void *scratch = scratch_new(tt_rmsnorm_scratch(d, nthreads));
         struct tt_rmsnorm_fwd fwd = { ROWS, d, 1e-5f, array_in(&x), array_in(&w), array_out(&y), array_f32(&rstd) };
-        struct tt_rmsnorm_bwd_input bwd = { ROWS, d, array_in(&dy), array_in(&x), array_in(&w), array_in(&add), array_f32(&rstd_ref),
-                                            array_out(&dx) };
-        struct tt_rmsnorm_bwd_weight bww = { ROWS, d, array_in(&dy), array_in(&x), array_f32(&rstd_ref), array_out(&dw), &half, scratch };
+        struct tt_rmsnorm_bwd_input bwd = {
+            ROWS, d, array_in(&dy), array_in(&x), array_in(&w), array_in(&add), array_f32(&rstd_ref), array_out(&dx)
+        };
+        struct tt_rmsnorm_bwd_weight bww = { ROWS,           d,     array_in(&dy), array_in(&x), array_f32(&rstd_ref),
+                                             array_out(&dw), &half, scratch };
 
         kernels->rmsnorm_fwd(pool, &fwd);
         fwd.y = array_out(&y_ref);
@@ -101,8 +103,17 @@ static void check_rope(const struct tt_kernels *kernels, struct tt_pool *pool, i
         struct array x = array_random(dtype, BATCH * T * stride, 2), want = array_random(dtype, BATCH * T * stride, 3);
         struct array y = array_copy(&want);
         tt_rope_table(array_f32(&table), dim, END, 500000, &scaling);
-        struct tt_rope op = { BATCH, T, HEADS, dim, array_in(&x), stride, array_out(&want), stride, array_f32(&table),
-                              mix & 4 ? array_i32(&pos) : NULL, mix & 8 };
+        struct tt_rope op = { BATCH,
+                              T,
+                              HEADS,
+                              dim,
+                              array_in(&x),
+                              stride,
+                              array_out(&want),
+                              stride,
+                              array_f32(&table),
+                              mix & 4 ? array_i32(&pos) : NULL,
+                              mix & 8 };
         ref->rope(NULL, &op);
         op.y = array_out(&y);
         kernels->rope(pool, &op);
@@ -169,13 +180,17 @@ static void check_cross_entropy(const struct tt_kernels *kernels, struct tt_pool
     {
         struct array z = array_random(dtype, ROWS * vocab, 1), label = tokens(ROWS, vocab, 2);
         struct array dz = array_new(dtype, ROWS * vocab), fused = array_copy(&dz), want = array_copy(&dz);
-        struct array lse = array_new(TT_F32, ROWS), lse_ref = array_copy(&lse), loss = array_new(TT_F32, 1), loss_ref = array_copy(&loss);
+        struct array lse = array_new(TT_F32, ROWS), lse_ref = array_copy(&lse), loss = array_new(TT_F32, 1),
+                     loss_ref = array_copy(&loss);
         double rows[ROWS];
         array_i32(&label)[5] = TT_IGNORE_INDEX;
         array_set(&z, 2 * vocab, 3000); /* its exp overflows */
-        struct tt_cross_entropy_fwd fwd = { ROWS, vocab, array_in(&z), array_in(&label), &half, array_f32(&lse_ref),
-                                            array_f32(&loss_ref), array_out(&want), rows };
-        struct tt_cross_entropy_bwd bwd = { ROWS, vocab, array_in(&z), array_in(&label), &half, array_f32(&lse_ref), array_out(&dz) };
+        struct tt_cross_entropy_fwd fwd = {
+            ROWS, vocab, array_in(&z), array_in(&label), &half, array_f32(&lse_ref), array_f32(&loss_ref), array_out(&want), rows
+        };
+        struct tt_cross_entropy_bwd bwd = {
+            ROWS, vocab, array_in(&z), array_in(&label), &half, array_f32(&lse_ref), array_out(&dz)
+        };
         ref->cross_entropy_fwd(NULL, &fwd);
         fwd.lse = array_f32(&lse);
         fwd.loss = array_f32(&loss);
@@ -206,8 +221,10 @@ static void check_adam(const struct tt_kernels *kernels, struct tt_pool *pool, i
             for (int64_t i = 0; i < n; i++)
                 array_set(&v, i, fabsf(array_get(&v, i)));
             struct array p_ref = array_copy(&p), m_ref = array_copy(&m), v_ref = array_copy(&v);
-            struct tt_adam op = { n, array_out(&p), array_out(&m), array_out(&v), array_in(&g), tt_adam_consts(&hyper), &scalars,
-                                  mix & 8 ? &half : NULL };
+            struct tt_adam op = {
+                n,        array_out(&p),         array_out(&m), array_out(&v), array_in(&g), tt_adam_consts(&hyper),
+                &scalars, mix & 8 ? &half : NULL
+            };
             kernels->adam(pool, &op);
             op.p = array_out(&p_ref);
             op.m = array_out(&m_ref);
@@ -243,14 +260,46 @@ static void check_sumsq(const struct tt_kernels *kernels, struct tt_pool *pool, 
     array_free(&x);
 }
 
-static void test_embedding_agrees_with_its_definition(void **state) { (void)state; each_cpu(check_embedding); }
-static void test_rmsnorm_agrees_with_its_definition(void **state) { (void)state; each_cpu(check_rmsnorm); }
-static void test_rope_agrees_with_its_definition(void **state) { (void)state; each_cpu(check_rope); }
-static void test_swiglu_agrees_with_its_definition(void **state) { (void)state; each_cpu(check_swiglu); }
-static void test_elementwise_agrees_with_its_definition(void **state) { (void)state; each_cpu(check_elementwise); }
-static void test_cross_entropy_agrees_with_its_definition(void **state) { (void)state; each_cpu(check_cross_entropy); }
-static void test_adam_agrees_with_its_definition(void **state) { (void)state; each_cpu(check_adam); }
-static void test_sumsq_agrees_with_its_definition(void **state) { (void)state; each_cpu(check_sumsq); }
+static void test_embedding_agrees_with_its_definition(void **state)
+{
+    (void)state;
+    each_cpu(check_embedding);
+}
+static void test_rmsnorm_agrees_with_its_definition(void **state)
+{
+    (void)state;
+    each_cpu(check_rmsnorm);
+}
+static void test_rope_agrees_with_its_definition(void **state)
+{
+    (void)state;
+    each_cpu(check_rope);
+}
+static void test_swiglu_agrees_with_its_definition(void **state)
+{
+    (void)state;
+    each_cpu(check_swiglu);
+}
+static void test_elementwise_agrees_with_its_definition(void **state)
+{
+    (void)state;
+    each_cpu(check_elementwise);
+}
+static void test_cross_entropy_agrees_with_its_definition(void **state)
+{
+    (void)state;
+    each_cpu(check_cross_entropy);
+}
+static void test_adam_agrees_with_its_definition(void **state)
+{
+    (void)state;
+    each_cpu(check_adam);
+}
+static void test_sumsq_agrees_with_its_definition(void **state)
+{
+    (void)state;
+    each_cpu(check_sumsq);
+}
 
 static void test_clipping_takes_the_norm_of_the_norms(void **state)
 {
