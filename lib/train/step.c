@@ -36,9 +36,10 @@ static tt_status check_opts(const struct tt_step_opts *opts, struct tt_err *err)
                           tt_dtype_name(opts->param_dtype));
     if (a->n_layers < 1 || a->n_heads < 1 || a->n_kv_heads < 1 || a->n_heads % a->n_kv_heads != 0 ||
         a->dim % (2 * a->n_heads) != 0)
-        return tt_err_set(err, TT_EINVAL, "a model of dim %lld, %lld layers, %lld heads, %lld key heads cannot be: expected an even "
-                          "number of elements a head, heads a multiple of key heads", (long long)a->dim, (long long)a->n_layers,
-                          (long long)a->n_heads, (long long)a->n_kv_heads);
+        return tt_err_set(err, TT_EINVAL,
+                          "a model of dim %lld, %lld layers, %lld heads, %lld key heads cannot be: expected an even number of "
+                          "elements a head, heads a multiple of key heads",
+                          (long long)a->dim, (long long)a->n_layers, (long long)a->n_heads, (long long)a->n_kv_heads);
     if (a->dim / a->n_heads > TT_ATTN_DIM_MAX)
         return tt_err_set(err, TT_EUNSUPPORTED, "heads of %lld: attention takes up to %d", (long long)(a->dim / a->n_heads),
                           TT_ATTN_DIM_MAX);
