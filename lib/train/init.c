@@ -17,7 +17,7 @@ static void draw(struct tt_rng *rng, const struct tt_init *init, enum tt_dtype d
         tt_rng_normal(rng, dtype, x, n, init->mean, init->std);
         break;
     case TT_DRAW_TRUNC:
-        tt_rng_trunc_normal(rng, dtype, x, n, init->mean, init->std, init->lo, init->hi);
+        tt_rng_trunc_normal(rng, x, n, init->mean, init->std, init->lo, init->hi);
         break;
     }
 }

@@ -307,18 +307,18 @@ void tt_rng_normal(struct tt_rng *rng, enum tt_dtype dtype, float *x, int64_t n,
 
 static double normal_cdf(double x) { return (1.0 + erf(x / sqrt(2.0))) / 2.0; }
 
-void tt_rng_trunc_normal(struct tt_rng *rng, enum tt_dtype dtype, float *x, int64_t n, double mean, double std, double a, double b)
+void tt_rng_trunc_normal(struct tt_rng *rng, float *x, int64_t n, double mean, double std, double a, double b)
 {
     float piece[PIECE];
     assert(normal_cdf((b - mean) / std) - normal_cdf((a - mean) / std) > 0.3);
-    struct clip_sink s = { { store_outside }, x, to_dtype((float)a, dtype), to_dtype((float)b, dtype), 0 };
+    struct clip_sink s = { { store_outside }, x, (float)a, (float)b, 0 };
 
-    tt_rng_normal(rng, dtype, x, n, mean, std);
+    tt_rng_normal(rng, TT_F32, x, n, mean, std);
     for (int64_t i = 0; i < n; i++)
         s.outside += is_outside(x[i], s.lo, s.hi);
     while (s.outside > 0) {
         s.outside = 0;
-        draw(rng, dtype, n, mean, std, piece, &s.base);
+        draw(rng, TT_F32, n, mean, std, piece, &s.base);
     }
 }
 

@@ -5,8 +5,8 @@
  * the contract, for every later tensor depends on it. The rules are those of PyTorch 2.13 (ATen's DistributionTemplates and
  * torch.nn.init); values differ from PyTorch's by an ulp or two of the logarithm and the sine (at most 1e-6 for a unit normal).
  *
- * Tensors are drawn as float32 and, where `dtype` is bfloat16, rounded to it element by element as PyTorch does for a tensor of
- * that type: the buffer then holds floats that the type represents exactly. No other dtype is drawn. */
+ * Tensors are drawn as float32; tt_rng_normal rounds a bfloat16 tensor element by element, as PyTorch does: the buffer then holds
+ * floats that the type represents exactly. No other dtype is drawn. */
 #ifndef TT_TRAIN_RNG_H
 #define TT_TRAIN_RNG_H
 
@@ -42,10 +42,10 @@ uint64_t tt_rng_u64(struct tt_rng *rng);
  *   n < 16:  one at a time in double precision, two words a uniform, pairs of values: the second waits for the next call. */
 void tt_rng_normal(struct tt_rng *rng, enum tt_dtype dtype, float *x, int64_t n, double mean, double std);
 
-/* The same within [a, b], as torch.nn.init.trunc_normal_ where the kept mass is above 0.3 (asserted; every model's bounds are at
- * 2 or 3 standard deviations or far beyond): draw all n; while any lies outside [a, b], each of them rounded to dtype, draw all n
- * again and take the new values where the old lie outside. */
-void tt_rng_trunc_normal(struct tt_rng *rng, enum tt_dtype dtype, float *x, int64_t n, double mean, double std, double a, double b);
+/* The same within [a, b] in float32, as torch.nn.init.trunc_normal_ where the kept mass is above 0.3 (asserted; every model's
+ * bounds are at 2 or 3 standard deviations or far beyond): draw all n; while any lies outside [a, b], draw all n again and take the
+ * new values where the old lie outside. TorchTitan draws a bfloat16 tensor so too and casts the result. */
+void tt_rng_trunc_normal(struct tt_rng *rng, float *x, int64_t n, double mean, double std, double a, double b);
 
 /* A seed from the operating system, for a run that names none. */
 TT_MUST_CHECK tt_status tt_random_seed(uint64_t *seed, struct tt_err *err);

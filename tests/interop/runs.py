@@ -12,6 +12,7 @@ import tempfile
 import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests/anchor"))
 BIN = os.path.join(ROOT, os.environ.get("BIN", "build/bin"))
 DATA = os.environ.get("TITAN_TEST_DATA", os.path.join(ROOT, "tests/assets/c4_test"))
 TOKENIZER = os.environ.get("TITAN_TEST_TOKENIZER", os.path.join(ROOT, "tests/assets/tokenizer"))
@@ -104,7 +105,6 @@ def prepare():
     """Imports TorchTitan once, with what it needs to run on a CPU, and listens to its metrics."""
     if "torchtitan.train" in sys.modules:
         return
-    sys.path.insert(0, os.path.join(ROOT, "tests/anchor"))
     import tt_cpu  # noqa: F401  the patches for a CPU
 
     import torchtitan.components.metrics as metrics
