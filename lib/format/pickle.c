@@ -134,7 +134,7 @@ static bool pop_mark(struct machine *m, struct tt_py **items, size_t *n)
     if (m->nmarks == 0)
         return fail(m, "the opcode needs a mark");
     const size_t mark = m->marks[--m->nmarks];
-    *items = m->stack + mark;
+    *items = m->stack ? m->stack + mark : NULL; /* NULL + 0 is undefined in C */
     *n = m->n - mark;
     m->n = mark;
     return true;

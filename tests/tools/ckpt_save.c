@@ -12,7 +12,7 @@ enum { NBYTES = 15 * 16, NVALUES = 12 };
 static const int64_t shape[] = { 5, 3 }, top[] = { 0, 0 }, top_size[] = { 2, 3 }, rest[] = { 2, 0 }, rest_size[] = { 3, 3 };
 static const int64_t none[] = { 0, 4 };
 static const struct tt_path_part nested[] = { { "optimizer", 0 }, { "state.w.step", 0 } };
-static const struct tt_path_part in_list[] = { { "list", 0 }, { NULL, 1 }, { "k", 0 } };
+static const struct tt_path_part in_list[] = { { "list", 0 }, { NULL, 0 }, { "k", 0 } };
 
 static struct tt_value *inner_pickle(struct tt_arena *arena)
 {
@@ -83,7 +83,7 @@ int main(int argc, char **argv)
                                         .sizes = top_size, .data = chunked };
     items[n++] = (struct tt_save_item){ .fqn = "empty", .dtype = TT_F32, .ndim = 2, .shape = none, .data = bytes };
     items[n++] = (struct tt_save_item){ .fqn = "optimizer.state.w.step", .path = nested, .npath = 2, .dtype = TT_F32, .data = bytes };
-    items[n++] = (struct tt_save_item){ .fqn = "list.1.k", .path = in_list, .npath = 3, .dtype = TT_F32, .data = bytes };
+    items[n++] = (struct tt_save_item){ .fqn = "list.0.k", .path = in_list, .npath = 3, .dtype = TT_F32, .data = bytes };
     const tt_status st = tt_dcp_save(argv[1], items, n, &opts, &err);
     tt_arena_release(&arena);
     if (st != TT_OK)
