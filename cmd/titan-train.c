@@ -20,7 +20,9 @@ static void catch_signals(void)
     const struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART };
     for (size_t i = 0; i < sizeof caught / sizeof *caught; i++)
         sigaction(caught[i], &action, NULL);
-    signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error of the write, which says which file */
+    /* A reader that goes away, a limit on the size of files: errors of the write, which say which file. */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 /* Whoever started a program that a signal ended wants to see that in its status. */
