@@ -124,8 +124,12 @@ tt_status tt_write_full(int fd, const void *src, size_t nbytes, const char *path
 tt_status tt_outfile_open(struct tt_outfile *out, const char *path, struct tt_err *err)
 {
     struct tt_outfile o = { .fd = -1 };
+    struct stat there;
     uint64_t random;
 
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
+        return tt_err_set(err, TT_EIO, "%s: expected a regular file or none, found %s", path,
+                          S_ISDIR(there.st_mode) ? "a folder" : "something else");
     /* A name that nobody else uses, beside the final one so that the rename stays within a file system. */
     if (getrandom(&random, sizeof random, 0) != sizeof random)
         return tt_err_errno(err, errno, "%s: cannot draw a random name", path);

@@ -29,7 +29,8 @@ TT_MUST_CHECK tt_status tt_file_read_all(struct tt_buf *out, const char *path, s
 TT_MUST_CHECK tt_status tt_pwrite_full(int fd, const void *src, size_t nbytes, uint64_t offset, const char *path, struct tt_err *err);
 TT_MUST_CHECK tt_status tt_write_full(int fd, const void *src, size_t nbytes, const char *path, struct tt_err *err);
 
-/* A file that appears whole or not at all: written beside its final place under a temporary name, fsynced, renamed. */
+/* A file that appears whole or not at all: written beside its final place under a temporary name, fsynced, renamed. What is there
+ * already is replaced where it is a regular file, and is TT_EIO where it is not: a rename would put a file in the place of /dev/null. */
 struct tt_outfile {
     int fd;
     char *path, *tmp; /* owned */

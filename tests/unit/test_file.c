@@ -38,6 +38,18 @@ static size_t files(void)
     return n;
 }
 
+static void test_what_is_no_regular_file_is_not_replaced(void **state)
+{
+    (void)state;
+    const char *const paths[] = { "/dev/null", dir };
+    for (size_t i = 0; i < 2; i++) {
+        struct tt_outfile out;
+        struct tt_err err;
+        assert_int_equal(tt_outfile_open(&out, paths[i], &err), TT_EIO);
+        assert_non_null(strstr(err.msg, paths[i]));
+    }
+}
+
 static void test_a_file_is_there_only_after_commit(void **state)
 {
     (void)state;
@@ -145,6 +157,7 @@ static void test_paths_join_and_split(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_what_is_no_regular_file_is_not_replaced),
         TEST(test_a_file_is_there_only_after_commit),
         TEST(test_an_abandoned_file_leaves_what_was_there),
         TEST(test_only_regular_files_are_inputs),
