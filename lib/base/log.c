@@ -13,3 +13,9 @@ void tt_log_line(const struct tt_log *log, enum tt_log_level level, const char *
     va_end(ap);
     log->write(log->ctx, level, line);
 }
+
+void tt_log_text(const struct tt_log *log, enum tt_log_level level, const char *text)
+{
+    if (log && log->write)
+        log->write(log->ctx, level, text);
+}

@@ -12,7 +12,10 @@ struct tt_log {
     void *ctx;
 };
 
-/* log may be NULL, or have no writer: nothing happens. Lines over 4096 bytes are cut. */
+/* log may be NULL, or have no writer: nothing happens. What is over 4096 bytes is cut. */
 void tt_log_line(const struct tt_log *log, enum tt_log_level level, const char *fmt, ...) TT_PRINTF(3, 4);
+
+/* The same for text of any length and any number of lines, as one record. */
+void tt_log_text(const struct tt_log *log, enum tt_log_level level, const char *text);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/nearest.h"
 #include "cli/opt_private.h"
 
 /* --- names ----------------------------------------------------------------------------------------------------------------- */
@@ -21,61 +22,16 @@ bool tt_opt_same_name(const char *typed, size_t n, const char *name)
     return i == n && !name[i];
 }
 
-enum { NAME_MAX_LEN = 120 };
-
-static char lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + 32 : folded(c)); }
-
-static int min3(int a, int b, int c)
-{
-    const int ab = a < b ? a : b;
-    return ab < c ? ab : c;
-}
-
-/* Insertions, deletions and changes that make one of the other, without regard to case. */
-static int edit_distance(const char *a, const char *b)
-{
-    int row[NAME_MAX_LEN + 1];
-    const int na = (int)strlen(a), nb = (int)strlen(b);
-    for (int j = 0; j <= nb; j++)
-        row[j] = j;
-    for (int i = 1; i <= na; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= nb; j++) {
-            const int changed = diagonal + (lower(a[i - 1]) != lower(b[j - 1]));
-            diagonal = row[j];
-            row[j] = min3(changed, row[j] + 1, row[j - 1] + 1);
-        }
-    }
-    return row[nb];
-}
-
-const char *tt_nearest_name(const char *typed, const char *const *names, size_t n)
-{
-    const char *best = NULL;
-    const size_t len = strlen(typed);
-    int least = (int)(len / 3) + 1; /* one more than what counts as near */
-
-    for (size_t i = 0; len <= NAME_MAX_LEN && i < n; i++) {
-        const int d = strlen(names[i]) <= NAME_MAX_LEN ? edit_distance(typed, names[i]) : least;
-        if (d < least) {
-            least = d;
-            best = names[i];
-        }
-    }
-    return best;
-}
-
 static tt_status unknown_option(const struct tt_prog *prog, const char *typed, size_t n, struct tt_err *err)
 {
     const char *names[64];
-    char name[NAME_MAX_LEN + 1];
+    char name[120];
     size_t count = 0;
     for (const struct tt_opt *o = prog->opts; o && o->name && count < 60; o++)
         names[count++] = o->name;
     for (const struct tt_opt *o = tt_opt_common; o->name; o++)
         names[count++] = o->name;
-    snprintf(name, sizeof name, "%.*s", (int)(n < NAME_MAX_LEN ? n : NAME_MAX_LEN), typed);
+    snprintf(name, sizeof name, "%.*s", n < sizeof name ? (int)n : (int)sizeof name - 1, typed);
     const char *near = tt_nearest_name(name, names, count);
     return tt_err_set(err, TT_EUSAGE, "--%s: no such option%s%s%s", name, near ? "; did you mean --" : "", near ? near : "",
                       near ? "?" : "");

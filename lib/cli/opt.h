@@ -54,7 +54,4 @@ int tt_prog_report(const struct tt_prog *prog, const struct tt_err *err);
 /* Closes stdout, whose write can fail late, and reports that; the exit status: 0, or 1 after failures. */
 int tt_prog_finish(const struct tt_prog *prog, int failures);
 
-/* The candidate nearest to what was typed (edit distance, at most a third of its length), or NULL. */
-const char *tt_nearest_name(const char *typed, const char *const *names, size_t n);
-
 #endif

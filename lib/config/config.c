@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/nearest.h"
 #include "cli/opt.h"
 #include "config/config_private.h"
 #include "value/json.h"
@@ -118,7 +119,7 @@ tt_status tt_config_json(struct tt_buf *out, const struct tt_config *config, str
     return st;
 }
 
-/* One record of many lines, as TorchTitan logs it: longer than tt_log_line takes. */
+/* One record of many lines, as TorchTitan logs it. */
 static tt_status log_json(const struct tt_buf *json, const struct tt_log *log, struct tt_err *err)
 {
     struct tt_buf text = { 0 };
@@ -126,8 +127,8 @@ static tt_status log_json(const struct tt_buf *json, const struct tt_log *log, s
     tt_buf_put(&text, json->data, json->len);
     const char *line = tt_buf_cstr(&text);
     const tt_status st = tt_buf_check(&text, "the settings as JSON", err);
-    if (st == TT_OK && log && log->write)
-        log->write(log->ctx, TT_LOG_INFO, line);
+    if (st == TT_OK)
+        tt_log_text(log, TT_LOG_INFO, line);
     tt_buf_release(&text);
     return st;
 }

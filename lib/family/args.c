@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "cli/opt.h"
+#include "base/nearest.h"
 #include "value/json.h"
 #include "value/yaml.h"
 

@@ -4,17 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "ckpt/ckpt.h"
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* --- settings ------------------------------------------------------------------------------------------------------------ */
 
@@ -265,12 +258,12 @@ tt_status tt_checkpointer_load(struct tt_checkpointer *c, struct tt_train_state 
     if (status == TT_OK)
         status = find_source(&source, c, &arena, &steps, err);
     if (status == TT_OK && source.path) {
-        const double start = seconds();
+        const double start = tt_seconds();
         tt_log_line(c->log, TT_LOG_INFO, "Loading the checkpoint from %s.", source.path);
         status = load_from(c, state, &source, &steps, &parts, err);
         if (status == TT_OK) {
             warn_overrides(c, state, source.path, parts);
-            tt_log_line(c->log, TT_LOG_INFO, "Finished loading the checkpoint in %.2f seconds.", seconds() - start);
+            tt_log_line(c->log, TT_LOG_INFO, "Finished loading the checkpoint in %.2f seconds.", tt_seconds() - start);
             *loaded = true;
         }
     }
@@ -355,11 +348,11 @@ static tt_status remove_old(const struct tt_checkpointer *c, struct tt_err *err)
         return TT_OK;
     tt_status status = list_steps(&steps, &arena, c->folder, err);
     for (size_t i = 0; status == TT_OK && (int64_t)(steps.n - i) > keep; i++) {
-        const double start = seconds();
+        const double start = tt_seconds();
         tt_log_line(c->log, TT_LOG_INFO, "Checkpointer is deleting %s.", steps.dir[i].path);
         status = remove_step(&arena, steps.dir[i].path, err);
         if (status == TT_OK)
-            tt_log_line(c->log, TT_LOG_INFO, "Checkpointer deleted %s in %.2f seconds.", steps.dir[i].path, seconds() - start);
+            tt_log_line(c->log, TT_LOG_INFO, "Checkpointer deleted %s in %.2f seconds.", steps.dir[i].path, tt_seconds() - start);
     }
     tt_arena_release(&arena);
     return status;
@@ -367,7 +360,7 @@ static tt_status remove_old(const struct tt_checkpointer *c, struct tt_err *err)
 
 tt_status tt_checkpointer_save(struct tt_checkpointer *c, const struct tt_train_state *state, bool last, struct tt_err *err)
 {
-    const double start = seconds();
+    const double start = tt_seconds();
     struct tt_err why; /* failed_save reads the message: the caller may not want one */
 
     if (!is_due(c, state->step, last))
@@ -381,6 +374,6 @@ tt_status tt_checkpointer_save(struct tt_checkpointer *c, const struct tt_train_
     if (last) /* TorchTitan says no more of it */
         return TT_OK;
     tt_log_line(c->log, TT_LOG_INFO, "Finished saving the checkpoint (or staging if async is enabled)in %.2f seconds.",
-                seconds() - start);
+                tt_seconds() - start);
     return TT_OK;
 }
