@@ -39,6 +39,9 @@ void tt_tokenizer_free(struct tt_tokenizer *tok);
 
 enum { TT_NO_TOKEN = -1 };
 
+/* The files that it was made of: "tokenizer.json", "vocab.json + merges.txt", "vocab.txt + merges.txt". */
+const char *tt_tokenizer_source(const struct tt_tokenizer *tok);
+
 /* TT_NO_TOKEN where unset: no tokenizer_config.json, no such key in it, or (EOS) the same text as BOS. */
 int32_t tt_tokenizer_bos(const struct tt_tokenizer *tok);
 int32_t tt_tokenizer_eos(const struct tt_tokenizer *tok);

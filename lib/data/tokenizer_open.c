@@ -151,6 +151,7 @@ static tt_status read_folder(struct tt_tokenizer *tok, struct tt_arena *arena, c
     struct tt_value *root = NULL, *config = NULL;
     const char *path = NULL;
     tt_status st = pick_and_parse(&root, &path, arena, dir, &f, err);
+    tok->source = path == f.json ? "tokenizer.json" : path == f.vocab_txt ? "vocab.txt + merges.txt" : "vocab.json + merges.txt";
     if (st == TT_OK)
         st = tt_tokenizer_read_json(tok, root, path, err);
     if (st == TT_OK && tt_path_exists(f.config))
@@ -177,6 +178,8 @@ tt_status tt_tokenizer_open(struct tt_tokenizer **out, const char *dir, struct t
     *out = tok;
     return TT_OK;
 }
+
+const char *tt_tokenizer_source(const struct tt_tokenizer *tok) { return tok->source; }
 
 void tt_tokenizer_free(struct tt_tokenizer *tok)
 {

@@ -15,6 +15,7 @@ enum tt_decoder_step { TT_DECODE_BYTELEVEL, TT_DECODE_FUSE };
 enum { TT_DECODERS_MAX = 8 };
 
 struct tt_tokenizer {
+    const char *source;
     struct tt_added added;
     struct tt_normalizer norm;
     struct tt_pretok pretok;

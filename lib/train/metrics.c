@@ -4,8 +4,8 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "train/memory.h"
 
 static const struct tt_colors no_colors = { "", "", "", "", "", "", "", "", "" };
@@ -95,13 +95,6 @@ void tt_step_line_format(struct tt_buf *out, const struct tt_step_line *line, co
 
 /* --- a run's metrics ----------------------------------------------------------------------------------------------------- */
 
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void tt_metrics_init(struct tt_metrics *out, const struct tt_log *log, bool colors, int64_t log_freq)
 {
     *out = (struct tt_metrics){
@@ -109,17 +102,17 @@ void tt_metrics_init(struct tt_metrics *out, const struct tt_log *log, bool colo
         .colors = tt_colors(colors),
         .log_freq = log_freq,
         .memory_total = tt_memory_total(),
-        .line_start = seconds(),
+        .line_start = tt_seconds(),
     };
     out->step_start = out->line_start;
     tt_log_line(log, TT_LOG_INFO, "CPU capacity: cpu with %.2fGiB memory", (double)out->memory_total / GIB);
-    tt_log_line(log, TT_LOG_INFO, "Peak FLOPS used for computing MFU: %.3e", PEAK_FLOPS);
     tt_memory_reset_peak();
 }
 
-void tt_metrics_log_model_memory(const struct tt_metrics *metrics)
+void tt_metrics_log_model(const struct tt_metrics *metrics)
 {
     struct tt_buf text = { 0 };
+    tt_log_line(metrics->log, TT_LOG_INFO, "Peak FLOPS used for computing MFU: %.3e", PEAK_FLOPS);
     put_memory(&text, 0, tt_memory_peak(), metrics->memory_total);
     tt_log_line(metrics->log, TT_LOG_INFO, "CPU memory usage for model: %s", tt_buf_cstr(&text));
     tt_buf_release(&text);
@@ -195,12 +188,12 @@ static void log_line(struct tt_metrics *m, const struct tt_step_report *report, 
     tt_buf_release(&text);
     m->line_ntokens = 0;
     tt_memory_reset_peak();
-    m->line_start = seconds();
+    m->line_start = tt_seconds();
 }
 
 tt_status tt_metrics_step(struct tt_metrics *m, const struct tt_step_report *report, struct tt_err *err)
 {
-    const double now = seconds(), time = now - m->step_start;
+    const double now = tt_seconds(), time = now - m->step_start;
     tt_status status = TT_OK;
 
     if (m->jsonl) {
@@ -210,7 +203,7 @@ tt_status tt_metrics_step(struct tt_metrics *m, const struct tt_step_report *rep
     if (report->step == 1 || report->step % m->log_freq == 0)
         log_line(m, report, now);
     m->step_ntokens = 0;
-    m->step_start = seconds();
+    m->step_start = tt_seconds();
     return status;
 }
 

@@ -58,8 +58,8 @@ TT_MUST_CHECK tt_status tt_metrics_step(struct tt_metrics *metrics, const struct
 /* Closes the JSON file, whose last bytes can fail late. Fine on a zeroed struct and twice. */
 TT_MUST_CHECK tt_status tt_metrics_close(struct tt_metrics *metrics, struct tt_err *err);
 
-/* "CPU memory usage for model: 0.31GiB(1.29%)" */
-void tt_metrics_log_model_memory(const struct tt_metrics *metrics);
+/* What the model takes, once it is there, and the FLOPS that mfu is held against. */
+void tt_metrics_log_model(const struct tt_metrics *metrics);
 
 /* What the step line shows, apart from where it comes from. */
 struct tt_step_line {

@@ -44,14 +44,6 @@ struct trainer {
 
 /* --- what every run begins with -------------------------------------------------------------------------------------------- */
 
-/* Lines of any length: a configuration does not fit in what tt_log_line takes. */
-static void log_whole(const struct tt_log *log, struct tt_buf *text)
-{
-    if (log && log->write)
-        log->write(log->ctx, TT_LOG_INFO, tt_buf_cstr(text));
-    tt_buf_release(text);
-}
-
 static tt_status open_model(struct trainer *t, struct tt_err *err)
 {
     const struct tt_config_model *model = &t->config->model;
@@ -72,7 +64,7 @@ static tt_status open_model(struct trainer *t, struct tt_err *err)
     tt_buf_printf(&text, "Building %s %swith ", model->name, model->flavor);
     status = tt_model_args_json(&text, model->name, &t->args, err);
     if (status == TT_OK)
-        log_whole(t->log, &text);
+        tt_log_text(t->log, TT_LOG_INFO, tt_buf_cstr(&text));
     tt_buf_release(&text);
     if (status == TT_OK)
         status = tt_params_make(&t->params, &t->arena, t->family, &t->args, err);
@@ -107,7 +99,6 @@ static tt_status begin(struct trainer *t, struct tt_err *err)
     if (config->debug.deterministic)
         INFO(t, "Deterministic algorithm enabled (expect perf degradation).");
     t->dtype = config->training.dtype;
-    tt_metrics_init(&t->metrics, t->log, t->opts->colors && !config->metrics.disable_color_printing, config->metrics.log_freq);
     return TT_OK;
 }
 
@@ -121,6 +112,7 @@ static tt_status open_data(struct trainer *t, struct tt_err *err)
     tt_status status = tt_tokenizer_open(&t->tokenizer, t->config->model.hf_assets_path, err);
     if (status != TT_OK)
         return status;
+    INFO(t, "Loading tokenizer from %s", tt_tokenizer_source(t->tokenizer));
     status = tt_dataset_path(&path, training->dataset, training->dataset_path, err);
     if (status != TT_OK)
         return status;
@@ -234,6 +226,7 @@ static bool wants_only_weights(const struct tt_config *config)
 
 static tt_status build(struct trainer *t, struct tt_err *err)
 {
+    const struct tt_config_metrics *metrics = &t->config->metrics;
     const bool only_weights = wants_only_weights(t->config);
     tt_status status = only_weights ? TT_OK : open_data(t, err);
     if (status == TT_OK)
@@ -244,6 +237,7 @@ static tt_status build(struct trainer *t, struct tt_err *err)
         status = tt_lr_schedule_init(&t->schedule, &t->config->lr_scheduler, t->config->training.steps, t->log, err);
     if (status != TT_OK)
         return status;
+    tt_metrics_init(&t->metrics, t->log, t->opts->colors && !metrics->disable_color_printing, metrics->log_freq);
     count_model(t);
     t->weight = tt_arena_array(&t->arena, (size_t)t->params.n, sizeof *t->weight);
     if (!t->weight)
@@ -253,11 +247,10 @@ static tt_status build(struct trainer *t, struct tt_err *err)
         status = draw_weights(t, err);
     if (status == TT_OK)
         status = make_state(t, err);
-    if (status == TT_OK)
-        status = tt_checkpointer_init(&t->checkpointer, t->config, t->log, t->pool, err);
-    if (status == TT_OK)
-        tt_metrics_log_model_memory(&t->metrics);
-    return status;
+    if (status != TT_OK)
+        return status;
+    tt_metrics_log_model(&t->metrics);
+    return tt_checkpointer_init(&t->checkpointer, t->config, t->log, t->pool, err);
 }
 
 static void release(struct trainer *t)
