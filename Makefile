@@ -88,8 +88,8 @@ bench-kernels: $(bench_bin)         ## each kernel's speed on this machine
 
 FUZZ_SECONDS ?= 60
 fuzz:                               ## run each fuzz target for FUZZ_SECONDS (clang's libFuzzer)
-	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined fuzz-build
-	@tests/fuzz/run.sh build/san-address-undefined/fuzz $(FUZZ_SECONDS) $(fuzz_names)
+	@$(MAKE) --no-print-directory CC=clang VARIANT=fuzz SAN=address,undefined,fuzzer-no-link fuzz-build
+	@tests/fuzz/run.sh build/fuzz/fuzz $(FUZZ_SECONDS) $(fuzz_names)
 
 fuzz-build: $(fuzz_names:%=$(B)/fuzz/%)
 
@@ -160,7 +160,8 @@ $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libtitan.a
 	@echo "  LD $@"
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
 
-# A fuzz target with libFuzzer's main (clang only), and with a plain main that replays files.
+# A fuzz target with libFuzzer's main (clang only), and with a plain main that replays files. Without fuzzer-no-link in the library's
+# own flags libFuzzer sees no coverage, and mutates blindly.
 $(B)/fuzz/%: tests/fuzz/%.c $(B)/libtitan.a
 	@mkdir -p $(@D)
 	@echo "  LD $@"
