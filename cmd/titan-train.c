@@ -48,14 +48,13 @@ int main(int argc, char **argv)
 
     tt_prog_answer(&prog, argc, argv);
     tt_status status = tt_config_load(&config, &arena, argc, argv, &log, &err);
-    if (status == TT_EUSAGE)
-        return tt_prog_usage(&prog, &err);
     if (status == TT_OK) {
         const struct tt_trainer_opts opts = { .log = &log, .colors = isatty(STDERR_FILENO), .stop = &stopped_by };
         catch_signals();
         status = tt_train(&config, &opts, &err);
     }
-    const int exit_status = tt_prog_finish(&prog, status == TT_OK ? 0 : tt_prog_report(&prog, &err));
+    const int exit_status = status == TT_EUSAGE ? tt_prog_usage(&prog, &err)
+                                                : tt_prog_finish(&prog, status == TT_OK ? 0 : tt_prog_report(&prog, &err));
     tt_arena_release(&arena);
     return status == TT_OK && stopped_by ? end_by_signal(stopped_by) : exit_status;
 }
