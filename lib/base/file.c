@@ -221,8 +221,9 @@ tt_status tt_mkdir_p(const char *path, struct tt_err *err)
         char *slash = strchr(p + 1, '/');
         if (slash)
             *slash = 0;
-        if (mkdir(copy, 0777) != 0 && (errno != EEXIST || !tt_path_is_dir(copy)))
-            st = tt_err_errno(err, errno, "%s: cannot make the folder", copy);
+        const int e = mkdir(copy, 0777) != 0 ? errno : 0;
+        if (e && !tt_path_is_dir(copy)) /* of one that is there some systems say EROFS or EACCES, not EEXIST */
+            st = tt_err_errno(err, e, "%s: cannot make the folder", copy);
         if (slash)
             *slash = '/';
         p = slash;

@@ -6,7 +6,11 @@
  * The folder appears whole or not at all. It is written as <folder>/.titan-<random> (a name without "step-", which TorchTitan would
  * take for a step), every file and the folder are fsynced, then it is renamed. An existing folder of that name is exchanged
  * with the new one in one step, then removed. A failure or a kill leaves what was there before; what a dead process
- * left is removed by the next save in the same folder (a lock on it tells whether its process lives). */
+ * left is removed by the next save in the same folder (a lock on it tells whether its process lives).
+ *
+ * Where the file system cannot exchange two names it takes three renames: the old folder goes to .titan-<random>-step%2D10, the new
+ * one gets the name, the old one goes. A kill right after the first leaves no step-10, but tt_save_dir_recover (save_dir.h), which
+ * starts each save and each resumed run, gives the old one its name back. */
 #ifndef TT_CKPT_SAVE_H
 #define TT_CKPT_SAVE_H
 

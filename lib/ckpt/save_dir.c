@@ -17,17 +17,63 @@
 #define TMP_PREFIX ".titan-"
 enum { TMP_DIGITS = 12, TRIES = 100 };
 
-static bool is_tmp_name(const char *name)
+/* A folder in the making: ".titan-" and 12 hexadecimal digits. An earlier step that was put aside, where it could not be exchanged
+ * in one go: the same, a "-", and the name that it had, escaped so that nobody takes it for a step: ".titan-0123456789ab-step%2D5".
+ */
+static size_t tmp_length(const char *name)
 {
     const size_t n = strlen(TMP_PREFIX);
-    return strncmp(name, TMP_PREFIX, n) == 0 && strlen(name) == n + TMP_DIGITS &&
-           strspn(name + n, "0123456789abcdef") == TMP_DIGITS;
+    return strncmp(name, TMP_PREFIX, n) == 0 && strspn(name + n, "0123456789abcdef") == TMP_DIGITS ? n + TMP_DIGITS : 0;
 }
+
+static char *aside_path(struct tt_arena *arena, const struct tt_save_dir *save)
+{
+    struct tt_buf path = { 0 };
+
+    tt_buf_printf(&path, "%s-", save->tmp);
+    for (const char *p = tt_path_base(save->final); *p; p++) {
+        if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '_')
+            tt_buf_byte(&path, (uint8_t)*p);
+        else
+            tt_buf_printf(&path, "%%%02X", (uint8_t)*p);
+    }
+    const char *text = tt_buf_cstr(&path);
+    char *copy = !path.failed ? tt_arena_str(arena, text) : NULL;
+    tt_buf_release(&path);
+    return copy;
+}
+
+/* The name in an aside name, or NULL. */
+static char *aside_name(struct tt_arena *arena, const char *name)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    const size_t n = tmp_length(name);
+    const char *from = name + n + 1;
+    char *out = n && name[n] == '-' && *from ? tt_arena_str(arena, from) : NULL;
+    char *to = out;
+
+    while (out && *from) {
+        if (*from != '%') {
+            *to++ = *from++;
+            continue;
+        }
+        const char *high = from[1] ? strchr(digits, from[1]) : NULL, *low = high && from[2] ? strchr(digits, from[2]) : NULL;
+        if (!low)
+            return NULL;
+        *to++ = (char)((high - digits) << 4 | (low - digits));
+        from += 3;
+    }
+    if (out)
+        *to = 0;
+    return out && strchr(out, '/') ? NULL : out;
+}
+
+static int open_folder(const char *path) { return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); }
 
 /* A descriptor of the folder, with the lock on it, or -1. The lock ends with the process, however it ends. */
 static int lock_folder(const char *path)
 {
-    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const int fd = open_folder(path);
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
         return fd;
     if (fd >= 0)
@@ -35,57 +81,81 @@ static int lock_folder(const char *path)
     return -1;
 }
 
-static bool is_finished(struct tt_arena *arena, const char *dir)
+/* A folder that a dead process left: what it was to replace gets its name back where nothing has it, all else is removed. */
+static void clear_up(const char *path, const char *was, const struct tt_log *log)
 {
-    const char *path = tt_path_join(arena, dir, ".metadata");
-    return !path || tt_path_exists(path);
+    struct tt_err err;
+    const int fd = lock_folder(path);
+
+    if (fd < 0)
+        return;
+    if (was && !tt_path_exists(was)) {
+        if (rename(path, was) == 0)
+            tt_log_line(log, TT_LOG_INFO, "%s has its name back: the save that was to replace it did not end", was);
+        else
+            tt_log_line(log, TT_LOG_WARNING, "%s: cannot rename to %s: %s", path, was, strerror(errno));
+    } else if (tt_remove_all(path, &err) == TT_OK) {
+        tt_log_line(log, TT_LOG_INFO, "removed %s, left by a save that did not end", path);
+    } else {
+        tt_log_line(log, TT_LOG_WARNING, "%s", err.msg);
+    }
+    close(fd);
 }
 
-/* Removes temporary folders whose process is gone. Those with .metadata may be all that is left of a step (see exchange_slowly): they
- * go only when a new step stands. Failures here are no reason to fail a save: they are logged. */
-static void remove_stale(const struct tt_save_dir *save, bool finished_too)
+void tt_save_dir_recover(const char *parent, const struct tt_log *log)
 {
     struct tt_arena arena = { 0 };
     char **names;
     size_t n = 0;
     struct tt_err err;
 
-    if (tt_dir_list(&arena, save->parent, &names, &n, &err) != TT_OK)
-        tt_log_line(save->log, TT_LOG_WARNING, "%s", err.msg);
+    if (!tt_path_is_dir(parent))
+        return;
+    if (tt_dir_list(&arena, parent, &names, &n, &err) != TT_OK)
+        tt_log_line(log, TT_LOG_WARNING, "%s", err.msg);
     for (size_t i = 0; i < n; i++) {
-        const char *path = is_tmp_name(names[i]) ? tt_path_join(&arena, save->parent, names[i]) : NULL;
-        if (!path || (!finished_too && is_finished(&arena, path)))
-            continue;
-        const int fd = lock_folder(path);
-        if (fd < 0)
-            continue;
-        if (tt_remove_all(path, &err) == TT_OK)
-            tt_log_line(save->log, TT_LOG_INFO, "removed %s, left by a save that did not end", path);
-        else
-            tt_log_line(save->log, TT_LOG_WARNING, "%s", err.msg);
-        close(fd);
+        const char *was = aside_name(&arena, names[i]);
+        const size_t ntmp = tmp_length(names[i]);
+        const char *path = was || (ntmp && names[i][ntmp] == 0) ? tt_path_join(&arena, parent, names[i]) : NULL;
+        const char *final = was ? tt_path_join(&arena, parent, was) : NULL;
+        if (path && (!was || final))
+            clear_up(path, final, log);
     }
     tt_arena_release(&arena);
 }
 
-/* One try: a random name, the folder, the lock. Between mkdir and lock a cleaner may have taken it for stale. */
+/* Whether the folder, just made, is ours alone: between mkdir and lock somebody who clears up may have taken it for a dead one's.
+ * Where the file system has no locks nobody can tell that, and nothing is cleared up. */
+static tt_status lock_tmp(struct tt_save_dir *save, bool *made, struct tt_err *err)
+{
+    struct stat here, there;
+    const int fd = open_folder(save->tmp);
+
+    if (fd < 0)
+        return errno == ENOENT ? TT_OK : tt_err_errno(err, errno, "%s: cannot open the folder", save->tmp);
+    const bool locked = flock(fd, LOCK_EX | LOCK_NB) == 0 || errno == ENOSYS || errno == EOPNOTSUPP || errno == ENOLCK;
+    *made = locked && fstat(fd, &here) == 0 && stat(save->tmp, &there) == 0 && here.st_ino == there.st_ino;
+    if (*made)
+        save->lock_fd = fd;
+    else
+        close(fd);
+    return TT_OK;
+}
+
+/* One try: a random name, the folder, the lock. */
 static tt_status try_make_tmp(struct tt_save_dir *save, bool *made, struct tt_err *err)
 {
     uint64_t random;
-    struct stat here, there;
 
     if (getrandom(&random, sizeof random, 0) != sizeof random)
         return tt_err_errno(err, errno, "getrandom");
     snprintf(save->tmp, strlen(save->parent) + 64, "%s/" TMP_PREFIX "%0*" PRIx64, save->parent, TMP_DIGITS, random >> 16);
     if (mkdir(save->tmp, 0777) != 0)
         return errno == EEXIST ? TT_OK : tt_err_errno(err, errno, "%s: cannot make the folder", save->tmp);
-    save->lock_fd = lock_folder(save->tmp);
-    *made = save->lock_fd >= 0 && fstat(save->lock_fd, &here) == 0 && stat(save->tmp, &there) == 0 && here.st_ino == there.st_ino;
-    if (!*made && save->lock_fd >= 0) {
-        close(save->lock_fd);
-        save->lock_fd = -1;
-    }
-    return TT_OK;
+    const tt_status st = lock_tmp(save, made, err);
+    if (st != TT_OK)
+        rmdir(save->tmp);
+    return st;
 }
 
 static char *without_slashes(const char *dir)
@@ -113,7 +183,7 @@ tt_status tt_save_dir_open(struct tt_save_dir *out, const char *dir, const struc
     if (st == TT_OK)
         st = tt_mkdir_p(save.parent, err);
     if (st == TT_OK)
-        remove_stale(&save, false);
+        tt_save_dir_recover(save.parent, log);
     for (int i = 0; i < TRIES && st == TT_OK && !made; i++)
         st = try_make_tmp(&save, &made, err);
     if (st == TT_OK && !made)
@@ -128,45 +198,63 @@ tt_status tt_save_dir_open(struct tt_save_dir *out, const char *dir, const struc
     return st;
 }
 
-/* Where the file system cannot exchange two names. Between the two renames neither has the final name: a kill right there leaves both
- * under temporary ones, complete, and the next save keeps them until its own step stands. */
+static tt_status cannot_rename(const char *from, const char *to, struct tt_err *err)
+{
+    return tt_err_errno(err, errno, "%s: cannot rename to %s", from, to);
+}
+
+/* Where the file system cannot exchange two names. Between the first two renames neither has the final name: a kill right there
+ * leaves the earlier one under a name that tells which it had, and tt_save_dir_recover gives it back. */
 static tt_status exchange_slowly(const struct tt_save_dir *save, struct tt_err *err)
 {
-    char *aside = malloc(strlen(save->tmp) + 1);
-    if (!aside)
-        return tt_err_nomem(err, strlen(save->tmp), "a path");
-    strcpy(aside, save->tmp);
-    char *last = aside + strlen(aside) - 1;
-    *last = *last == '0' ? '1' : '0';
+    struct tt_arena arena = { 0 };
+    const char *aside = aside_path(&arena, save);
+    const int fd = lock_folder(save->final); /* it goes with the folder to its other names */
+    tt_status st = aside ? TT_OK : tt_err_nomem(err, strlen(save->tmp), "a path");
 
-    tt_status st = TT_OK;
-    if (rename(save->final, aside) != 0)
-        st = tt_err_errno(err, errno, "%s: cannot rename to %s", save->final, aside);
-    else if (rename(save->tmp, save->final) != 0) {
-        st = tt_err_errno(err, errno, "%s: cannot rename to %s", save->tmp, save->final);
-        if (rename(aside, save->final) != 0)
-            st = tt_err_errno(err, errno, "%s: what was %s cannot get its name back", aside, save->final);
-    } else if (rename(aside, save->tmp) != 0)
-        st = tt_err_errno(err, errno, "%s: cannot rename to %s", aside, save->tmp);
-    free(aside);
+    if (st == TT_OK && rename(save->final, aside) != 0)
+        st = cannot_rename(save->final, aside, err);
+    else if (st == TT_OK) {
+        const bool named = rename(save->tmp, save->final) == 0;
+        if (!named)
+            st = cannot_rename(save->tmp, save->final, err);
+        else if (rename(aside, save->tmp) != 0)
+            st = cannot_rename(aside, save->tmp, err);
+        if (st != TT_OK && ((named && rename(save->final, save->tmp) != 0) || rename(aside, save->final) != 0))
+            tt_log_line(save->log, TT_LOG_WARNING, "%s: %s waits there for the next save to get its name back", aside, save->final);
+    }
+    if (fd >= 0)
+        close(fd);
+    tt_arena_release(&arena);
     return st;
 }
+
+/* Flags of renameat2 are not for every file system. */
+static bool has_no_flags(int e) { return e == EINVAL || e == ENOSYS || e == EOPNOTSUPP; }
 
 /* The new folder has its name, and save->tmp is the old one or nothing. */
 static tt_status take_name(const struct tt_save_dir *save, struct tt_err *err)
 {
     if (renameat2(AT_FDCWD, save->tmp, AT_FDCWD, save->final, RENAME_NOREPLACE) == 0)
         return TT_OK;
-    if (errno == ENOENT)
-        return tt_err_errno(err, errno, "%s: cannot rename to %s", save->tmp, save->final);
-    if (errno == EEXIST) {
-        if (renameat2(AT_FDCWD, save->tmp, AT_FDCWD, save->final, RENAME_EXCHANGE) == 0)
-            return TT_OK;
-    } else if (!tt_path_exists(save->final)) { /* no flags on this file system */
-        return rename(save->tmp, save->final) == 0
-                   ? TT_OK : tt_err_errno(err, errno, "%s: cannot rename to %s", save->tmp, save->final);
-    }
-    return exchange_slowly(save, err);
+    if (has_no_flags(errno) && !tt_path_exists(save->final))
+        return rename(save->tmp, save->final) == 0 ? TT_OK : cannot_rename(save->tmp, save->final, err);
+    if (errno != EEXIST && !has_no_flags(errno))
+        return cannot_rename(save->tmp, save->final, err);
+    if (renameat2(AT_FDCWD, save->tmp, AT_FDCWD, save->final, RENAME_EXCHANGE) == 0)
+        return TT_OK;
+    return has_no_flags(errno) ? exchange_slowly(save, err) : cannot_rename(save->tmp, save->final, err);
+}
+
+/* A new name that may not outlive a crash is not to be reported as a step, nor to stand. */
+static void give_name_back(const struct tt_save_dir *save)
+{
+    struct tt_err err;
+    const tt_status st = tt_path_exists(save->tmp)             ? take_name(save, &err)
+                         : rename(save->final, save->tmp) == 0 ? TT_OK
+                                                               : cannot_rename(save->final, save->tmp, &err);
+    if (st != TT_OK)
+        tt_log_line(save->log, TT_LOG_WARNING, "%s", err.msg);
 }
 
 tt_status tt_save_dir_commit(struct tt_save_dir *save, struct tt_err *err)
@@ -174,15 +262,10 @@ tt_status tt_save_dir_commit(struct tt_save_dir *save, struct tt_err *err)
     tt_status st = tt_fsync_dir(save->tmp, err);
     if (st == TT_OK)
         st = take_name(save, err);
-    if (st == TT_OK)
-        st = tt_fsync_dir(save->parent, err);
     if (st == TT_OK) {
-        if (tt_path_exists(save->tmp)) {
-            struct tt_err why;
-            if (tt_remove_all(save->tmp, &why) != TT_OK)
-                tt_log_line(save->log, TT_LOG_WARNING, "%s", why.msg);
-        }
-        remove_stale(save, true);
+        st = tt_fsync_dir(save->parent, err);
+        if (st != TT_OK)
+            give_name_back(save);
     }
     tt_save_dir_abandon(save);
     return st;
