@@ -16,8 +16,12 @@ tt_status tt_infile_open(struct tt_infile *in, const char *path, struct tt_err *
     struct stat st;
     /* O_NONBLOCK so that a FIFO is refused below instead of waiting for a writer. */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return tt_err_errno(err, errno, "%s: cannot open", path);
+    if (fd < 0) {
+        const int e = errno;
+        const tt_status status = tt_err_errno(err, e, "%s: cannot open", path);
+        errno = e;
+        return status;
+    }
     if (fstat(fd, &st) != 0) {
         const int e = errno;
         close(fd);

@@ -16,6 +16,7 @@ struct tt_infile {
     char *path;      /* owned */
 };
 
+/* Where it cannot be opened, errno says why. */
 TT_MUST_CHECK tt_status tt_infile_open(struct tt_infile *in, const char *path, struct tt_err *err);
 void tt_infile_close(struct tt_infile *in); /* NULL, zeroed or closed: does nothing */
 

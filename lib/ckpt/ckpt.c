@@ -19,7 +19,6 @@ static tt_status make(struct tt_ckpt **out, const char *path, enum tt_ckpt_forma
         return tt_err_nomem(err, sizeof *ckpt, path);
     }
     ckpt->format = format;
-    pthread_mutex_init(&ckpt->lock, NULL);
     *out = ckpt;
     return TT_OK;
 }
@@ -68,10 +67,8 @@ tt_status tt_ckpt_open(struct tt_ckpt **out, const char *path, struct tt_err *er
     if (st != TT_OK)
         return st;
     st = is_dir ? open_dcp(ckpt, err) : open_pt(ckpt, err);
-    if (st == TT_OK) {
-        ckpt->files = calloc(ckpt->entries.nfiles + 1, sizeof *ckpt->files);
-        st = ckpt->files ? TT_OK : tt_err_nomem(err, ckpt->entries.nfiles * sizeof *ckpt->files, path);
-    }
+    if (st == TT_OK)
+        st = tt_files_init(&ckpt->files, ckpt->path, ckpt->entries.files, ckpt->entries.nfiles, err);
     if (st == TT_OK)
         *out = ckpt;
     else
@@ -85,11 +82,8 @@ void tt_ckpt_close(struct tt_ckpt *ckpt)
 {
     if (!ckpt)
         return;
-    for (size_t i = 0; ckpt->files && i < ckpt->entries.nfiles; i++)
-        tt_infile_close(&ckpt->files[i]);
-    free(ckpt->files);
+    tt_files_release(&ckpt->files);
     tt_entries_release(&ckpt->entries);
-    pthread_mutex_destroy(&ckpt->lock);
     free((char *)ckpt->path);
     free(ckpt);
 }
@@ -103,41 +97,25 @@ bool tt_ckpt_is_complete(const char *dir)
     return is;
 }
 
-tt_status tt_ckpt_file(struct tt_ckpt *ckpt, uint32_t index, const struct tt_infile **out, struct tt_err *err)
-{
-    tt_status st = TT_OK;
-
-    pthread_mutex_lock(&ckpt->lock);
-    struct tt_infile *file = &ckpt->files[index];
-    if (!file->path) {
-        struct tt_arena arena = { 0 };
-        const char *name = ckpt->entries.files[index];
-        const char *path = name[0] ? tt_path_join(&arena, ckpt->path, name) : ckpt->path;
-        st = path ? tt_infile_open(file, path, err) : tt_err_nomem(err, 0, ckpt->path);
-        tt_arena_release(&arena);
-    }
-    pthread_mutex_unlock(&ckpt->lock);
-    if (st == TT_OK)
-        *out = file;
-    return st;
-}
-
 tt_status tt_item_source(struct tt_source *out, struct tt_arena *arena, struct tt_ckpt *ckpt, const struct tt_entry *entry,
                          const struct tt_chunk *chunk, struct tt_err *err)
 {
     const struct tt_infile *file = NULL;
-    tt_status st = tt_ckpt_file(ckpt, chunk->file, &file, err);
+    tt_status st = tt_files_pin(&ckpt->files, chunk->file, &file, err);
     if (st != TT_OK)
         return st;
     if (chunk->offset > file->nbytes || chunk->nbytes > file->nbytes - chunk->offset)
-        return tt_err_set(err, TT_EFORMAT, "%s: key %s: expected its item at offset %" PRIu64 ", %" PRIu64
+        st = tt_err_set(err, TT_EFORMAT, "%s: key %s: expected its item at offset %" PRIu64 ", %" PRIu64
                           " bytes, found the end of the file at %" PRIu64, file->path, entry->fqn, chunk->offset, chunk->nbytes,
                           file->nbytes);
     char *name = tt_arena_printf(arena, "%s: key %s: item at %" PRIu64, file->path, entry->fqn, chunk->offset);
-    if (!name)
-        return tt_err_nomem(err, strlen(file->path), "a path");
-    *out = (struct tt_source){ .file = file, .offset = chunk->offset, .nbytes = chunk->nbytes, .name = name };
-    return TT_OK;
+    if (st == TT_OK && !name)
+        st = tt_err_nomem(err, strlen(file->path), "a path");
+    if (st == TT_OK)
+        *out = (struct tt_source){ .file = file, .offset = chunk->offset, .nbytes = chunk->nbytes, .name = name };
+    else
+        tt_files_unpin(&ckpt->files, chunk->file);
+    return st;
 }
 
 tt_status tt_ckpt_read_value(struct tt_ckpt *ckpt, const struct tt_entry *entry, struct tt_arena *arena, const struct tt_value **out,
@@ -153,8 +131,10 @@ tt_status tt_ckpt_read_value(struct tt_ckpt *ckpt, const struct tt_entry *entry,
         return TT_OK;
     }
     tt_status st = tt_item_source(&src, arena, ckpt, entry, entry->chunks, err);
-    if (st == TT_OK)
-        st = tt_pt_open(&pt, arena, &src, err);
+    if (st != TT_OK)
+        return st;
+    st = tt_pt_open(&pt, arena, &src, err);
+    tt_files_unpin(&ckpt->files, entry->chunks->file);
     if (st != TT_OK)
         return st;
     for (size_t i = 0; i < pt.nstorages; i++)

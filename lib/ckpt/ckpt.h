@@ -5,9 +5,7 @@
 #ifndef TT_CKPT_CKPT_H
 #define TT_CKPT_CKPT_H
 
-#include <pthread.h>
-
-#include "base/file.h"
+#include "ckpt/files.h"
 #include "format/entry.h"
 
 enum tt_ckpt_format { TT_CKPT_DCP, TT_CKPT_PT, TT_CKPT_MEMORY };
@@ -16,8 +14,7 @@ struct tt_ckpt {
     const char *path; /* as it was given; "memory" for a running job */
     enum tt_ckpt_format format;
     struct tt_entries entries;
-    struct tt_infile *files; /* (entries.nfiles); opened when first read */
-    pthread_mutex_t lock;    /* over opening files */
+    struct tt_files files; /* of the catalogue, by its index */
 };
 
 /* TT_ENOENT where there is nothing, or a folder without .metadata. */
@@ -39,8 +36,5 @@ TT_MUST_CHECK tt_status tt_ckpt_value(struct tt_ckpt *ckpt, const char *fqn, con
 /* The same without keeping it, for those who walk over all: the value lives in the arena. */
 TT_MUST_CHECK tt_status tt_ckpt_read_value(struct tt_ckpt *ckpt, const struct tt_entry *entry, struct tt_arena *arena,
                                            const struct tt_value **out, struct tt_err *err);
-
-/* An open file of the catalogue, by its index; stays open until tt_ckpt_close. From any thread. */
-TT_MUST_CHECK tt_status tt_ckpt_file(struct tt_ckpt *ckpt, uint32_t index, const struct tt_infile **out, struct tt_err *err);
 
 #endif

@@ -9,7 +9,8 @@
  * depth) a tensor or a dict; tuples never. Keys become strings; empty dicts vanish. Tensors are of file 0. */
 TT_MUST_CHECK tt_status tt_flatten(struct tt_entries *out, const struct tt_value *root, const char *where, struct tt_err *err);
 
-/* The bytes of a BLOB chunk, as a source whose name (in the arena) starts with file and key. */
+/* The bytes of a BLOB chunk, as a source whose name (in the arena) starts with file and key. On success
+ * the chunk's file is pinned: unpin it when done with the source. */
 TT_MUST_CHECK tt_status tt_item_source(struct tt_source *out, struct tt_arena *arena, struct tt_ckpt *ckpt,
                                        const struct tt_entry *entry, const struct tt_chunk *chunk, struct tt_err *err);
 

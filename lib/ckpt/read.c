@@ -12,8 +12,7 @@ struct view {
     const struct tt_chunk *chunk; /* whose view it is; NULL: none */
     const char *fqn;
     const void *data;             /* in memory, or */
-    const struct tt_infile *file;
-    uint32_t file_index;
+    uint32_t file;                /* in this one of the checkpoint's */
     uint64_t offset, nbytes; /* of the storage, in the file */
     uint32_t crc;
     int64_t first, strides[TT_NDIM_MAX]; /* in elements */
@@ -31,6 +30,7 @@ struct tt_reader {
     struct tt_ckpt *ckpt;
     struct tt_verify *verify;
     struct view views[NVIEWS];
+    const struct tt_infile *file; /* of the chunk that is read just now; pinned */
     uint8_t *scratch; /* (TT_BLOCK_NBYTES) */
 };
 
@@ -71,7 +71,7 @@ static tt_status damaged(const char *path, const char *fqn, uint64_t offset, uin
  * the records move. */
 static tt_status find_storage(struct tt_verify *verify, const struct view *view, struct tt_verify_storage **out, struct tt_err *err)
 {
-    struct tt_verify_storage fresh = { .key = { view->offset, view->file_index, 0 }, .fqn = view->fqn, .nbytes = view->nbytes,
+    struct tt_verify_storage fresh = { .key = { view->offset, view->file, 0 }, .fqn = view->fqn, .nbytes = view->nbytes,
                                        .crc = view->crc };
     uint64_t i;
 
@@ -126,7 +126,7 @@ static tt_status note_read(struct tt_reader *r, const struct view *view, uint64_
         pthread_mutex_unlock(&r->verify->lock);
     }
     if (st == TT_OK && whole && crc != view->crc)
-        st = damaged(view->file->path, view->fqn, view->offset, view->crc, crc, err);
+        st = damaged(r->file->path, view->fqn, view->offset, view->crc, crc, err);
     return st;
 }
 
@@ -148,9 +148,11 @@ static tt_status note_wanted(struct tt_reader *r, const struct view *view, uint6
 static tt_status read_again(const struct tt_verify_storage *s, struct tt_ckpt *ckpt, uint8_t *buf, struct tt_err *err)
 {
     const struct tt_infile *file = NULL;
-    tt_status st = tt_ckpt_file(ckpt, s->key.file, &file, err);
+    tt_status st = tt_files_pin(&ckpt->files, s->key.file, &file, err);
     uint32_t crc = 0;
 
+    if (st != TT_OK)
+        return st;
     for (uint64_t at = 0; at < s->nbytes && st == TT_OK;) {
         const uint64_t left = s->nbytes - at, n = left < TT_BLOCK_NBYTES ? left : TT_BLOCK_NBYTES;
         st = tt_infile_pread(file, buf, (size_t)n, s->key.offset + at, err);
@@ -158,7 +160,10 @@ static tt_status read_again(const struct tt_verify_storage *s, struct tt_ckpt *c
             crc = tt_crc32(crc, buf, (size_t)n);
         at += n;
     }
-    return st == TT_OK && crc != s->crc ? damaged(file->path, s->fqn, s->key.offset, s->crc, crc, err) : st;
+    if (st == TT_OK && crc != s->crc)
+        st = damaged(file->path, s->fqn, s->key.offset, s->crc, crc, err);
+    tt_files_unpin(&ckpt->files, s->key.file);
+    return st;
 }
 
 tt_status tt_verify_finish(struct tt_verify *verify, struct tt_ckpt *ckpt, struct tt_err *err)
@@ -209,32 +214,27 @@ static tt_status open_blob(struct tt_reader *r, const struct tt_entry *entry, co
     struct tt_pt pt;
     tt_status st = tt_item_source(&src, &arena, r->ckpt, entry, chunk, err);
 
+    const bool pinned = st == TT_OK;
     if (st == TT_OK)
         st = tt_pt_open(&pt, &arena, &src, err);
     if (st == TT_OK)
         st = check_blob(entry, chunk, pt.root, src.name, err);
     if (st == TT_OK) {
         const struct tt_pt_tensor *t = pt.root->u.ref;
-        *view = (struct view){ .file = src.file, .file_index = chunk->file, .offset = t->storage->offset,
-                               .nbytes = t->storage->nbytes, .crc = t->storage->crc, .first = t->first };
+        *view = (struct view){ .file = chunk->file, .offset = t->storage->offset, .nbytes = t->storage->nbytes, .crc = t->storage->crc, .first = t->first };
         view_strides(view, t->ndim, t->shape, t->strides);
     }
+    if (pinned)
+        tt_files_unpin(&r->ckpt->files, chunk->file);
     tt_arena_release(&arena);
     return st;
 }
 
-static tt_status open_raw(struct tt_reader *r, const struct tt_entry *entry, const struct tt_chunk *chunk, struct view *view,
-                          struct tt_err *err)
+static void open_raw(const struct tt_entry *entry, const struct tt_chunk *chunk, struct view *view)
 {
-    const struct tt_infile *file = NULL;
-    const tt_status st = tt_ckpt_file(r->ckpt, chunk->file, &file, err);
-
-    if (st != TT_OK)
-        return st;
-    *view = (struct view){ .file = file, .file_index = chunk->file, .offset = chunk->offset, .nbytes = chunk->nbytes,
-                           .crc = chunk->crc, .first = chunk->first };
+    *view = (struct view){ .file = chunk->file, .offset = chunk->offset, .nbytes = chunk->nbytes, .crc = chunk->crc,
+                           .first = chunk->first };
     view_strides(view, entry->ndim, chunk->sizes, chunk->strides);
-    return TT_OK;
 }
 
 static tt_status open_chunk(struct tt_reader *r, const struct tt_entry *entry, const struct tt_chunk *chunk, const struct view **out,
@@ -250,7 +250,7 @@ static tt_status open_chunk(struct tt_reader *r, const struct tt_entry *entry, c
     }
     switch (chunk->codec) {
     case TT_CODEC_BLOB: st = open_blob(r, entry, chunk, &view, err); break;
-    case TT_CODEC_RAW: st = open_raw(r, entry, chunk, &view, err); break;
+    case TT_CODEC_RAW: open_raw(entry, chunk, &view); break;
     case TT_CODEC_MEMORY:
         view.data = chunk->data;
         view.first = chunk->first;
@@ -296,11 +296,11 @@ static tt_status read_box(struct tt_reader *r, const struct view *view, const st
     const bool src_dense = tt_strides_are_row_major(b->ndim, b->sizes, b->src);
 
     if (src_dense && tt_strides_are_row_major(b->ndim, b->sizes, b->dst)) {
-        const tt_status st = tt_infile_pread(view->file, dst, (size_t)nbytes, view->offset + begin, err);
+        const tt_status st = tt_infile_pread(r->file, dst, (size_t)nbytes, view->offset + begin, err);
         return st == TT_OK ? note_read(r, view, begin, dst, nbytes, err) : st;
     }
     if (nbytes <= TT_BLOCK_NBYTES && (nbytes <= SMALL_SPAN_NBYTES || span / WASTE_MAX <= numel)) {
-        tt_status st = tt_infile_pread(view->file, r->scratch, (size_t)nbytes, view->offset + begin, err);
+        tt_status st = tt_infile_pread(r->file, r->scratch, (size_t)nbytes, view->offset + begin, err);
         if (st == TT_OK && span == numel)
             st = note_read(r, view, begin, r->scratch, nbytes, err);
         if (st == TT_OK)
@@ -341,9 +341,13 @@ static tt_status read_chunk(struct tt_reader *r, const struct tt_entry *entry, c
         tt_box_copy(dst, b.dst, (const char *)view->data + at * (int64_t)b.unit, b.src, b.ndim, b.sizes, b.unit);
         return TT_OK;
     }
+    st = tt_files_pin(&r->ckpt->files, view->file, &r->file, err);
+    if (st != TT_OK)
+        return st;
     st = read_box(r, view, &b, at, dst, err);
     if (st == TT_OK && (uint64_t)numel * b.unit < view->nbytes)
         st = note_wanted(r, view, (uint64_t)numel * b.unit, err);
+    tt_files_unpin(&r->ckpt->files, view->file);
     return st;
 }
 

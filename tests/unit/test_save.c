@@ -381,6 +381,53 @@ static void test_large_tensors_go_through_in_blocks(void **state)
     free(got);
 }
 
+/* One chunk a rank: more files than are kept open, and more than the process may open. */
+static void test_few_descriptors_serve_many_files(void **state)
+{
+    enum { RANKS = 200 };
+    static const int64_t whole[] = { RANKS, 5 }, sizes[] = { 1, 5 };
+    struct fixture *f = *state;
+    static struct tt_entries written[RANKS];
+    const struct tt_entries *ranks[RANKS];
+    struct tt_dcp_save *save = NULL;
+    static float w[RANKS * 5], got[RANKS * 5];
+
+    assert_ok(tt_dcp_save_begin(&save, f->step, NULL, &e_));
+    for (int r = 0; r < RANKS; r++) {
+        const int64_t at[] = { r, 0 };
+        for (int i = 0; i < 5; i++)
+            w[5 * r + i] = (float)(5 * r + i);
+        const struct tt_save_item item = { .fqn = "w", .dtype = TT_F32, .ndim = 2, .shape = whole, .offsets = at, .sizes = sizes,
+                                           .data = w + 5 * r };
+        assert_ok(tt_dcp_write_rank(&written[r], tt_dcp_save_tmp(save), r, &item, 1, NULL, &e_));
+        ranks[r] = &written[r];
+    }
+    assert_ok(tt_dcp_save_commit(save, ranks, RANKS, &e_));
+    for (int r = 0; r < RANKS; r++)
+        tt_entries_release(&written[r]);
+
+    struct rlimit old, low;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    static const rlim_t limits[] = { 256, 16 };
+    for (int l = 0; l < 2; l++) {
+        struct tt_pool *pool = NULL;
+        struct tt_ckpt *ckpt = NULL;
+        low = (struct rlimit){ limits[l], old.rlim_max };
+        assert_ok(tt_pool_new(&pool, 4, &e_));
+        assert_ok(tt_ckpt_open(&ckpt, f->step, &e_));
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+        const struct tt_want want = { .fqn = "w", .dtype = TT_F32, .ndim = 2, .shape = whole, .dst = got };
+        memset(got, 0, sizeof got);
+        for (int again = 0; again < 2; again++)
+            assert_ok(tt_ckpt_load(ckpt, &want, 1, pool, &e_));
+        assert_memory_equal(got, w, sizeof got);
+        assert_in_range(ckpt->files.nopen, 1, TT_FILES_OPEN_MAX);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+        tt_ckpt_close(ckpt);
+        tt_pool_free(pool);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -396,6 +443,7 @@ int main(void)
         TEST(test_any_region_comes_out_of_any_chunks),
         TEST(test_a_load_says_what_is_missing_or_other),
         TEST(test_large_tensors_go_through_in_blocks),
+        TEST(test_few_descriptors_serve_many_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,29 @@
+/* lib/ckpt/files.h: the files of a checkpoint, open while they are read. A job of many ranks has more of them than a process may
+ * hold open: those that were not used for longest are closed, and opened again when needed. From any thread. */
+#ifndef TT_CKPT_FILES_H
+#define TT_CKPT_FILES_H
+
+#include <pthread.h>
+
+#include "base/file.h"
+
+enum { TT_FILES_OPEN_MAX = 64 }; /* without those that are pinned; fewer where the process may not have as many */
+
+struct tt_files {
+    const char *folder;       /* borrowed, as are the names */
+    const char *const *names; /* (n), relative to the folder; "" is the folder itself: a checkpoint that is one file */
+    size_t n, nopen;
+    uint64_t clock;              /* counts pins */
+    struct tt_files_slot *slots; /* (n) */
+    pthread_mutex_t lock;        /* over all of it */
+};
+
+TT_MUST_CHECK tt_status tt_files_init(struct tt_files *files, const char *folder, const char *const *names, size_t n,
+                                      struct tt_err *err);
+void tt_files_release(struct tt_files *files); /* nothing is pinned; fine on a zeroed struct */
+
+/* The file, open until it is unpinned as often as it was pinned. */
+TT_MUST_CHECK tt_status tt_files_pin(struct tt_files *files, uint32_t index, const struct tt_infile **out, struct tt_err *err);
+void tt_files_unpin(struct tt_files *files, uint32_t index);
+
+#endif
