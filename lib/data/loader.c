@@ -231,12 +231,16 @@ tt_status tt_loader_state(const struct tt_loader *l, struct tt_arena *a, struct 
     return TT_OK;
 }
 
+/* Counts that leave room to count on. */
 static tt_status number(int64_t *out, const struct tt_value *map, const char *key, const char *what, struct tt_err *err)
 {
+    static const int64_t most = INT64_C(1) << 53;
     const struct tt_value *v = tt_value_get(map, key);
-    if (!v || v->kind != TT_V_INT || v->u.i < 0)
-        return tt_err_set(err, TT_EFORMAT, "%s: %s: expected a number of at least 0, found %s", what, key,
+    if (!v || v->kind != TT_V_INT)
+        return tt_err_set(err, TT_EFORMAT, "%s: %s: expected a number from 0 to 2^53, found %s", what, key,
                           v ? tt_value_kind_name(v->kind) : "nothing");
+    if (v->u.i < 0 || v->u.i > most)
+        return tt_err_set(err, TT_EFORMAT, "%s: %s: expected a number from 0 to 2^53, found %" PRId64, what, key, v->u.i);
     *out = v->u.i;
     return TT_OK;
 }
@@ -293,8 +297,9 @@ static tt_status read_position(struct position *pos, const struct tt_loader *l, 
     if (st == TT_OK && l->nsamples >= 0 && pos->sample_idx > l->nsamples)
         st = tt_err_set(err, TT_EFORMAT, "%s: dataset_state.sample_idx: expected at most %" PRId64 ", the samples of this rank in %s, "
                         "found %" PRId64, what, l->nsamples, l->path, pos->sample_idx);
-    if (st == TT_OK && pos->tried > INT64_MAX / l->opts.local_batch - 1)
-        st = tt_err_set(err, TT_EFORMAT, "%s: _sampler_iter_yielded: %" PRId64, what, pos->tried);
+    if (st == TT_OK && pos->tried > INT64_MAX / 2 / l->opts.local_batch)
+        st = tt_err_set(err, TT_EFORMAT, "%s: _sampler_iter_yielded: expected at most %" PRId64 " batches, found %" PRId64, what,
+                        INT64_MAX / 2 / l->opts.local_batch, pos->tried);
     return st == TT_OK ? read_buffer(&pos->buffer, dataset, l->tok, what, err) : st;
 }
 

@@ -3,6 +3,9 @@
 #include <inttypes.h>
 #include <math.h>
 
+/* Counts of steps stay exact as doubles, and sums of two of them fit. */
+static const int64_t steps_max = INT64_C(1) << 53;
+
 /* Python's round(): to nearest, ties to even, whatever the rounding mode of the process. */
 static int64_t round_half_even(double x)
 {
@@ -17,6 +20,9 @@ tt_status tt_lr_schedule_init(struct tt_lr_schedule *out, const struct tt_config
     const int64_t total = config->total_steps.set ? config->total_steps.v : steps;
     int64_t warmup = config->warmup_steps, decay;
 
+    if (total > steps_max || steps > steps_max)
+        return tt_err_set(err, TT_EINVAL, "%s: expected at most %" PRId64 ", found %" PRId64,
+                          total > steps ? "lr_scheduler.total_steps" : "training.steps", steps_max, total > steps ? total : steps);
     if (warmup > total) {
         tt_log_line(log, TT_LOG_WARNING,
                     "Warmup steps (%" PRId64 ") exceed total steps (%" PRId64 "). Adjusting warmup steps to %" PRId64 ".", warmup,
@@ -76,6 +82,17 @@ double tt_lr_factor(const struct tt_lr_schedule *s, int64_t epoch)
 void tt_lr_init(struct tt_lr *out, const struct tt_lr_schedule *schedule, double base)
 {
     *out = (struct tt_lr){ .schedule = *schedule, .base = base, .last = base * tt_lr_factor(schedule, 0), .step_count = 1 };
+}
+
+tt_status tt_lr_check(const struct tt_lr *lr, int64_t nsteps, struct tt_err *err)
+{
+    const int64_t whole = lr->schedule.warmup + lr->schedule.stable;
+    if (lr->schedule.decay == 0 && nsteps > 0 && lr->last_epoch + nsteps >= whole)
+        return tt_err_set(err, TT_EINVAL,
+                          "the learning rate's schedule is at step %" PRId64 " and %" PRId64 " steps are to follow, beyond its %" PRId64
+                          " where no steps of decay are left",
+                          lr->last_epoch, nsteps, whole - 1);
+    return TT_OK;
 }
 
 void tt_lr_step(struct tt_lr *lr)

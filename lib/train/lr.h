@@ -23,7 +23,8 @@ struct tt_lr_schedule {
 };
 
 /* From [lr_scheduler] and training.steps. Steps that do not fit are cut, with TorchTitan's warnings. decay_ratio of the total is
- * rounded to nearest, ties to even. TT_EINVAL where a step would have no factor: past total_steps with nothing to decay over. */
+ * rounded to nearest, ties to even. TT_EINVAL where a step would have no factor: past total_steps with nothing to decay over; and
+ * beyond 2^53 steps. */
 TT_MUST_CHECK tt_status tt_lr_schedule_init(struct tt_lr_schedule *out, const struct tt_config_lr_scheduler *config, int64_t steps,
                                             const struct tt_log *log, struct tt_err *err);
 
@@ -38,6 +39,9 @@ struct tt_lr {
 };
 
 void tt_lr_init(struct tt_lr *out, const struct tt_lr_schedule *schedule, double base);
+
+/* TT_EINVAL where one of the next nsteps would have no factor: a checkpoint can be further on in the schedule than the run is. */
+TT_MUST_CHECK tt_status tt_lr_check(const struct tt_lr *lr, int64_t nsteps, struct tt_err *err);
 
 /* After an optimizer step: on to the next rate. */
 void tt_lr_step(struct tt_lr *lr);

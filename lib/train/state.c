@@ -1,11 +1,13 @@
 #include "train/state.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "format/pickle_value.h"
+#include "value/json.h"
 
 static const struct part_row {
     unsigned part;
@@ -46,13 +48,14 @@ unsigned tt_state_parts_in(const struct tt_entries *entries)
 /* --- values that are plain fields: one row serves saving and loading -------------------------------------------------------- */
 
 enum field_kind {
-    FIELD_INT,        /* int64_t */
-    FIELD_DOUBLE,     /* double */
-    FIELD_DOUBLE_ONE, /* double, in a list of one: one parameter group */
-    FIELD_PAIR,       /* two doubles in a row, as a tuple */
+    FIELD_COUNT,      /* int64_t from 0 to COUNT_MAX, so that a run can go on counting */
+    FIELD_DOUBLE,     /* double, finite */
+    FIELD_DOUBLE_ONE, /* double, finite, in a list of one: one parameter group */
+    FIELD_BETAS,      /* two doubles in a row, from 0 to below 1, as a tuple */
     FIELD_BOOL,       /* bool; None counts as false */
     FIELD_FALSE,      /* no field: false when saved, not read */
 };
+static const int64_t COUNT_MAX = INT64_C(1) << 53;
 
 struct field {
     const char *name;
@@ -62,14 +65,14 @@ struct field {
 
 #define OF(name) offsetof(struct tt_train_state, name)
 static const struct field train_fields[] = {
-    { "step", FIELD_INT, OF(step) },
-    { "ntokens_seen", FIELD_INT, OF(ntokens_seen) },
+    { "step", FIELD_COUNT, OF(step) },
+    { "ntokens_seen", FIELD_COUNT, OF(ntokens_seen) },
     { 0 },
 };
 static const struct field lr_fields[] = {
     { "base_lrs", FIELD_DOUBLE_ONE, OF(lr.base) },
-    { "last_epoch", FIELD_INT, OF(lr.last_epoch) },
-    { "_step_count", FIELD_INT, OF(lr.step_count) },
+    { "last_epoch", FIELD_COUNT, OF(lr.last_epoch) },
+    { "_step_count", FIELD_COUNT, OF(lr.step_count) },
     { "_is_initial", FIELD_FALSE, 0 },
     { "_get_lr_called_within_step", FIELD_FALSE, 0 },
     { "_last_lr", FIELD_DOUBLE_ONE, OF(lr.last) },
@@ -80,7 +83,7 @@ static const struct field lr_fields[] = {
 _Static_assert(OF(beta2) == OF(beta1) + sizeof(double), "betas are read and written as a pair");
 static const struct field group_fields[] = {
     { "lr", FIELD_DOUBLE, OF(lr) },
-    { "betas", FIELD_PAIR, OF(beta1) },
+    { "betas", FIELD_BETAS, OF(beta1) },
     { "eps", FIELD_DOUBLE, OF(eps) },
     { "weight_decay", FIELD_DOUBLE, OF(weight_decay) },
     { "amsgrad", FIELD_BOOL, OF(amsgrad) },
@@ -107,13 +110,13 @@ static struct tt_value *field_value(struct tt_arena *arena, const struct field *
 {
     const void *at = (const char *)base + f->offset;
     switch (f->kind) {
-    case FIELD_INT:
+    case FIELD_COUNT:
         return tt_value_int(arena, *(const int64_t *)at);
     case FIELD_DOUBLE:
         return tt_value_float(arena, *(const double *)at);
     case FIELD_DOUBLE_ONE:
         return sequence_of(arena, tt_value_list(arena), at, 1);
-    case FIELD_PAIR:
+    case FIELD_BETAS:
         return sequence_of(arena, tt_value_tuple(arena), at, 2);
     case FIELD_BOOL:
         return tt_value_bool(arena, *(const bool *)at);
@@ -126,11 +129,10 @@ static struct tt_value *field_value(struct tt_arena *arena, const struct field *
 /* A number that Python would take for a float. */
 static bool read_double(const struct tt_value *v, double *out)
 {
-    if (v->kind == TT_V_FLOAT)
-        *out = v->u.f;
-    else if (v->kind == TT_V_INT)
-        *out = (double)v->u.i;
-    return v->kind == TT_V_FLOAT || v->kind == TT_V_INT;
+    if (v->kind != TT_V_FLOAT && v->kind != TT_V_INT)
+        return false;
+    *out = v->kind == TT_V_FLOAT ? v->u.f : (double)v->u.i;
+    return isfinite(*out);
 }
 
 static bool read_doubles(const struct tt_value *v, double *out, size_t n)
@@ -143,20 +145,22 @@ static bool read_doubles(const struct tt_value *v, double *out, size_t n)
     return true;
 }
 
+static bool is_beta(double x) { return x >= 0 && x < 1; }
+
 static bool read_field(const struct field *f, void *base, const struct tt_value *v)
 {
     void *at = (char *)base + f->offset;
     switch (f->kind) {
-    case FIELD_INT:
+    case FIELD_COUNT:
         if (v->kind == TT_V_INT)
             *(int64_t *)at = v->u.i;
-        return v->kind == TT_V_INT && v->u.i >= 0;
+        return v->kind == TT_V_INT && v->u.i >= 0 && v->u.i <= COUNT_MAX;
     case FIELD_DOUBLE:
         return read_double(v, at);
     case FIELD_DOUBLE_ONE:
         return read_doubles(v, at, 1);
-    case FIELD_PAIR:
-        return read_doubles(v, at, 2);
+    case FIELD_BETAS:
+        return read_doubles(v, at, 2) && is_beta(((double *)at)[0]) && is_beta(((double *)at)[1]);
     case FIELD_BOOL:
         *(bool *)at = v->kind == TT_V_BOOL && v->u.b;
         return v->kind == TT_V_BOOL || v->kind == TT_V_NULL;
@@ -167,9 +171,26 @@ static bool read_field(const struct field *f, void *base, const struct tt_value 
 }
 
 static const char *const field_expected[] = {
-    [FIELD_INT] = "an integer from 0 on", [FIELD_DOUBLE] = "a number", [FIELD_DOUBLE_ONE] = "a list of one number",
-    [FIELD_PAIR] = "a pair of numbers",   [FIELD_BOOL] = "a boolean",  [FIELD_FALSE] = "anything",
+    [FIELD_COUNT] = "an integer from 0 to 2^53",
+    [FIELD_DOUBLE] = "a finite number",
+    [FIELD_DOUBLE_ONE] = "a list of one finite number",
+    [FIELD_BETAS] = "a pair of numbers from 0 to below 1",
+    [FIELD_BOOL] = "a boolean",
+    [FIELD_FALSE] = "anything",
 };
+
+static tt_status wrong_field(const struct tt_ckpt *ckpt, const char *fqn, const struct field *f, const struct tt_value *v,
+                             struct tt_err *err)
+{
+    const bool is_text = v->kind == TT_V_INT || v->kind == TT_V_FLOAT || v->kind == TT_V_LIST || v->kind == TT_V_TUPLE;
+    struct tt_buf found = { 0 };
+    if (is_text)
+        tt_json_write(&found, v, 0);
+    tt_err_set(err, TT_EFORMAT, "%s: %s: expected %s, found %.100s", ckpt->path, fqn, field_expected[f->kind],
+               is_text && !found.failed ? tt_buf_cstr(&found) : tt_value_kind_name(v->kind));
+    tt_buf_release(&found);
+    return TT_EFORMAT;
+}
 
 static tt_status load_field(struct tt_ckpt *ckpt, const char *fqn, const struct field *f, void *base, struct tt_err *err)
 {
@@ -177,10 +198,7 @@ static tt_status load_field(struct tt_ckpt *ckpt, const char *fqn, const struct 
     const tt_status status = tt_ckpt_value(ckpt, fqn, &v, err);
     if (status != TT_OK)
         return status;
-    if (!read_field(f, base, v))
-        return tt_err_set(err, TT_EFORMAT, "%s: %s: expected %s, found %s", ckpt->path, fqn, field_expected[f->kind],
-                          tt_value_kind_name(v->kind));
-    return TT_OK;
+    return read_field(f, base, v) ? TT_OK : wrong_field(ckpt, fqn, f, v, err);
 }
 
 static tt_status load_fields(struct tt_ckpt *ckpt, const char *prefix, const struct field *f, void *base, struct tt_err *err)
@@ -383,7 +401,7 @@ static tt_status load_group(struct tt_train_state *state, struct tt_ckpt *ckpt, 
         if (i == 0)
             state->group = group;
         for (const struct field *f = group_fields; f->name; f++) {
-            const size_t n = f->kind == FIELD_PAIR ? 2 * sizeof(double) : f->kind == FIELD_BOOL ? sizeof(bool) : sizeof(double);
+            const size_t n = f->kind == FIELD_BETAS ? 2 * sizeof(double) : f->kind == FIELD_BOOL ? sizeof(bool) : sizeof(double);
             if (memcmp((const char *)&group + f->offset, (const char *)&state->group + f->offset, n) != 0)
                 return tt_err_set(err, TT_EUNSUPPORTED,
                                   "%s: %s.%s differs from that of %s: parameters of one group have one setting", ckpt->path, prefix,
@@ -433,7 +451,10 @@ static void want(struct tt_want *w, const struct tt_state_tensor *t, const char 
 static tt_status check_steps(struct tt_train_state *state, const struct tt_ckpt *ckpt, const float *steps, struct tt_err *err)
 {
     for (size_t i = 0; i < state->ntensors; i++)
-        if (!(steps[i] >= 0 && steps[i] <= 0x1p53f) || steps[i] != steps[0])
+        if (!(steps[i] >= 0 && steps[i] <= (float)COUNT_MAX) || steps[i] != floorf(steps[i]))
+            return tt_err_set(err, TT_EFORMAT, "%s: optimizer.state.%s.step: expected %s, found %g", ckpt->path,
+                              state->tensors[i].fqn, field_expected[FIELD_COUNT], (double)steps[i]);
+        else if (steps[i] != steps[0])
             return tt_err_set(err, TT_EUNSUPPORTED,
                               "%s: optimizer.state.%s.step is %g: expected the same number of steps as for %s, which is %g",
                               ckpt->path, state->tensors[i].fqn, (double)steps[i], state->tensors[0].fqn, (double)steps[0]);

@@ -393,6 +393,8 @@ static tt_status run(struct trainer *t, struct tt_err *err)
          training->steps, t->config->lr_scheduler.warmup_steps);
     tt_status status = tt_checkpointer_load(&t->checkpointer, &t->state, &loaded, err);
     if (status == TT_OK)
+        status = tt_lr_check(&t->state.lr, training->steps - t->state.step, err);
+    if (status == TT_OK)
         status = tt_metrics_open_jsonl(&t->metrics, t->config->metrics.save_jsonl, t->state.step > 0, err);
     if (status != TT_OK)
         return status;
