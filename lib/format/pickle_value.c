@@ -6,6 +6,8 @@
  * reached again is not converted again, but what prints or writes the value walks all of it: so that walk is bounded too. */
 enum { VISITS_MAX = 1 << 24 };
 
+static const char repeats[] = "the value repeats itself beyond reason", too_deep[] = "the value is nested too deep";
+
 static tt_status convert(struct tt_py_convert *how, const struct tt_py *node, int depth, struct tt_value **out, struct tt_err *err);
 
 static tt_status bad(const struct tt_py_convert *how, struct tt_err *err, const char *what)
@@ -15,36 +17,29 @@ static tt_status bad(const struct tt_py_convert *how, struct tt_err *err, const 
 
 static tt_status nomem(const struct tt_py_convert *how, struct tt_err *err) { return tt_err_nomem(err, how->arena->used, how->where); }
 
-/* Nodes in a value, at most `limit`, with a bounded walk. */
-static uint64_t count_nodes(const struct tt_value *v, uint64_t limit)
+/* Whether a value that was converted before may stand at this depth too: what walks it there counts. */
+static bool fits_again(struct tt_py_convert *how, const struct tt_value *v, int depth)
 {
-    uint64_t n = 1;
+    bool ok = depth <= TT_VALUE_DEPTH_MAX && ++how->nvisited <= VISITS_MAX;
 
     if (v->kind == TT_V_LIST || v->kind == TT_V_TUPLE)
-        for (size_t i = 0; i < v->u.list.n && n < limit; i++)
-            n += count_nodes(v->u.list.items[i], limit - n);
+        for (size_t i = 0; i < v->u.list.n && ok; i++)
+            ok = fits_again(how, v->u.list.items[i], depth + 1);
     if (v->kind == TT_V_MAP)
-        for (size_t i = 0; i < v->u.map.n && n < limit; i++) {
-            n += count_nodes(v->u.map.pairs[i].key, limit - n);
-            if (n < limit)
-                n += count_nodes(v->u.map.pairs[i].value, limit - n);
-        }
+        for (size_t i = 0; i < v->u.map.n && ok; i++)
+            ok = fits_again(how, v->u.map.pairs[i].key, depth + 1) && fits_again(how, v->u.map.pairs[i].value, depth + 1);
     if (v->kind == TT_V_OBJECT) {
         const struct tt_pyobj *o = v->u.ref;
-        if (o->args && n < limit)
-            n += count_nodes(o->args, limit - n);
-        if (o->state && n < limit)
-            n += count_nodes(o->state, limit - n);
+        ok = ok && (!o->args || fits_again(how, o->args, depth + 1)) && (!o->state || fits_again(how, o->state, depth + 1));
     }
-    return n;
+    return ok;
 }
 
 /* A node that was converted before. */
-static tt_status reuse(struct tt_py_convert *how, struct tt_value *value, struct tt_value **out, struct tt_err *err)
+static tt_status reuse(struct tt_py_convert *how, struct tt_value *value, int depth, struct tt_value **out, struct tt_err *err)
 {
-    how->nvisited += count_nodes(value, VISITS_MAX);
-    if (how->nvisited > VISITS_MAX)
-        return bad(how, err, "the value repeats itself beyond reason");
+    if (!fits_again(how, value, depth))
+        return bad(how, err, how->nvisited > VISITS_MAX ? repeats : too_deep);
     *out = value;
     return TT_OK;
 }
@@ -86,7 +81,7 @@ static tt_status convert_seq(struct tt_py_convert *how, struct tt_py_items *seq,
     if (seq->busy)
         return bad(how, err, "the value contains itself");
     if (seq->value)
-        return reuse(how, seq->value, out, err);
+        return reuse(how, seq->value, depth, out, err);
     if (!empty)
         return nomem(how, err);
     seq->busy = true;
@@ -194,7 +189,7 @@ static tt_status convert_object(struct tt_py_convert *how, struct tt_py_object *
         if (object->items.busy)
             return bad(how, err, "the value contains itself");
         if (object->items.value)
-            return reuse(how, object->items.value, out, err);
+            return reuse(how, object->items.value, depth, out, err);
         object->items.busy = true;
         const tt_status st = convert_inert(how, object, depth, out, err);
         object->items.busy = false;
@@ -215,7 +210,8 @@ static tt_status convert_object(struct tt_py_convert *how, struct tt_py_object *
 static tt_status convert_set(struct tt_py_convert *how, const struct tt_py *node, int depth, struct tt_value **out, struct tt_err *err)
 {
     struct tt_value *list = NULL;
-    const tt_status st = convert_seq(how, node->u.seq, tt_value_list(how->arena), false, depth, &list, err);
+    /* below the object and its arguments */
+    const tt_status st = convert_seq(how, node->u.seq, tt_value_list(how->arena), false, depth + 2, &list, err);
     return st != TT_OK ? st : make_call1(how, tt_py_global_id(TT_PY_SET), list, out, err);
 }
 
@@ -224,9 +220,9 @@ static tt_status convert(struct tt_py_convert *how, const struct tt_py *node, in
     struct tt_value *v = NULL;
 
     if (depth > TT_VALUE_DEPTH_MAX)
-        return bad(how, err, "the value is nested too deep");
+        return bad(how, err, too_deep);
     if (++how->nvisited > VISITS_MAX)
-        return bad(how, err, "the value repeats itself beyond reason");
+        return bad(how, err, repeats);
     switch ((enum tt_py_kind)node->kind) {
     case TT_PY_NONE: v = tt_value_null(how->arena); break;
     case TT_PY_BOOL: v = tt_value_bool(how->arena, node->u.b); break;
@@ -357,7 +353,7 @@ static tt_status write_object(struct writer *w, const struct tt_pyobj *o, int de
 
 static tt_status write_value(struct writer *w, const struct tt_value *v, int depth)
 {
-    if (depth > TT_VALUE_DEPTH_MAX + 1)
+    if (depth > TT_VALUE_DEPTH_MAX)
         return tt_err_set(w->err, TT_EINVAL, "a value is nested more than %d deep", TT_VALUE_DEPTH_MAX);
     switch (v->kind) {
     case TT_V_NULL: tt_pk_op(w->pk, TT_PK_NONE); return TT_OK;
