@@ -183,8 +183,10 @@ struct run {
 struct worker {
     struct run *run;
     struct tt_reader *reader;
-    uint8_t *block, *raw; /* (TT_BLOCK_NBYTES) in the output's dtype, and before the cast */
-    struct tt_buf text;   /* headers */
+    uint8_t *block, *raw;  /* (TT_BLOCK_NBYTES) in the output's dtype, and before the cast */
+    struct tt_buf text;    /* headers */
+    struct tt_buf pending; /* small writes, one behind the other, that are not written yet ... */
+    uint64_t pending_at;   /* ... and where they go */
     struct tt_err err;
 };
 
@@ -194,6 +196,10 @@ struct job {
     struct tt_region piece;
     int64_t first, numel; /* of the piece, in elements of the data */
 };
+
+/* A checkpoint has some thousand items of a few hundred bytes: a worker takes as many jobs at a time as make a write worth its call,
+ * and writes what is small together with what follows it. */
+enum { JOBS_MAX = 64, JOBS_NBYTES = 1 << 18, SMALL_WRITE_NBYTES = 1 << 16, PENDING_NBYTES = 1 << 20 };
 
 /* The next piece of the current data. */
 static void take_piece(struct run *run, struct job *job)
@@ -220,14 +226,13 @@ static void take_piece(struct run *run, struct job *job)
     }
 }
 
-/* False: nothing is left, or something failed. */
+/* False: nothing is left, or something failed. Under the lock. */
 static bool take_job(struct run *run, struct job *job)
 {
     struct tt_copy *copy = run->copy;
     bool taken = false;
 
     *job = (struct job){ 0 };
-    pthread_mutex_lock(&run->lock);
     while (run->status == TT_OK && !taken) {
         struct archive *a = run->archive < copy->narchives ? &copy->archives[run->archive] : NULL;
         if (a && run->in_data && run->data == a->first_data + a->ndata) {
@@ -246,14 +251,50 @@ static bool take_job(struct run *run, struct job *job)
             break;
         }
     }
-    pthread_mutex_unlock(&run->lock);
     return taken;
+}
+
+static int take_jobs(struct run *run, struct job jobs[JOBS_MAX])
+{
+    uint64_t nbytes = 0;
+    int n = 0;
+
+    pthread_mutex_lock(&run->lock);
+    while (n < JOBS_MAX && nbytes < JOBS_NBYTES && take_job(run, &jobs[n])) {
+        const struct job *job = &jobs[n++];
+        nbytes += job->data ? (uint64_t)job->numel * tt_dtype_nbytes(job->data->fill->output->dtype) : job->archive->pickle.len;
+    }
+    pthread_mutex_unlock(&run->lock);
+    return n;
+}
+
+static tt_status flush(struct worker *w)
+{
+    const struct tt_sink *sink = w->run->sink;
+    tt_status st = tt_buf_check(&w->pending, "what is to be written", &w->err);
+
+    if (st == TT_OK && w->pending.len)
+        st = sink->write(sink->ctx, w->pending.data, w->pending.len, w->pending_at, &w->err);
+    tt_buf_clear(&w->pending);
+    return st;
 }
 
 static tt_status sink_write(struct worker *w, const void *bytes, size_t nbytes, uint64_t offset)
 {
     const struct tt_sink *sink = w->run->sink;
-    return nbytes ? sink->write(sink->ctx, bytes, nbytes, offset, &w->err) : TT_OK;
+    const bool follows = offset == w->pending_at + w->pending.len, is_small = nbytes < SMALL_WRITE_NBYTES;
+    tt_status st = TT_OK;
+
+    if (nbytes == 0)
+        return TT_OK;
+    if (!follows || !is_small || w->pending.len + nbytes > PENDING_NBYTES)
+        st = flush(w);
+    if (st != TT_OK || !is_small)
+        return st == TT_OK ? sink->write(sink->ctx, bytes, nbytes, offset, &w->err) : st;
+    if (w->pending.len == 0)
+        w->pending_at = offset;
+    tt_buf_put(&w->pending, bytes, nbytes);
+    return TT_OK;
 }
 
 static tt_status write_text(struct worker *w, uint64_t offset)
@@ -402,17 +443,22 @@ static tt_status do_piece(struct worker *w, const struct job *job)
 
 static tt_status work(struct worker *w)
 {
-    struct job job;
+    struct job jobs[JOBS_MAX];
+    int n;
     tt_status st = tt_reader_new(&w->reader, w->run->copy->src, &w->run->verify, &w->err);
 
     w->block = malloc(TT_BLOCK_NBYTES);
     w->raw = malloc(TT_BLOCK_NBYTES);
     if (st == TT_OK && (!w->block || !w->raw))
         st = tt_err_nomem(&w->err, 2 * TT_BLOCK_NBYTES, "buffers");
-    while (st == TT_OK && take_job(w->run, &job))
-        st = job.data ? do_piece(w, &job) : write_head(w, job.archive);
+    while (st == TT_OK && (n = take_jobs(w->run, jobs)) > 0)
+        for (int i = 0; i < n && st == TT_OK; i++)
+            st = jobs[i].data ? do_piece(w, &jobs[i]) : write_head(w, jobs[i].archive);
+    if (st == TT_OK)
+        st = flush(w);
     tt_reader_free(w->reader);
     tt_buf_release(&w->text);
+    tt_buf_release(&w->pending);
     free(w->block);
     free(w->raw);
     return st;

@@ -32,7 +32,7 @@
 static struct {
     bool armed, is_kill, is_full; /* is_full: from that call on every one that needs room fails, as on a full disk */
     int at, calls;                /* the call that goes wrong, from 1; how many there were */
-    int error;
+    int error, writes;
     bool no_flags; /* renameat2 takes no flags, as on many a network file system */
 } fault;
 
@@ -54,6 +54,7 @@ static bool strikes(int needs_room)
 
 ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
+    __atomic_fetch_add(&fault.writes, 1, __ATOMIC_RELAXED); /* from any thread */
     if (!strikes(NEEDS_ROOM))
         return syscall(SYS_pwrite64, fd, bytes, n, at);
     if (n > 1 && fault.is_full && fault.calls == fault.at) /* the last room there is */
@@ -133,14 +134,14 @@ static int tear_down(void **state)
     return failed;
 }
 
-enum { N = 300 };
+enum { N = 30000 }; /* more than what is gathered before it is written */
 static const int64_t shape[] = { N / 3, 3 };
 
 /* Every element of the tensor is `value`. */
 static tt_status save(const char *dir, float value, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
-    float w[N];
+    static float w[N];
     for (int i = 0; i < N; i++)
         w[i] = value;
     const struct tt_save_item items[] = {
@@ -157,7 +158,7 @@ static tt_status save(const char *dir, float value, struct tt_err *err)
 static float value_of(const char *dir)
 {
     struct tt_ckpt *ckpt = NULL;
-    float w[N], v[N];
+    static float w[N], v[N];
     const struct tt_value *step = NULL;
 
     if (!tt_path_exists(dir))
@@ -404,6 +405,38 @@ static void test_a_pt_file_appears_whole_or_not_at_all(void **state)
     assert_true(failed > 5);
 }
 
+/* --- how many calls -------------------------------------------------------------------------------------------------------------
+ */
+
+static void test_small_items_are_written_together(void **state)
+{
+    enum { ITEMS = 700 };
+    struct fixture *f = *state;
+    struct tt_arena arena = { 0 };
+    static struct tt_save_item items[ITEMS];
+    struct tt_pool *pool = NULL;
+
+    for (int i = 0; i < ITEMS; i++)
+        items[i] = (struct tt_save_item){ .fqn = tt_arena_printf(&arena, "key.%d", i), .value = tt_value_int(&arena, i) };
+    assert_ok(tt_pool_new(&pool, 3, &e_));
+    for (int threads = 0; threads < 2; threads++) {
+        const struct tt_save_opts opts = { .pool = threads ? pool : NULL };
+        fault.writes = 0;
+        assert_ok(tt_dcp_save(f->step, items, ITEMS, &opts, &e_));
+        assert_in_range(fault.writes, 1, ITEMS / 10);
+        struct tt_ckpt *ckpt = NULL;
+        assert_ok(tt_ckpt_open(&ckpt, f->step, &e_));
+        for (int i = 0; i < ITEMS; i++) {
+            const struct tt_value *v = NULL;
+            assert_ok(tt_ckpt_value(ckpt, items[i].fqn, &v, &e_));
+            assert_int_equal(v->u.i, i);
+        }
+        tt_ckpt_close(ckpt);
+    }
+    tt_pool_free(pool);
+    tt_arena_release(&arena);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -416,6 +449,7 @@ int main(void)
         TEST(test_a_kill_where_names_cannot_be_exchanged_loses_nothing),
         TEST(test_a_folder_put_aside_by_the_living_is_left_alone),
         TEST(test_a_pt_file_appears_whole_or_not_at_all),
+        TEST(test_small_items_are_written_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
