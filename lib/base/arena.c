@@ -1,18 +1,53 @@
+#define _GNU_SOURCE
 #include "base/arena.h"
 
+#include <stdalign.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 struct tt_arena_block {
     struct tt_arena_block *next;
     size_t used, cap;
+    size_t nmapped; /* bytes of the mapping that it is; 0: it is calloc's */
     max_align_t data[];
 };
 
-enum { BLOCK_MIN = 4096, BLOCK_MAX = 1 << 20, ALIGN = sizeof(max_align_t) };
+enum { BLOCK_MIN = 4096, BLOCK_MAX = 1 << 25, MAPPED_MIN = 1 << 22, HUGE_PAGE = 1 << 21, ALIGN = alignof(max_align_t) };
+
+/* Zeroed, room for cap bytes. A large one is mapped, on huge pages where the system has them: for what is decoded from the metadata of
+ * a large job, touching page after page would take longer than the decoding. */
+static struct tt_arena_block *new_block(size_t cap)
+{
+    struct tt_arena_block *b;
+    size_t nbytes = sizeof *b + cap;
+
+    if (cap >= MAPPED_MIN) {
+        nbytes = (nbytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+        b = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (b == MAP_FAILED)
+            return NULL;
+        madvise(b, nbytes, MADV_HUGEPAGE); /* without it the pages are small, and that is all */
+        b->nmapped = nbytes;
+        b->cap = nbytes - sizeof *b;
+        return b;
+    }
+    b = calloc(1, nbytes);
+    if (b)
+        b->cap = cap;
+    return b;
+}
+
+static void free_block(struct tt_arena_block *b)
+{
+    if (b->nmapped)
+        munmap(b, b->nmapped);
+    else
+        free(b);
+}
 
 void tt_arena_release(struct tt_arena *arena)
 {
@@ -20,7 +55,7 @@ void tt_arena_release(struct tt_arena *arena)
         return;
     for (struct tt_arena_block *b = arena->head, *next; b; b = next) {
         next = b->next;
-        free(b);
+        free_block(b);
     }
     *arena = (struct tt_arena){ .limit = arena->limit };
 }
@@ -41,10 +76,9 @@ void *tt_arena_alloc(struct tt_arena *arena, size_t nbytes)
             cap = BLOCK_MAX;
         if (cap < need)
             cap = need;
-        struct tt_arena_block *fresh = calloc(1, sizeof *fresh + cap);
+        struct tt_arena_block *fresh = new_block(cap);
         if (!fresh)
             return NULL;
-        fresh->cap = cap;
         fresh->next = b;
         arena->head = b = fresh;
     }

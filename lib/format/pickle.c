@@ -31,6 +31,7 @@ struct machine {
     size_t n, stack_cap, nmemo, memo_cap;
     size_t *marks;
     size_t nmarks, marks_cap;
+    size_t floor; /* the last mark; 0: none */
 };
 
 enum { UNSET = UINT8_MAX };
@@ -49,7 +50,7 @@ static bool fail_nomem(struct machine *m)
 
 /* --- the bytes ---------------------------------------------------------------------------------------------------------------- */
 
-static const uint8_t *take(struct machine *m, uint64_t n)
+static inline const uint8_t *take(struct machine *m, uint64_t n)
 {
     if (n > m->nbytes - m->at) {
         fail(m, "the pickle is cut short");
@@ -61,7 +62,7 @@ static const uint8_t *take(struct machine *m, uint64_t n)
 }
 
 /* A little-endian number of 1, 2, 4 or 8 bytes. */
-static bool take_number(struct machine *m, size_t width, uint64_t *out)
+static inline bool take_number(struct machine *m, size_t width, uint64_t *out)
 {
     const uint8_t *p = take(m, width);
     *out = 0;
@@ -100,22 +101,32 @@ static bool grow(struct machine *m, void **array, size_t *cap, size_t need, size
     return true;
 }
 
-static bool push(struct machine *m, struct tt_py v)
+static bool grow_stack(struct machine *m)
 {
     void *stack = m->stack;
-    if (!grow(m, &stack, &m->stack_cap, m->n + 1, sizeof v))
-        return false;
+    const bool ok = grow(m, &stack, &m->stack_cap, m->n + 1, sizeof *m->stack);
     m->stack = stack;
+    return ok;
+}
+
+static inline bool push(struct machine *m, struct tt_py v)
+{
+    if (m->n == m->stack_cap && !grow_stack(m))
+        return false;
     m->stack[m->n++] = v;
     return true;
 }
 
 /* Below the last mark nothing may be popped. */
-static size_t floor_of(const struct machine *m) { return m->nmarks ? m->marks[m->nmarks - 1] : 0; }
-
-static bool need(struct machine *m, size_t n)
+static inline bool need(struct machine *m, size_t n)
 {
-    return m->n - floor_of(m) >= n || fail(m, "the opcode needs more values than the stack has");
+    return m->n - m->floor >= n || fail(m, "the opcode needs more values than the stack has");
+}
+
+static void drop_mark(struct machine *m)
+{
+    m->nmarks--;
+    m->floor = m->nmarks ? m->marks[m->nmarks - 1] : 0;
 }
 
 static bool push_mark(struct machine *m)
@@ -124,7 +135,7 @@ static bool push_mark(struct machine *m)
     if (!grow(m, &marks, &m->marks_cap, m->nmarks + 1, sizeof *m->marks))
         return false;
     m->marks = marks;
-    m->marks[m->nmarks++] = m->n;
+    m->marks[m->nmarks++] = m->floor = m->n;
     return true;
 }
 
@@ -133,7 +144,8 @@ static bool pop_mark(struct machine *m, struct tt_py **items, size_t *n)
 {
     if (m->nmarks == 0)
         return fail(m, "the opcode needs a mark");
-    const size_t mark = m->marks[--m->nmarks];
+    const size_t mark = m->floor;
+    drop_mark(m);
     *items = m->stack ? m->stack + mark : NULL; /* NULL + 0 is undefined in C */
     *n = m->n - mark;
     m->n = mark;
@@ -182,7 +194,7 @@ static bool extend(struct machine *m, struct tt_py_items *seq, const struct tt_p
     return true;
 }
 
-static bool push_text(struct machine *m, enum tt_py_kind kind, size_t width)
+static inline bool push_text(struct machine *m, enum tt_py_kind kind, size_t width)
 {
     uint64_t n;
     if (!take_number(m, width, &n))
@@ -195,7 +207,7 @@ static bool push_text(struct machine *m, enum tt_py_kind kind, size_t width)
 
 static bool push_int(struct machine *m, int64_t i) { return push(m, (struct tt_py){ .kind = TT_PY_INT, .u.i = i }); }
 
-static bool push_unsigned(struct machine *m, size_t width)
+static inline bool push_unsigned(struct machine *m, size_t width)
 {
     uint64_t v;
     return take_number(m, width, &v) && push_int(m, (int64_t)v);
@@ -344,30 +356,34 @@ static bool op_persid(struct machine *m)
     return push(m, (struct tt_py){ .kind = TT_PY_PERSID, .u.persid = pid });
 }
 
-static bool put_memo(struct machine *m, uint64_t i)
+static bool grow_memo(struct machine *m, uint64_t i)
 {
-    if (!need(m, 1))
-        return false;
+    void *memo = m->memo;
     /* Python numbers memo slots from 0 and spends at least a byte on each: a higher number is no honest pickle. */
     if (i > m->nbytes)
         return fail(m, "a memo slot beyond the pickle's length");
-    void *memo = m->memo;
-    if (!grow(m, &memo, &m->memo_cap, (size_t)i + 1, sizeof *m->memo))
-        return false;
+    const bool ok = grow(m, &memo, &m->memo_cap, (size_t)i + 1, sizeof *m->memo);
     m->memo = memo;
+    return ok;
+}
+
+static inline bool put_memo(struct machine *m, uint64_t i)
+{
+    if (!need(m, 1) || (i >= m->memo_cap && !grow_memo(m, i)))
+        return false;
     for (; m->nmemo <= i; m->nmemo++)
         m->memo[m->nmemo].kind = UNSET;
     m->memo[i] = m->stack[m->n - 1];
     return true;
 }
 
-static bool op_put(struct machine *m, size_t width)
+static inline bool op_put(struct machine *m, size_t width)
 {
     uint64_t i;
     return take_number(m, width, &i) && put_memo(m, i);
 }
 
-static bool op_get(struct machine *m, size_t width)
+static inline bool op_get(struct machine *m, size_t width)
 {
     uint64_t i;
     if (!take_number(m, width, &i))
@@ -403,8 +419,8 @@ static bool op_binint(struct machine *m)
 static bool op_pop(struct machine *m)
 {
     /* As CPython: POP right behind a MARK takes the mark. */
-    if (m->nmarks && m->marks[m->nmarks - 1] == m->n) {
-        m->nmarks--;
+    if (m->nmarks && m->floor == m->n) {
+        drop_mark(m);
         return true;
     }
     if (!need(m, 1))
@@ -533,10 +549,13 @@ const struct tt_py *tt_py_get(const struct tt_py *dict, const char *key)
 {
     if (!dict || dict->kind != TT_PY_DICT)
         return NULL;
+    const size_t n = strlen(key);
     /* From the end: of two equal keys Python keeps the later value. */
-    for (uint32_t i = tt_py_len(dict); i >= 2; i -= 2)
-        if (tt_py_is_str(tt_py_item(dict, i - 2), key))
+    for (uint32_t i = tt_py_len(dict); i >= 2; i -= 2) {
+        const struct tt_py *k = tt_py_item(dict, i - 2);
+        if (k->kind == TT_PY_STR && k->n == n && memcmp(k->u.s, key, n) == 0)
             return tt_py_item(dict, i - 1);
+    }
     return NULL;
 }
 
