@@ -38,7 +38,7 @@ struct tt_outfile {
 };
 
 TT_MUST_CHECK tt_status tt_outfile_open(struct tt_outfile *out, const char *path, struct tt_err *err);
-/* fsync, close, rename, fsync of the folder. On error nothing is left behind, but where that last fsync fails: then the file stands. */
+/* fsync, close, rename, fsync of the folder. On error nothing is left behind; where only that last fsync fails the file stands. */
 TT_MUST_CHECK tt_status tt_outfile_commit(struct tt_outfile *out, struct tt_err *err);
 void tt_outfile_abandon(struct tt_outfile *out); /* removes the temporary file; fine after commit or on a zeroed struct */
 
