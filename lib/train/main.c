@@ -44,7 +44,7 @@ static tt_status run(struct tt_config *config, bool seed, const struct tt_log *l
         config->checkpoint.create_seed_checkpoint = true;
     } else {
         opts.stop = &stopped_by;
-        catch_stops();
+        opts.started = catch_stops; /* before that there is nothing to finish: a signal ends the process at once */
     }
     return tt_train(config, &opts, err);
 }

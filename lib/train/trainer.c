@@ -399,6 +399,8 @@ static tt_status run(struct trainer *t, struct tt_err *err)
     if (status != TT_OK)
         return status;
     INFO(t, "Training starts at step %" PRId64, t->state.step + 1);
+    if (t->opts->started)
+        t->opts->started();
     status = train(t, err);
     if (status == TT_OK && is_stopped(t))
         WARN(t, "Stopped by a signal after step %" PRId64 ".", t->state.step);

@@ -12,8 +12,9 @@ struct tt_trainer_opts {
     const struct tt_log *log; /* borrowed; may be NULL */
     bool colors;              /* the log is a terminal */
     /* Set by a signal handler: the step in progress, and a save that is due after it, are finished, then the run ends. NULL: never.
-     */
+     * Nothing looks at it before the first step; `started`, which may be NULL, is called when that is about to come. */
     const volatile sig_atomic_t *stop;
+    void (*started)(void);
 };
 
 /* Trains to training.steps, or to the end of the data (a warning, as in TorchTitan), or until *stop; all of them are TT_OK.
