@@ -24,5 +24,5 @@ steps=$((last + 2))
 titan-train "${flags[@]}" --training.steps $steps 2>log || exit 9
 grep -q "Training starts at step $((last + 1))$" log && echo resumed
 # What the dead left behind is gone.
-ls -A out/checkpoint | grep -v '^step-'
+find out/checkpoint -mindepth 1 -maxdepth 1 ! -name 'step-*'
 [ "$(newest)" = $steps ] && echo finished

@@ -11,4 +11,4 @@ wait $pid
 echo "exit $?"
 tail -1 log | plain | sed -E 's/step [0-9]+/step N/'
 grep -c 'Training completed' log
-ls -A out/checkpoint | sed -E 's/[0-9]+/N/' | uniq
+find out/checkpoint -mindepth 1 -maxdepth 1 -printf '%f\n' | sed -E 's/[0-9]+/N/' | uniq
