@@ -229,8 +229,11 @@ tt_status tt_text_next(struct tt_text *t, const char **sample, size_t *nbytes, s
             st = tt_jsonl_text(&t->sample, line, n, t->files[t->file].path, tt_lines_number(t->lines), err);
             if (st != TT_OK)
                 break;
+            const char *text = tt_buf_cstr(&t->sample);
+            if ((st = tt_buf_check(&t->sample, "a sample's text", err)) != TT_OK)
+                break;
             t->next++;
-            *sample = tt_buf_cstr(&t->sample);
+            *sample = text;
             *nbytes = t->sample.len;
             return TT_OK;
         }
