@@ -216,6 +216,12 @@ bool tt_path_is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+bool tt_path_is_link(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 tt_status tt_mkdir_p(const char *path, struct tt_err *err)
 {
     char *copy = strdup(path);
@@ -262,14 +268,14 @@ static tt_status remove_below(int dirfd, const char *name, const char *path, int
         const int e = errno;
         if (fd >= 0)
             close(fd);
-        return tt_err_errno(err, e, "%s: cannot open the folder", path);
+        return e == ENOENT ? TT_OK : tt_err_errno(err, e, "%s: cannot open the folder", path);
     }
     tt_status st = TT_OK;
     for (struct dirent *e; st == TT_OK && (e = readdir(dir));)
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
             st = remove_below(fd, e->d_name, path, depth + 1, err);
     closedir(dir);
-    if (st == TT_OK && unlinkat(dirfd, name, AT_REMOVEDIR) != 0)
+    if (st == TT_OK && unlinkat(dirfd, name, AT_REMOVEDIR) != 0 && errno != ENOENT) /* someone else may remove it too */
         st = tt_err_errno(err, errno, "%s: cannot remove the folder", path);
     return st;
 }

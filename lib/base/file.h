@@ -46,6 +46,7 @@ TT_MUST_CHECK tt_status tt_file_write_all(const char *path, const void *bytes, s
 
 bool tt_path_exists(const char *path);
 bool tt_path_is_dir(const char *path);
+bool tt_path_is_link(const char *path); /* the path itself, wherever it leads */
 TT_MUST_CHECK tt_status tt_mkdir_p(const char *path, struct tt_err *err);
 TT_MUST_CHECK tt_status tt_fsync_dir(const char *path, struct tt_err *err);
 /* Removes a file, or a folder with all below it; symbolic links are removed, not followed. Absent is TT_OK. */
