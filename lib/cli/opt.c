@@ -1,11 +1,13 @@
 #include "cli/opt.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/nearest.h"
 #include "cli/opt_private.h"
@@ -195,15 +197,33 @@ tt_status tt_opt_parse(const struct tt_prog *prog, int argc, char **argv, void *
 
 /* --- what a program says --------------------------------------------------------------------------------------------------- */
 
+/* The message on a line of its own. What it quotes from a file may hold control characters (C0, and C1 in UTF-8), which a terminal
+ * would obey. */
+static void put_message(const struct tt_prog *prog, const struct tt_err *err)
+{
+    fprintf(stderr, "%s: ", prog->name);
+    for (const unsigned char *p = (const unsigned char *)err->msg; *p; p++) {
+        const bool is_c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
+        if (is_c1)
+            fprintf(stderr, "\\u%04x", *++p);
+        else if (*p < 0x20 || *p == 0x7f)
+            fprintf(stderr, "\\x%02x", *p);
+        else
+            putc(*p, stderr);
+    }
+    putc('\n', stderr);
+}
+
 int tt_prog_usage(const struct tt_prog *prog, const struct tt_err *err)
 {
-    fprintf(stderr, "%s: %s\nusage: %s %s\nTry '%s --help'.\n", prog->name, err->msg, prog->name, prog->synopsis, prog->name);
+    put_message(prog, err);
+    fprintf(stderr, "usage: %s %s\nTry '%s --help'.\n", prog->name, prog->synopsis, prog->name);
     return 2;
 }
 
 int tt_prog_report(const struct tt_prog *prog, const struct tt_err *err)
 {
-    fprintf(stderr, "%s: %s\n", prog->name, err->msg);
+    put_message(prog, err);
     return 1;
 }
 
@@ -257,9 +277,20 @@ static bool answer(const struct tt_prog *prog, const char *arg, const char *foll
     return true;
 }
 
+/* A standard stream that is closed gives its number to the next file that is opened, a checkpoint say, which then gets the log. In its
+ * place comes one that fails to be read or written, as a closed one does. */
+static void occupy_closed_streams(void)
+{
+    static const int modes[] = { [STDIN_FILENO] = O_WRONLY, [STDOUT_FILENO] = O_RDONLY, [STDERR_FILENO] = O_RDONLY };
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) < 0)
+            return; /* no /dev/null: as before */
+}
+
 void tt_prog_answer(const struct tt_prog *prog, int argc, char **argv)
 {
     struct tt_buf text = { 0 };
+    occupy_closed_streams();
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (answer(prog, argv[i], argv[i + 1], &text))
             print_and_exit(prog, &text);

@@ -44,10 +44,11 @@ struct tt_prog {
 TT_MUST_CHECK tt_status tt_opt_parse(const struct tt_prog *prog, int argc, char **argv, void *dst, int *first, struct tt_err *err);
 
 /* Where an argument before "--" is --help (-h), --version, --help-man or --help-completion=SHELL: prints that and exits 0.
- * tt_opt_parse does this first; a program that reads its arguments in another way (tt_config_load) calls it itself. */
+ * tt_opt_parse does this first; a program that reads its arguments in another way (tt_config_load) calls it itself. Closed standard
+ * streams are occupied, so that no file that is opened later takes their place. */
 void tt_prog_answer(const struct tt_prog *prog, int argc, char **argv);
 
-/* "prog: message" and the synopsis on stderr; returns 2. */
+/* "prog: message" and the synopsis on stderr; returns 2. Control characters in the message are escaped. */
 int tt_prog_usage(const struct tt_prog *prog, const struct tt_err *err);
 /* "prog: message" on stderr; returns 1. */
 int tt_prog_report(const struct tt_prog *prog, const struct tt_err *err);
