@@ -31,8 +31,10 @@ struct tt_loader {
 
 static tt_status check_opts(const struct tt_loader_opts *o, struct tt_err *err)
 {
-    if (o->seq_len < 1 || o->local_batch < 1 || o->seq_len > INT32_MAX - 1)
-        return tt_err_set(err, TT_EINVAL, "batches of %" PRId64 " sequences of %" PRId64 " tokens", o->local_batch, o->seq_len);
+    if (o->seq_len < 1 || o->seq_len > INT32_MAX - 1)
+        return tt_err_set(err, TT_EINVAL, "training.seq_len: expected 1 to %d, found %" PRId64, INT32_MAX - 1, o->seq_len);
+    if (o->local_batch < 1)
+        return tt_err_set(err, TT_EINVAL, "training.local_batch_size: expected at least 1, found %" PRId64, o->local_batch);
     if (o->dp_world < 1 || o->dp_rank < 0 || o->dp_rank >= o->dp_world)
         return tt_err_set(err, TT_EINVAL, "data-parallel rank %d of %d", o->dp_rank, o->dp_world);
     return TT_OK;
@@ -115,6 +117,8 @@ static void drop_used(struct position *pos)
 static tt_status at_end(struct tt_loader *l, bool *more, struct tt_err *err)
 {
     *more = false;
+    if (l->nsamples < 0 && l->pos.sample_idx == 0)
+        return tt_err_set(err, TT_EFORMAT, "%s: no samples in it", l->path);
     if (!l->opts.infinite || l->nsamples < 0) {
         tt_log_line(l->opts.log, TT_LOG_WARNING, "Dataset %s has run out of data", l->dataset);
         return TT_OK;

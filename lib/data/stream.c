@@ -67,10 +67,10 @@ static tt_status read_gz(struct tt_lines *l, char *dst, size_t cap, size_t *got,
 {
     const int n = gzread(l->gz, dst, (unsigned)cap);
     int code = Z_OK;
-    const char *why = gzerror(l->gz, &code);
+    const char *why = gzerror(l->gz, &code), *colon = strstr(why, ": "); /* "<fd:3>: what is wrong" */
     if (n < 0 || (code != Z_OK && code != Z_STREAM_END))
         return tt_err_set(err, TT_EFORMAT, "%s: after line %llu: damaged or cut short (%s)", l->path, (unsigned long long)l->number,
-                          code == Z_ERRNO ? strerror(errno) : why);
+                          code == Z_ERRNO ? strerror(errno) : colon ? colon + 2 : why);
     *got = (size_t)n;
     return TT_OK;
 }

@@ -27,8 +27,8 @@ static tt_status check_opts(const struct tt_step_opts *opts, struct tt_err *err)
     if (!tt_model_forward(opts->family))
         return tt_err_set(err, TT_EUNSUPPORTED, "family %s has no forward function", opts->family->name);
     if (opts->local_batch < 1 || opts->seq_len < 1 || opts->local_batch > INT32_MAX / opts->seq_len)
-        return tt_err_set(err, TT_EINVAL, "a batch of %lld sequences of %lld tokens cannot be", (long long)opts->local_batch,
-                          (long long)opts->seq_len);
+        return tt_err_set(err, TT_EINVAL, "training.local_batch_size %lld times training.seq_len %lld: expected 1 to %d tokens",
+                          (long long)opts->local_batch, (long long)opts->seq_len, INT32_MAX);
     if (opts->nmicrobatches < 1)
         return tt_err_set(err, TT_EINVAL, "expected at least one microbatch a step, found %d", opts->nmicrobatches);
     if (opts->param_dtype != TT_F32 && opts->param_dtype != TT_BF16)
