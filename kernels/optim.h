@@ -64,8 +64,8 @@ int64_t tt_sumsq_part(int64_t n); /* elements of a part, a multiple of 8 */
 float tt_sumsq_finish(const float lane[TT_SUMSQ_LANES], const float *rest, int64_t nrest);
 
 /* torch.nn.utils.clip_grad_norm_: the norm of the tensors' norms (each float32, and squared and summed as above), and the factor
- * for the gradients, min(max_norm / (norm + 1e-6), 1). max_norm 0 gives a factor of 0. A norm that is not finite goes into the factor,
- * as there. */
+ * for the gradients, min(max_norm / (norm + 1e-6), 1). max_norm 0 gives a factor of 0. A norm that is not finite goes into the
+ * factor, as there. */
 void tt_clip_coef(const double *sumsq, int64_t ntensors, double max_norm, float *total_norm, float *coef);
 
 #endif

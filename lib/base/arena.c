@@ -18,8 +18,8 @@ struct tt_arena_block {
 
 enum { BLOCK_MIN = 4096, BLOCK_MAX = 1 << 25, MAPPED_MIN = 1 << 22, HUGE_PAGE = 1 << 21, ALIGN = alignof(max_align_t) };
 
-/* Zeroed, room for cap bytes. A large one is mapped, on huge pages where the system has them: for what is decoded from the metadata of
- * a large job, touching page after page would take longer than the decoding. */
+/* Zeroed, room for cap bytes. A large one is mapped, on huge pages where the system has them: for what is decoded from the metadata
+ * of a large job, touching page after page would take longer than the decoding. */
 static struct tt_arena_block *new_block(size_t cap)
 {
     struct tt_arena_block *b;

@@ -9,7 +9,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* An input that is read at offsets: a regular file (symbolic links are followed), anything else is TT_EIO without blocking on it. */
+/* An input that is read at offsets: a regular file (symbolic links are followed), anything else is TT_EIO without blocking on
+ * it. */
 struct tt_infile {
     int fd;          /* -1: closed */
     uint64_t nbytes; /* when it was opened */
@@ -27,11 +28,13 @@ TT_MUST_CHECK tt_status tt_infile_pread(const struct tt_infile *in, void *dst, s
 TT_MUST_CHECK tt_status tt_file_read_all(struct tt_buf *out, const char *path, size_t max_nbytes, struct tt_err *err);
 
 /* All of nbytes at offset, however many calls it takes. */
-TT_MUST_CHECK tt_status tt_pwrite_full(int fd, const void *src, size_t nbytes, uint64_t offset, const char *path, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_pwrite_full(int fd, const void *src, size_t nbytes, uint64_t offset, const char *path,
+                                       struct tt_err *err);
 TT_MUST_CHECK tt_status tt_write_full(int fd, const void *src, size_t nbytes, const char *path, struct tt_err *err);
 
 /* A file that appears whole or not at all: written beside its final place under a temporary name, fsynced, renamed. What is there
- * already is replaced where it is a regular file, and is TT_EIO where it is not: a rename would put a file in the place of /dev/null. */
+ * already is replaced where it is a regular file, and is TT_EIO where it is not: a rename would put a file in the place of
+ * /dev/null. */
 struct tt_outfile {
     int fd;
     char *path, *tmp; /* owned */

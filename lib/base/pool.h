@@ -1,6 +1,7 @@
 /* lib/base/pool.h: a few threads that wait for work, so that a kernel or a copy can use every core.
  *
- * One pool a program (or a rank); tt_pool_run is called from one thread at a time. Workers spin briefly between calls, then sleep. */
+ * One pool a program (or a rank); tt_pool_run is called from one thread at a time. Workers spin briefly between calls, then
+ * sleep. */
 #ifndef TT_BASE_POOL_H
 #define TT_BASE_POOL_H
 

@@ -118,8 +118,8 @@ tt_status tt_item_source(struct tt_source *out, struct tt_arena *arena, struct t
     return st;
 }
 
-tt_status tt_ckpt_read_value(struct tt_ckpt *ckpt, const struct tt_entry *entry, struct tt_arena *arena, const struct tt_value **out,
-                             struct tt_err *err)
+tt_status tt_ckpt_read_value(struct tt_ckpt *ckpt, const struct tt_entry *entry, struct tt_arena *arena,
+                             const struct tt_value **out, struct tt_err *err)
 {
     struct tt_source src;
     struct tt_pt pt = { 0 };

@@ -27,8 +27,8 @@ TT_MUST_CHECK tt_status tt_ckpt_memory(struct tt_ckpt **out, struct tt_err *err)
 /* Whether the folder is a finished checkpoint: it has .metadata. */
 bool tt_ckpt_is_complete(const char *dir);
 
-/* The value of a VALUE entry: read and decoded on the first call, then kept with the checkpoint. Tuples, bytes, numbers and so on come as
- * they were pickled; bytes that are themselves a pickle (dataloader.dp_rank_<r>) are decoded by tt_pickle_to_value.
+/* The value of a VALUE entry: read and decoded on the first call, then kept with the checkpoint. Tuples, bytes, numbers and so on
+ * come as they were pickled; bytes that are themselves a pickle (dataloader.dp_rank_<r>) are decoded by tt_pickle_to_value.
  * TT_ENOENT: no such key. TT_EFORMAT names the file, the key and the offset; a pickle that names something titan does not know is
  * refused by that name. Not to be called from two threads at once. */
 TT_MUST_CHECK tt_status tt_ckpt_value(struct tt_ckpt *ckpt, const char *fqn, const struct tt_value **out, struct tt_err *err);

@@ -33,7 +33,7 @@ struct tt_copy {
     uint64_t nbytes;
 };
 
-/* --- the plan -------------------------------------------------------------------------------------------------------------------- */
+/* --- the plan ----------------------------------------------------------------------------------------------------------------- */
 
 tt_status tt_copy_new(struct tt_copy **out, struct tt_ckpt *src, struct tt_err *err)
 {
@@ -86,8 +86,8 @@ static tt_status add_data(struct tt_copy *copy, const struct tt_fill *fill, void
     for (size_t i = 0; i < fill->output->nparts; i++) {
         const enum tt_dtype from = fill->output->parts[i].src->dtype;
         if (!tt_cast_supported(fill->output->dtype, from))
-            return tt_err_set(err, TT_EUNSUPPORTED, "%s: key %s: torch.%s is not cast to torch.%s", copy->src->path, fill->output->fqn,
-                              tt_dtype_name(from), tt_dtype_name(fill->output->dtype));
+            return tt_err_set(err, TT_EUNSUPPORTED, "%s: key %s: torch.%s is not cast to torch.%s", copy->src->path,
+                              fill->output->fqn, tt_dtype_name(from), tt_dtype_name(fill->output->dtype));
     }
     const bool ok = grow(&items, copy->ndata, &copy->data_cap, sizeof *copy->data);
     copy->data = items;
@@ -121,8 +121,8 @@ static tt_status plan_archive(struct tt_copy *copy, struct archive *a, const cha
     return st == TT_OK ? tt_pt_layout(&a->records, &copy->arena, root, &a->pickle, nbytes, storages.n, err) : st;
 }
 
-tt_status tt_copy_add_archive(struct tt_copy *copy, const char *root, const struct tt_value *value, uint64_t *offset, uint64_t *nbytes,
-                              struct tt_err *err)
+tt_status tt_copy_add_archive(struct tt_copy *copy, const char *root, const struct tt_value *value, uint64_t *offset,
+                              uint64_t *nbytes, struct tt_err *err)
 {
     void *items = copy->archives;
     const bool ok = grow(&items, copy->narchives, &copy->archives_cap, sizeof *copy->archives);
@@ -164,9 +164,10 @@ struct tt_value *tt_copy_tensor(struct tt_arena *arena, const struct tt_fill *fi
     return v;
 }
 
-/* --- the run ----------------------------------------------------------------------------------------------------------------------
- * Work is handed out in the order of the output, under one lock: the head of an archive, then block after block of its storages.
- * What stands between two storages is written by whoever finishes the first of them, and the end by whoever finishes the last: with a
+/* --- the run
+ * ---------------------------------------------------------------------------------------------------------------------- Work is
+ * handed out in the order of the output, under one lock: the head of an archive, then block after block of its storages. What
+ * stands between two storages is written by whoever finishes the first of them, and the end by whoever finishes the last: with a
  * single thread that is the order of the bytes, which is what a stream needs. */
 struct run {
     struct tt_copy *copy;
@@ -197,8 +198,8 @@ struct job {
     int64_t first, numel; /* of the piece, in elements of the data */
 };
 
-/* A checkpoint has some thousand items of a few hundred bytes: a worker takes as many jobs at a time as make a write worth its call,
- * and writes what is small together with what follows it. */
+/* A checkpoint has some thousand items of a few hundred bytes: a worker takes as many jobs at a time as make a write worth its
+ * call, and writes what is small together with what follows it. */
 enum { JOBS_MAX = 64, JOBS_NBYTES = 1 << 18, SMALL_WRITE_NBYTES = 1 << 16, PENDING_NBYTES = 1 << 20 };
 
 /* The next piece of the current data. */
@@ -348,7 +349,7 @@ static tt_status finish_data(struct worker *w, struct archive *a, struct data *d
     return st == TT_OK ? finish_one(w, a) : st;
 }
 
-/* --- a piece ---------------------------------------------------------------------------------------------------------------------- */
+/* --- a piece ------------------------------------------------------------------------------------------------------------------ */
 
 /* The box `common`, row-major in w->raw, to its place in `piece`: row by row, cast on the way. */
 static void spread(struct worker *w, const struct tt_output *o, enum tt_dtype from, const struct tt_region *common,
@@ -439,7 +440,7 @@ static tt_status do_piece(struct worker *w, const struct job *job)
     return st == TT_OK && complete ? finish_data(w, a, data) : st;
 }
 
-/* --- threads ------------------------------------------------------------------------------------------------------------------------ */
+/* --- threads ------------------------------------------------------------------------------------------------------------------ */
 
 static tt_status work(struct worker *w)
 {

@@ -117,6 +117,7 @@ tt_status tt_flatten(struct tt_entries *out, const struct tt_value *root, const 
 {
     struct flattener f = { .out = out, .where = where, .err = err };
     if (root->kind != TT_V_MAP)
-        return tt_err_set(err, TT_EUNSUPPORTED, "%s: expected a dict (a state dict), found %s", where, tt_value_kind_name(root->kind));
+        return tt_err_set(err, TT_EUNSUPPORTED, "%s: expected a dict (a state dict), found %s", where,
+                          tt_value_kind_name(root->kind));
     return enter(&f, root);
 }

@@ -70,7 +70,7 @@ static const struct tt_value *read_value(struct list *l, const struct tt_entry *
     return v;
 }
 
-/* --- the table ------------------------------------------------------------------------------------------------------------------- */
+/* --- the table ---------------------------------------------------------------------------------------------------------------- */
 
 /* Bytes that are a pickle are shown by what is in it. */
 static void put_value(struct list *l, const struct tt_value *v)
@@ -128,7 +128,7 @@ static void measure_keys(struct list *l)
     tt_buf_clear(&l->line);
 }
 
-/* --- JSON ----------------------------------------------------------------------------------------------------------------------- */
+/* --- JSON --------------------------------------------------------------------------------------------------------------------- */
 
 static void put_dims(struct tt_buf *out, const char *name, int ndim, const int64_t *dims)
 {
@@ -197,7 +197,7 @@ static void put_object(struct list *l, const struct tt_entry *e)
     tt_buf_str(&l->line, "]}");
 }
 
-/* --- both ------------------------------------------------------------------------------------------------------------------------ */
+/* --- both --------------------------------------------------------------------------------------------------------------------- */
 
 static void count(struct list *l, const struct tt_entry *e)
 {
@@ -215,7 +215,8 @@ static tt_status list_all(struct list *l, const struct tt_ckpt_list_opts *how, s
 {
     if (!how->json) {
         measure_keys(l);
-        fprintf(l->out, "%s\n%-*s  %-15s %6s %14s  %s\n", l->path, l->key_width, "key", "dtype", "chunks", "bytes", "shape or value");
+        fprintf(l->out, "%s\n%-*s  %-15s %6s %14s  %s\n", l->path, l->key_width, "key", "dtype", "chunks", "bytes",
+                "shape or value");
     }
     for (size_t i = 0; i < l->ckpt->entries.n; i++) {
         const struct tt_entry *e = &l->ckpt->entries.items[i];
@@ -232,8 +233,8 @@ static tt_status list_all(struct list *l, const struct tt_ckpt_list_opts *how, s
         fwrite(l->line.data, 1, l->line.len, l->out);
     }
     if (!how->json)
-        fprintf(l->out, "total: %zu tensors in %zu chunks, %" PRIu64 " bytes; %zu values, %" PRIu64 " bytes\n", l->ntensors, l->nchunks,
-                l->tensor_nbytes, l->nvalues, l->value_nbytes);
+        fprintf(l->out, "total: %zu tensors in %zu chunks, %" PRIu64 " bytes; %zu values, %" PRIu64 " bytes\n", l->ntensors,
+                l->nchunks, l->tensor_nbytes, l->nvalues, l->value_nbytes);
     return l->status == TT_OK ? TT_OK : tt_err_set(err, l->status, "%s", l->err.msg);
 }
 

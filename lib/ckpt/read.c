@@ -34,7 +34,7 @@ struct tt_reader {
     uint8_t *scratch; /* (TT_BLOCK_NBYTES) */
 };
 
-/* --- verification ------------------------------------------------------------------------------------------------------------------ */
+/* --- verification ------------------------------------------------------------------------------------------------------------- */
 
 struct tt_verify_storage {
     struct { uint64_t offset; uint32_t file, pad; } key; /* of by_storage */
@@ -88,7 +88,8 @@ static tt_status find_storage(struct tt_verify *verify, const struct view *view,
         verify->cap = cap;
         tt_map_release(&verify->by_storage);
         for (size_t k = 0; k < verify->n; k++) {
-            const tt_status st = tt_map_put(&verify->by_storage, (const char *)&items[k].key, sizeof items[k].key, k, NULL, NULL, err);
+            const tt_status st =
+                tt_map_put(&verify->by_storage, (const char *)&items[k].key, sizeof items[k].key, k, NULL, NULL, err);
             if (st != TT_OK)
                 return st;
         }
@@ -178,7 +179,7 @@ tt_status tt_verify_finish(struct tt_verify *verify, struct tt_ckpt *ckpt, struc
     return st;
 }
 
-/* --- opening chunks -------------------------------------------------------------------------------------------------------------- */
+/* --- opening chunks ----------------------------------------------------------------------------------------------------------- */
 
 static void view_strides(struct view *view, int ndim, const int64_t *sizes, const int64_t *strides)
 {
@@ -189,8 +190,8 @@ static void view_strides(struct view *view, int ndim, const int64_t *sizes, cons
 }
 
 /* The item must hold exactly the chunk, whatever .metadata says of it. */
-static tt_status check_blob(const struct tt_entry *entry, const struct tt_chunk *chunk, const struct tt_value *root, const char *name,
-                            struct tt_err *err)
+static tt_status check_blob(const struct tt_entry *entry, const struct tt_chunk *chunk, const struct tt_value *root,
+                            const char *name, struct tt_err *err)
 {
     const struct tt_pt_tensor *t = root->kind == TT_V_TENSOR ? root->u.ref : NULL;
     char a[200], b[200];
@@ -221,7 +222,11 @@ static tt_status open_blob(struct tt_reader *r, const struct tt_entry *entry, co
         st = check_blob(entry, chunk, pt.root, src.name, err);
     if (st == TT_OK) {
         const struct tt_pt_tensor *t = pt.root->u.ref;
-        *view = (struct view){ .file = chunk->file, .offset = t->storage->offset, .nbytes = t->storage->nbytes, .crc = t->storage->crc, .first = t->first };
+        *view = (struct view){ .file = chunk->file,
+                               .offset = t->storage->offset,
+                               .nbytes = t->storage->nbytes,
+                               .crc = t->storage->crc,
+                               .first = t->first };
         view_strides(view, t->ndim, t->shape, t->strides);
     }
     if (pinned)
@@ -237,8 +242,8 @@ static void open_raw(const struct tt_entry *entry, const struct tt_chunk *chunk,
     view_strides(view, entry->ndim, chunk->sizes, chunk->strides);
 }
 
-static tt_status open_chunk(struct tt_reader *r, const struct tt_entry *entry, const struct tt_chunk *chunk, const struct view **out,
-                            struct tt_err *err)
+static tt_status open_chunk(struct tt_reader *r, const struct tt_entry *entry, const struct tt_chunk *chunk,
+                            const struct view **out, struct tt_err *err)
 {
     struct view *slot = &r->views[(uintptr_t)chunk / sizeof *chunk % NVIEWS];
     struct view view = { 0 };
@@ -266,7 +271,7 @@ static tt_status open_chunk(struct tt_reader *r, const struct tt_entry *entry, c
     return TT_OK;
 }
 
-/* --- reading boxes ---------------------------------------------------------------------------------------------------------------- */
+/* --- reading boxes ------------------------------------------------------------------------------------------------------------ */
 
 struct box {
     int ndim;
@@ -283,9 +288,10 @@ static int widest(const struct box *b)
     return d;
 }
 
-/* The box, its first element at `at` of the storage. It is read as one run of bytes where that does not waste much, else in two halves,
- * cut where it is widest in the file. */
-static tt_status read_box(struct tt_reader *r, const struct view *view, const struct box *b, int64_t at, char *dst, struct tt_err *err)
+/* The box, its first element at `at` of the storage. It is read as one run of bytes where that does not waste much, else in two
+ * halves, cut where it is widest in the file. */
+static tt_status read_box(struct tt_reader *r, const struct view *view, const struct box *b, int64_t at, char *dst,
+                          struct tt_err *err)
 {
     int64_t numel = 1, span = 1;
     for (int i = 0; i < b->ndim; i++) {

@@ -39,7 +39,7 @@ TT_MUST_CHECK tt_status tt_reader_new(struct tt_reader **out, struct tt_ckpt *ck
 void tt_reader_free(struct tt_reader *reader);
 
 /* dst (row-major, of want's sizes, of entry's dtype) = entry[want]. want lies inside the shape. */
-TT_MUST_CHECK tt_status tt_read_region(struct tt_reader *reader, const struct tt_entry *entry, const struct tt_region *want, void *dst,
-                                       struct tt_err *err);
+TT_MUST_CHECK tt_status tt_read_region(struct tt_reader *reader, const struct tt_entry *entry, const struct tt_region *want,
+                                       void *dst, struct tt_err *err);
 
 #endif

@@ -12,7 +12,7 @@
 #include "ckpt/save_dir.h"
 #include "format/metadata.h"
 
-/* --- one rank's file ----------------------------------------------------------------------------------------------------------------- */
+/* --- one rank's file ---------------------------------------------------------------------------------------------------------- */
 
 /* An item on its way into the file. */
 struct planned {
@@ -45,8 +45,8 @@ static tt_status check_item(const struct tt_save_item *item, struct tt_err *err)
     return TT_OK;
 }
 
-static tt_status plan_tensor(struct rank_save *s, struct planned *p, const struct tt_save_item *item, const struct tt_save_opts *opts,
-                             struct tt_err *err)
+static tt_status plan_tensor(struct rank_save *s, struct planned *p, const struct tt_save_item *item,
+                             const struct tt_save_opts *opts, struct tt_err *err)
 {
     static const int64_t zeros[TT_NDIM_MAX];
     tt_status st = check_item(item, err);
@@ -100,7 +100,7 @@ static tt_status run_rank(struct rank_save *s, const struct tt_save_opts *opts, 
     return st;
 }
 
-/* --- what was written ------------------------------------------------------------------------------------------------------------- */
+/* --- what was written --------------------------------------------------------------------------------------------------------- */
 
 static const int64_t *copy_dims(struct tt_arena *arena, const int64_t *dims, int ndim)
 {
@@ -212,7 +212,7 @@ tt_status tt_dcp_write_rank(struct tt_entries *written, const char *tmp, int ran
     return st;
 }
 
-/* --- all ranks -------------------------------------------------------------------------------------------------------------------- */
+/* --- all ranks ---------------------------------------------------------------------------------------------------------------- */
 
 struct tt_dcp_save {
     struct tt_save_dir dir;
@@ -312,7 +312,8 @@ tt_status tt_dcp_save_commit(struct tt_dcp_save *save, const struct tt_entries *
     return st;
 }
 
-tt_status tt_dcp_save(const char *dir, const struct tt_save_item *items, size_t n, const struct tt_save_opts *opts, struct tt_err *err)
+tt_status tt_dcp_save(const char *dir, const struct tt_save_item *items, size_t n, const struct tt_save_opts *opts,
+                      struct tt_err *err)
 {
     struct tt_dcp_save *save = NULL;
     struct tt_entries written = { 0 };

@@ -14,7 +14,7 @@ struct nester {
 
 static tt_status nomem(const struct nester *n) { return tt_err_nomem(n->err, n->arena->used, n->ckpt->path); }
 
-/* --- leaves ------------------------------------------------------------------------------------------------------------------------ */
+/* --- leaves ------------------------------------------------------------------------------------------------------------------- */
 
 struct leaf {
     struct tt_part part;
@@ -95,7 +95,7 @@ static tt_status make_leaf(const struct nester *n, const struct tt_entry *entry,
     return own_storages(n, entry->fqn, value);
 }
 
-/* --- nesting ----------------------------------------------------------------------------------------------------------------------- */
+/* --- nesting ------------------------------------------------------------------------------------------------------------------ */
 
 static tt_status conflict(const struct nester *n, const struct tt_entry *entry, const char *what)
 {
@@ -181,7 +181,7 @@ tt_status tt_ckpt_nest(struct tt_ckpt *ckpt, struct tt_arena *arena, struct tt_v
     return st;
 }
 
-/* --- the file ---------------------------------------------------------------------------------------------------------------------- */
+/* --- the file ----------------------------------------------------------------------------------------------------------------- */
 
 static tt_status write_at(void *ctx, const void *bytes, size_t nbytes, uint64_t offset, struct tt_err *err)
 {

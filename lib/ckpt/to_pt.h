@@ -1,5 +1,5 @@
-/* lib/ckpt/to_pt.h: a checkpoint as one .pt file, nested as PyTorch's dcp_to_torch nests it: each key at its path in a dict of dicts and
- * lists, in the catalogue's order; every tensor row-major over a storage of its own. */
+/* lib/ckpt/to_pt.h: a checkpoint as one .pt file, nested as PyTorch's dcp_to_torch nests it: each key at its path in a dict of
+ * dicts and lists, in the catalogue's order; every tensor row-major over a storage of its own. */
 #ifndef TT_CKPT_TO_PT_H
 #define TT_CKPT_TO_PT_H
 

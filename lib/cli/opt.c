@@ -277,8 +277,8 @@ static bool answer(const struct tt_prog *prog, const char *arg, const char *foll
     return true;
 }
 
-/* A standard stream that is closed gives its number to the next file that is opened, a checkpoint say, which then gets the log. In its
- * place comes one that fails to be read or written, as a closed one does. */
+/* A standard stream that is closed gives its number to the next file that is opened, a checkpoint say, which then gets the log. In
+ * its place comes one that fails to be read or written, as a closed one does. */
 static void occupy_closed_streams(void)
 {
     static const int modes[] = { [STDIN_FILENO] = O_WRONLY, [STDOUT_FILENO] = O_RDONLY, [STDERR_FILENO] = O_RDONLY };

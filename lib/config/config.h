@@ -253,8 +253,8 @@ bool tt_config_given(const struct tt_config *config, const char *key);
 /* All settings as JSON, in TorchTitan's order, indented by 2: what --job.print_config shows after "Running with configs: ". */
 TT_MUST_CHECK tt_status tt_config_json(struct tt_buf *out, const struct tt_config *config, struct tt_err *err);
 
-/* What job.print_config and job.save_config_file ask for: the JSON in the log, one record of many lines behind the words above; and in
- * the file, below job.dump_folder, with a line that says so. Does nothing where neither is set. */
+/* What job.print_config and job.save_config_file ask for: the JSON in the log, one record of many lines behind the words above; and
+ * in the file, below job.dump_folder, with a line that says so. Does nothing where neither is set. */
 TT_MUST_CHECK tt_status tt_config_report(const struct tt_config *config, const struct tt_log *log, struct tt_err *err);
 
 /* The settings as the option rows of a program (lib/cli/opt.h), ended by a zeroed row; NULL where the arena has no memory:

@@ -40,8 +40,9 @@ void tt_added_release(struct tt_added *added);
 /* Adds tokens in order, as one call of the reference's add_tokens: one that the model has keeps the model's id, a new one gets the
  * next free id, one that is there already takes the new settings. Only content and the flags of `tokens` are read; empty ones do
  * not count. tt_added_index must follow. */
-TT_MUST_CHECK tt_status tt_added_add(struct tt_added *added, const struct tt_added_token *tokens, size_t n, const struct tt_bpe *bpe,
-                                     const struct tt_normalizer *norm, const char *where, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_added_add(struct tt_added *added, const struct tt_added_token *tokens, size_t n,
+                                     const struct tt_bpe *bpe, const struct tt_normalizer *norm, const char *where,
+                                     struct tt_err *err);
 
 /* Makes what is searched with. TT_EFORMAT: two tokens with one normal form. */
 TT_MUST_CHECK tt_status tt_added_index(struct tt_added *added, const char *where, struct tt_err *err);

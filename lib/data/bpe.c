@@ -67,7 +67,8 @@ static void index_characters(struct tt_bpe *bpe)
 struct half { const char *s; size_t n; };
 
 /* "a b", or ["a", "b"]; *skip: a "#version" line of the older form. */
-static tt_status read_merge(struct half half[2], const struct tt_value *v, bool *skip, const char *where, size_t i, struct tt_err *err)
+static tt_status read_merge(struct half half[2], const struct tt_value *v, bool *skip, const char *where, size_t i,
+                            struct tt_err *err)
 {
     *skip = false;
     if (v->kind == TT_V_LIST && v->u.list.n == 2 && v->u.list.items[0]->kind == TT_V_STR && v->u.list.items[1]->kind == TT_V_STR) {
@@ -177,12 +178,14 @@ static tt_status read_settings(struct tt_bpe *bpe, const struct tt_value *model,
         if ((st = tt_field_str(&s, &n, model, affixes[i], TT_OPTIONAL, bpe->where, err)) != TT_OK)
             return st;
         if (n > 0)
-            return tt_err_set(err, TT_EUNSUPPORTED, "%s: %s \"%s\" is not supported (null and \"\" are)", bpe->where, affixes[i], s);
+            return tt_err_set(err, TT_EUNSUPPORTED, "%s: %s \"%s\" is not supported (null and \"\" are)", bpe->where, affixes[i],
+                              s);
     }
     const struct tt_value *dropout = tt_value_get(model, "dropout");
     if (dropout && dropout->kind != TT_V_NULL && !(dropout->kind == TT_V_FLOAT && dropout->u.f == 0) &&
         !(dropout->kind == TT_V_INT && dropout->u.i == 0))
-        return tt_err_set(err, TT_EUNSUPPORTED, "%s: dropout is not supported (null and 0 are): it makes tokens random", bpe->where);
+        return tt_err_set(err, TT_EUNSUPPORTED, "%s: dropout is not supported (null and 0 are): it makes tokens random",
+                          bpe->where);
     if ((st = tt_field_bool(&bpe->ignore_merges, model, "ignore_merges", TT_OPTIONAL, bpe->where, err)) != TT_OK ||
         (st = tt_field_bool(&bpe->fuse_unk, model, "fuse_unk", TT_OPTIONAL, bpe->where, err)) != TT_OK ||
         (st = tt_field_bool(&bpe->byte_fallback, model, "byte_fallback", TT_OPTIONAL, bpe->where, err)) != TT_OK)

@@ -24,8 +24,10 @@ tt_status tt_dataset_path(const char **path, const char *dataset, const char *da
         *path = dataset_path && *dataset_path ? dataset_path : datasets[i].path;
         return TT_OK;
     }
-    return tt_err_set(err, TT_EINVAL, "training.dataset: expected c4_test (local files; c4 and c4_validation need a network), found "
-                      "\"%s\"", dataset);
+    return tt_err_set(err, TT_EINVAL,
+                      "training.dataset: expected c4_test (local files; c4 and c4_validation need a network), found "
+                      "\"%s\"",
+                      dataset);
 }
 
 void tt_document_ids(int32_t *doc, const int32_t *input, int64_t nseq, int64_t seq_len, int32_t eos)

@@ -26,6 +26,7 @@ TT_MUST_CHECK tt_status tt_token_id_of(int32_t *out, const struct tt_value *v, c
                                        struct tt_err *err);
 
 /* "expected WHAT, found an integer" */
-tt_status tt_field_wrong(const struct tt_value *found, const char *expected, const char *where, const char *key, struct tt_err *err);
+tt_status tt_field_wrong(const struct tt_value *found, const char *expected, const char *where, const char *key,
+                         struct tt_err *err);
 
 #endif

@@ -259,8 +259,8 @@ static tt_status flag(bool *out, const struct tt_value *map, const char *key, co
     return TT_OK;
 }
 
-static tt_status read_buffer(struct tt_tokens *out, const struct tt_value *dataset, const struct tt_tokenizer *tok, const char *what,
-                             struct tt_err *err)
+static tt_status read_buffer(struct tt_tokens *out, const struct tt_value *dataset, const struct tt_tokenizer *tok,
+                             const char *what, struct tt_err *err)
 {
     const struct tt_value *list = tt_value_get(dataset, "token_buffer");
     if (!list || list->kind != TT_V_LIST)
@@ -299,8 +299,10 @@ static tt_status read_position(struct position *pos, const struct tt_loader *l, 
     if (st == TT_OK)
         st = number(&pos->sample_idx, dataset, "sample_idx", what, err);
     if (st == TT_OK && l->nsamples >= 0 && pos->sample_idx > l->nsamples)
-        st = tt_err_set(err, TT_EFORMAT, "%s: dataset_state.sample_idx: expected at most %" PRId64 ", the samples of this rank in %s, "
-                        "found %" PRId64, what, l->nsamples, l->path, pos->sample_idx);
+        st = tt_err_set(err, TT_EFORMAT,
+                        "%s: dataset_state.sample_idx: expected at most %" PRId64 ", the samples of this rank in %s, "
+                        "found %" PRId64,
+                        what, l->nsamples, l->path, pos->sample_idx);
     if (st == TT_OK && pos->tried > INT64_MAX / 2 / l->opts.local_batch)
         st = tt_err_set(err, TT_EFORMAT, "%s: _sampler_iter_yielded: expected at most %" PRId64 " batches, found %" PRId64, what,
                         INT64_MAX / 2 / l->opts.local_batch, pos->tried);

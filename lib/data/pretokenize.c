@@ -62,8 +62,10 @@ static tt_status read_behavior(enum behavior *out, const struct tt_value *v, con
             *out = behaviors[i].behavior;
             return TT_OK;
         }
-    return tt_err_set(err, TT_EFORMAT, "%s: behavior: expected Isolated, Removed, Contiguous, MergedWithPrevious or MergedWithNext, "
-                      "found \"%s\"", where, name);
+    return tt_err_set(err, TT_EFORMAT,
+                      "%s: behavior: expected Isolated, Removed, Contiguous, MergedWithPrevious or MergedWithNext, "
+                      "found \"%s\"",
+                      where, name);
 }
 
 /* {"type": "Split", "pattern": {"Regex": ...} or {"String": ...}, "behavior": ..., "invert": ...} */
@@ -267,11 +269,13 @@ static tt_status split_piece(const struct tt_pretok_step *step, struct tt_regex_
     return flush(&s, err);
 }
 
-static tt_status split(const struct tt_pretok_step *step, struct tt_regex_scratch *scratch, struct tt_pieces *ps, struct tt_err *err)
+static tt_status split(const struct tt_pretok_step *step, struct tt_regex_scratch *scratch, struct tt_pieces *ps,
+                       struct tt_err *err)
 {
     for (size_t i = 0; i < ps->n; i++) {
         const struct tt_piece *p = &ps->p[i];
-        const tt_status st = p->id == TT_NO_TOKEN ? split_piece(step, scratch, ps, p, err) : tt_pieces_emit(ps, p->at, p->n, p->id, err);
+        const tt_status st =
+            p->id == TT_NO_TOKEN ? split_piece(step, scratch, ps, p, err) : tt_pieces_emit(ps, p->at, p->n, p->id, err);
         if (st != TT_OK)
             return st;
     }

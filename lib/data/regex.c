@@ -418,7 +418,8 @@ tt_status tt_regex_new(struct tt_regex **out, const char *pattern, size_t nbytes
         return tt_err_nomem(err, sizeof *re, "a regular expression");
     }
     struct tt_buf translated = { 0 };
-    tt_status st = literal ? quote(&translated, pattern, nbytes, err) : tt_regex_translate(&translated, pattern, nbytes, where, err);
+    tt_status st =
+        literal ? quote(&translated, pattern, nbytes, err) : tt_regex_translate(&translated, pattern, nbytes, where, err);
     if (st == TT_OK)
         st = compile(re, &translated, err);
     tt_buf_release(&translated);

@@ -209,7 +209,8 @@ tt_status tt_text_seek(struct tt_text *t, int64_t index, struct tt_err *err)
     if (index < 0 || (t->count >= 0 && index > t->count))
         return tt_err_set(err, TT_EINVAL, "sample %lld of %lld", (long long)index, (long long)t->count);
     if (t->count < 0 && index < t->next)
-        return tt_err_set(err, TT_EINVAL, "a pipe does not go back (to sample %lld from %lld)", (long long)index, (long long)t->next);
+        return tt_err_set(err, TT_EINVAL, "a pipe does not go back (to sample %lld from %lld)", (long long)index,
+                          (long long)t->next);
     if (index == t->next && t->lines)
         return TT_OK;
     return t->count < 0 ? skip(t, index - t->next, err) : seek_file(t, index, err);

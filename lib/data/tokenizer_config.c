@@ -75,7 +75,8 @@ static tt_status read_decoder(struct config *c, const struct tt_value *map, cons
             continue;
         const char *digits = pair->key->u.str.s;
         if (!*digits || strspn(digits, "0123456789") != pair->key->u.str.nbytes)
-            return tt_err_set(err, TT_EFORMAT, "%s: added_tokens_decoder: expected a number as key, found \"%.100s\"", path, digits);
+            return tt_err_set(err, TT_EFORMAT, "%s: added_tokens_decoder: expected a number as key, found \"%.100s\"", path,
+                              digits);
         struct tt_added_token token = { .normalized = true };
         const tt_status st = tt_added_token_read(&token, pair->value, TT_OPTIONAL, path, err);
         if (st != TT_OK)

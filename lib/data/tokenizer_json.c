@@ -153,9 +153,11 @@ static tt_status add_nothing(struct tt_tokenizer *tok, const struct tt_value *v,
     return TT_OK; /* ByteLevel: about offsets only */
 }
 
-static tt_status add_processor(struct tt_tokenizer *tok, const struct tt_value *v, const char *where, int depth, struct tt_err *err);
+static tt_status add_processor(struct tt_tokenizer *tok, const struct tt_value *v, const char *where, int depth,
+                               struct tt_err *err);
 
-static tt_status add_processors(struct tt_tokenizer *tok, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+static tt_status add_processors(struct tt_tokenizer *tok, const struct tt_value *v, const char *where, int depth,
+                                struct tt_err *err)
 {
     const struct tt_value *list;
     tt_status st = tt_field_tree(&list, v, "processors", TT_V_LIST, TT_REQUIRED, where, err);
@@ -241,8 +243,9 @@ tt_status tt_tokenizer_read_json(struct tt_tokenizer *tok, const struct tt_value
         st = refuse(root, path, err);
     if (st == TT_OK)
         st = tt_field_tree(&model, root, "model", TT_V_MAP, TT_REQUIRED, path, err);
-    const char *const at[] = { place(&names, path, "model"), place(&names, path, "normalizer"), place(&names, path, "pre_tokenizer"),
-                               place(&names, path, "post_processor"), place(&names, path, "decoder") };
+    const char *const at[] = { place(&names, path, "model"), place(&names, path, "normalizer"),
+                               place(&names, path, "pre_tokenizer"), place(&names, path, "post_processor"),
+                               place(&names, path, "decoder") };
     for (size_t i = 0; st == TT_OK && i < sizeof at / sizeof *at; i++)
         if (!at[i])
             st = tt_err_nomem(err, 0, "names");

@@ -94,7 +94,8 @@ static tt_status read_vocab_txt(struct tt_value **out, struct tt_arena *arena, c
 }
 
 /* vocab.json or vocab.txt with merges.txt, as the tokenizer.json that they stand for: GPT-2's. */
-static tt_status from_vocab(struct tt_value **out, struct tt_arena *arena, const char *vocab, const char *merges, struct tt_err *err)
+static tt_status from_vocab(struct tt_value **out, struct tt_arena *arena, const char *vocab, const char *merges,
+                            struct tt_err *err)
 {
     static const char frame[] =
         "{\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true},"
@@ -129,8 +130,8 @@ static tt_status pick_and_parse(struct tt_value **out, const char **path, struct
     }
     const char *vocab = tt_path_exists(f->vocab_json) ? f->vocab_json : tt_path_exists(f->vocab_txt) ? f->vocab_txt : NULL;
     if (!vocab)
-        return tt_err_set(err, TT_ENOENT, "%s: found no tokenizer: expected tokenizer.json, or vocab.json or vocab.txt with merges.txt",
-                          dir);
+        return tt_err_set(err, TT_ENOENT,
+                          "%s: found no tokenizer: expected tokenizer.json, or vocab.json or vocab.txt with merges.txt", dir);
     if (!tt_path_exists(f->merges))
         return tt_err_set(err, TT_EUNSUPPORTED, "%s: a vocabulary of whole words (without %s) is not supported", vocab, f->merges);
     *path = vocab;
@@ -164,7 +165,8 @@ static tt_status read_folder(struct tt_tokenizer *tok, struct tt_arena *arena, c
 tt_status tt_tokenizer_open(struct tt_tokenizer **out, const char *dir, struct tt_err *err)
 {
     if (!tt_path_is_dir(dir))
-        return tt_err_set(err, TT_ENOENT, "%s: no such folder; the tokenizer's files are looked for there (model.hf_assets_path)", dir);
+        return tt_err_set(err, TT_ENOENT, "%s: no such folder; the tokenizer's files are looked for there (model.hf_assets_path)",
+                          dir);
     struct tt_tokenizer *tok = calloc(1, sizeof *tok);
     if (!tok)
         return tt_err_nomem(err, sizeof *tok, "a tokenizer");

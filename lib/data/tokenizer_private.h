@@ -38,7 +38,7 @@ TT_MUST_CHECK tt_status tt_tokenizer_read_config(struct tt_tokenizer *tok, const
                                                  struct tt_err *err);
 
 /* An added token's fields from JSON. `normalized` has its default on entry. */
-TT_MUST_CHECK tt_status tt_added_token_read(struct tt_added_token *out, const struct tt_value *v, enum tt_need need, const char *where,
-                                            struct tt_err *err);
+TT_MUST_CHECK tt_status tt_added_token_read(struct tt_added_token *out, const struct tt_value *v, enum tt_need need,
+                                            const char *where, struct tt_err *err);
 
 #endif

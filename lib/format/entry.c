@@ -75,7 +75,7 @@ struct tt_entry *tt_entries_find(const struct tt_entries *entries, const char *f
     return tt_map_get(&entries->by_fqn, fqn, strlen(fqn), &i) ? &entries->items[i] : NULL;
 }
 
-/* --- do the chunks tile the tensor? ---------------------------------------------------------------------------------------------- */
+/* --- do the chunks tile the tensor? ------------------------------------------------------------------------------------------- */
 
 const char *tt_dims_text(char *buf, size_t nbuf, int ndim, const int64_t *dims)
 {
@@ -188,7 +188,8 @@ tt_status tt_entry_check_chunks(const struct tt_entry *e, const char *where, str
     char a[200], b[200], s[200];
 
     if (!tt_numel(e->ndim, e->shape, &whole) || whole > INT64_MAX / 16)
-        return tt_err_set(err, TT_EFORMAT, "%s: key %s: %s is no shape", where, e->fqn, tt_dims_text(s, sizeof s, e->ndim, e->shape));
+        return tt_err_set(err, TT_EFORMAT, "%s: key %s: %s is no shape", where, e->fqn,
+                          tt_dims_text(s, sizeof s, e->ndim, e->shape));
     for (uint32_t i = 0; i < e->nchunks; i++) {
         const struct tt_region r = region_of(&c, i);
         int64_t numel = 0;
@@ -201,7 +202,8 @@ tt_status tt_entry_check_chunks(const struct tt_entry *e, const char *where, str
     }
     const tt_status st = e->nchunks < 2 || (e->ndim && are_in_order(e)) ? TT_OK : e->ndim ? sweep(&c) : overlap(&c, 0, 1);
     if (st == TT_OK && covered != whole)
-        return tt_err_set(err, TT_EFORMAT, "%s: key %s: the chunks hold %" PRId64 " of the %" PRId64 " elements of %s: there is a hole",
-                          where, e->fqn, covered, whole, tt_dims_text(s, sizeof s, e->ndim, e->shape));
+        return tt_err_set(err, TT_EFORMAT,
+                          "%s: key %s: the chunks hold %" PRId64 " of the %" PRId64 " elements of %s: there is a hole", where,
+                          e->fqn, covered, whole, tt_dims_text(s, sizeof s, e->ndim, e->shape));
     return st;
 }

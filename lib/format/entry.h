@@ -69,8 +69,8 @@ struct tt_entries {
 
 void tt_entries_release(struct tt_entries *entries);
 
-/* Appends, and indexes by fqn. TT_EFORMAT on a second entry of the same fqn, TT_ENOMEM. What *entry points to is borrowed: it lives in
- * entries->arena, or as long as the entries do. */
+/* Appends, and indexes by fqn. TT_EFORMAT on a second entry of the same fqn, TT_ENOMEM. What *entry points to is borrowed: it lives
+ * in entries->arena, or as long as the entries do. */
 TT_MUST_CHECK tt_status tt_entries_add(struct tt_entries *entries, const struct tt_entry *entry, struct tt_err *err);
 
 /* The index of a file name (copied), which is added where it is new. */

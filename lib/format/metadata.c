@@ -77,7 +77,7 @@ static char *copy_str(struct decoder *d, const struct tt_py *v)
     return memchr(v->u.s, 0, v->n) ? NULL : tt_arena_strn(&d->out->arena, (const char *)v->u.s, v->n);
 }
 
-/* --- state_dict_metadata ------------------------------------------------------------------------------------------------------------ */
+/* --- state_dict_metadata ------------------------------------------------------------------------------------------------------ */
 
 /* (dtype, layout, requires_grad, memory format, pin_memory [, strides]); the last came with 2.15. */
 static tt_status read_properties(struct decoder *d, const struct tt_py *v, struct tt_entry *entry)
@@ -158,7 +158,7 @@ static tt_status read_entry(struct decoder *d, const struct tt_py *key, const st
     return st == TT_EFORMAT ? bad_key(d, entry.fqn, "it is there twice") : st;
 }
 
-/* --- planner_data ------------------------------------------------------------------------------------------------------------------- */
+/* --- planner_data ------------------------------------------------------------------------------------------------------------- */
 
 static tt_status read_path(struct decoder *d, struct tt_entry *entry, const struct tt_py *path)
 {
@@ -208,7 +208,7 @@ static tt_status read_planner_data(struct decoder *d, const struct tt_py *dict)
     return TT_OK;
 }
 
-/* --- storage_data ------------------------------------------------------------------------------------------------------------------- */
+/* --- storage_data ------------------------------------------------------------------------------------------------------------- */
 
 static bool chunk_is_at(const struct tt_entry *entry, uint32_t i, const struct tt_py *offset)
 {
@@ -299,8 +299,10 @@ static tt_status read_place(struct decoder *d, const struct tt_entry *entry, con
     if (offset->u.i < 0 || nbytes->u.i < 0)
         return bad_key(d, entry->fqn, "a negative offset or length in its _StorageInfo");
     if (!is_none(transforms) && (transforms->kind != TT_PY_LIST || tt_py_len(transforms) > 0))
-        return tt_err_set(d->err, TT_EUNSUPPORTED, "%s: key %s: its items are transformed (transform_descriptors), as by a compression "
-                          "extension; save without it", d->where, entry->fqn);
+        return tt_err_set(d->err, TT_EUNSUPPORTED,
+                          "%s: key %s: its items are transformed (transform_descriptors), as by a compression "
+                          "extension; save without it",
+                          d->where, entry->fqn);
     char *name = tt_arena_strn(&d->scratch, (const char *)path->u.s, path->n);
     if (!name)
         return nomem(d);

@@ -1,8 +1,8 @@
 /* lib/format/pickle.h: Python's pickles, read without Python: nothing is executed, imported or called.
  *
  * A pickle is a program for a stack machine. Decoding runs it on inert nodes: a GLOBAL (a class or a function) becomes its name,
- * a call becomes an OBJECT that keeps callable and arguments. Whoever knows the class gives it meaning (pickle_value.c, pt.c, metadata.c).
- * A GLOBAL that is not in the table of pickle_global.c, or not allowed in this place, is refused by name.
+ * a call becomes an OBJECT that keeps callable and arguments. Whoever knows the class gives it meaning (pickle_value.c, pt.c,
+ * metadata.c). A GLOBAL that is not in the table of pickle_global.c, or not allowed in this place, is refused by name.
  *
  * Memory is linear in the pickle's length (at most about 64 bytes a byte), and there is no recursion: nodes may be shared
  * and even cyclic, as in Python; those who walk them bound their depth.

@@ -11,7 +11,7 @@
 
 static void put_text(struct tt_buf *out, const struct tt_value *v, size_t end);
 
-/* --- Python's repr ------------------------------------------------------------------------------------------------------------------ */
+/* --- Python's repr ------------------------------------------------------------------------------------------------------------ */
 
 static void put_quoted(struct tt_buf *out, const struct tt_value *v, size_t end)
 {
@@ -158,7 +158,7 @@ void tt_value_text(struct tt_buf *out, const struct tt_value *value, size_t max_
     put_text(out, value, out->len + max_nbytes);
 }
 
-/* --- JSON --------------------------------------------------------------------------------------------------------------------------- */
+/* --- JSON --------------------------------------------------------------------------------------------------------------------- */
 
 static void put_json(struct tt_buf *out, const struct tt_value *v);
 

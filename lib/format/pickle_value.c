@@ -15,7 +15,10 @@ static tt_status bad(const struct tt_py_convert *how, struct tt_err *err, const 
     return tt_err_set(err, TT_EFORMAT, "%s: %s", how->where, what);
 }
 
-static tt_status nomem(const struct tt_py_convert *how, struct tt_err *err) { return tt_err_nomem(err, how->arena->used, how->where); }
+static tt_status nomem(const struct tt_py_convert *how, struct tt_err *err)
+{
+    return tt_err_nomem(err, how->arena->used, how->where);
+}
 
 /* Whether a value that was converted before may stand at this depth too: what walks it there counts. */
 static bool fits_again(struct tt_py_convert *how, const struct tt_value *v, int depth)
@@ -207,7 +210,8 @@ static tt_status convert_object(struct tt_py_convert *how, struct tt_py_object *
     return st;
 }
 
-static tt_status convert_set(struct tt_py_convert *how, const struct tt_py *node, int depth, struct tt_value **out, struct tt_err *err)
+static tt_status convert_set(struct tt_py_convert *how, const struct tt_py *node, int depth, struct tt_value **out,
+                             struct tt_err *err)
 {
     struct tt_value *list = NULL;
     /* below the object and its arguments */
@@ -275,7 +279,7 @@ tt_status tt_pickle_to_value(struct tt_arena *arena, const void *bytes, size_t n
     return st;
 }
 
-/* --- writing -------------------------------------------------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------------------------------------------------------------ */
 
 enum { BATCH = 1000 }; /* items per SETITEMS or APPENDS, as Python's pickler has it */
 

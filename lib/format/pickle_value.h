@@ -36,7 +36,7 @@ TT_MUST_CHECK tt_status tt_pickle_to_value(struct tt_arena *arena, const void *b
 /* Appends a whole pickle (protocol 2). TT_EUNSUPPORTED on a TENSOR in it. */
 TT_MUST_CHECK tt_status tt_pickle_from_value(struct tt_buf *out, const struct tt_value *value, struct tt_err *err);
 
-/* --- for those who have tensors inside values (pt.c) ---------------------------------------------------------------------------- */
+/* --- for those who have tensors inside values (pt.c) -------------------------------------------------------------------------- */
 
 /* Makes the value of an OBJECT that stands for a tensor; TT_OK with *out NULL: it does not. */
 typedef tt_status tt_py_tensor_fn(void *ctx, const struct tt_py_object *object, struct tt_value **out, struct tt_err *err);
@@ -49,7 +49,8 @@ struct tt_py_convert {
     uint64_t nvisited; /* starts at 0: bounds the work on values that repeat themselves */
 };
 
-TT_MUST_CHECK tt_status tt_py_to_value(struct tt_py_convert *how, const struct tt_py *node, struct tt_value **out, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_py_to_value(struct tt_py_convert *how, const struct tt_py *node, struct tt_value **out,
+                                       struct tt_err *err);
 
 typedef tt_status tt_pk_tensor_fn(void *ctx, struct tt_pickler *pk, const void *ref, struct tt_err *err);
 /* Writes a value into a running pickle; tensor NULL: TT_EUNSUPPORTED on one. */

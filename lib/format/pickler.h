@@ -18,9 +18,23 @@ struct tt_pickler {
 
 /* Opcodes with no argument. */
 enum tt_pk_op {
-    TT_PK_MARK = '(', TT_PK_NONE = 'N', TT_PK_TRUE = 0x88, TT_PK_FALSE = 0x89, TT_PK_EMPTY_TUPLE = ')', TT_PK_TUPLE1 = 0x85,
-    TT_PK_TUPLE2 = 0x86, TT_PK_TUPLE3 = 0x87, TT_PK_TUPLE = 't', TT_PK_EMPTY_LIST = ']', TT_PK_APPENDS = 'e', TT_PK_EMPTY_DICT = '}',
-    TT_PK_SETITEMS = 'u', TT_PK_REDUCE = 'R', TT_PK_NEWOBJ = 0x81, TT_PK_BUILD = 'b', TT_PK_PERSID = 'Q',
+    TT_PK_MARK = '(',
+    TT_PK_NONE = 'N',
+    TT_PK_TRUE = 0x88,
+    TT_PK_FALSE = 0x89,
+    TT_PK_EMPTY_TUPLE = ')',
+    TT_PK_TUPLE1 = 0x85,
+    TT_PK_TUPLE2 = 0x86,
+    TT_PK_TUPLE3 = 0x87,
+    TT_PK_TUPLE = 't',
+    TT_PK_EMPTY_LIST = ']',
+    TT_PK_APPENDS = 'e',
+    TT_PK_EMPTY_DICT = '}',
+    TT_PK_SETITEMS = 'u',
+    TT_PK_REDUCE = 'R',
+    TT_PK_NEWOBJ = 0x81,
+    TT_PK_BUILD = 'b',
+    TT_PK_PERSID = 'Q',
 };
 
 void tt_pickler_begin(struct tt_pickler *pk, struct tt_buf *out); /* writes PROTO */
@@ -35,7 +49,8 @@ void tt_pk_bigint(struct tt_pickler *pk, const uint8_t *bytes, size_t nbytes); /
 void tt_pk_float(struct tt_pickler *pk, double f);
 void tt_pk_strn(struct tt_pickler *pk, const char *s, size_t n);
 void tt_pk_str(struct tt_pickler *pk, const char *s);
-void tt_pk_bytes(struct tt_pickler *pk, const uint8_t *bytes, size_t n); /* _codecs.encode(text, "latin1"): the form that protocol 2 has */
+void tt_pk_bytes(struct tt_pickler *pk, const uint8_t *bytes,
+                 size_t n); /* _codecs.encode(text, "latin1"): the form that protocol 2 has */
 void tt_pk_global(struct tt_pickler *pk, const struct tt_py_global *g);
 void tt_pk_int_tuple(struct tt_pickler *pk, const int64_t *v, size_t n);
 

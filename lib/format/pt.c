@@ -25,7 +25,7 @@ static tt_status bad(const struct reader *r, struct tt_err *err, const char *wha
 
 static tt_status nomem(const struct reader *r, struct tt_err *err) { return tt_err_nomem(err, r->arena->used, r->src->name); }
 
-/* --- storages -------------------------------------------------------------------------------------------------------------------- */
+/* --- storages ----------------------------------------------------------------------------------------------------------------- */
 
 static tt_status resolve_record(const struct reader *r, struct tt_pt_storage *s, struct tt_err *err)
 {
@@ -36,8 +36,9 @@ static tt_status resolve_record(const struct reader *r, struct tt_pt_storage *s,
     if (!entry)
         return tt_err_set(err, TT_EFORMAT, "%s: data.pkl: there is no record %s", r->src->name, name);
     if (entry->nbytes != s->nbytes)
-        return tt_err_set(err, TT_EFORMAT, "%s: offset %" PRIu64 ": record %s: expected the %" PRIu64 " bytes of its storage, found %"
-                          PRIu64, r->src->name, entry->offset, name, s->nbytes, entry->nbytes);
+        return tt_err_set(err, TT_EFORMAT,
+                          "%s: offset %" PRIu64 ": record %s: expected the %" PRIu64 " bytes of its storage, found %" PRIu64,
+                          r->src->name, entry->offset, name, s->nbytes, entry->nbytes);
     s->offset = r->src->offset + entry->offset;
     s->crc = entry->crc;
     return TT_OK;
@@ -95,7 +96,7 @@ static tt_status get_storage(struct reader *r, const struct tt_py *node, struct 
     return st;
 }
 
-/* --- tensors --------------------------------------------------------------------------------------------------------------------- */
+/* --- tensors ------------------------------------------------------------------------------------------------------------------ */
 
 /* A tuple (or torch.Size, or list) of numbers that are not negative. */
 static tt_status get_dims(const struct reader *r, const struct tt_py *node, int64_t **dims, int *n, struct tt_err *err)
@@ -106,8 +107,8 @@ static tt_status get_dims(const struct reader *r, const struct tt_py *node, int6
         return bad(r, err, "expected a tuple of sizes or strides");
     const uint32_t ndim = tt_py_len(node);
     if (ndim > TT_NDIM_MAX)
-        return tt_err_set(err, TT_EUNSUPPORTED, "%s: data.pkl: a tensor of %" PRIu32 " dimensions; titan reads up to %d", r->src->name,
-                          ndim, TT_NDIM_MAX);
+        return tt_err_set(err, TT_EUNSUPPORTED, "%s: data.pkl: a tensor of %" PRIu32 " dimensions; titan reads up to %d",
+                          r->src->name, ndim, TT_NDIM_MAX);
     *dims = tt_arena_array(r->arena, ndim, sizeof **dims);
     if (!*dims)
         return nomem(r, err);
@@ -225,7 +226,7 @@ static tt_status make_tensor(void *ctx, const struct tt_py_object *o, struct tt_
     return TT_OK;
 }
 
-/* --- the archive ------------------------------------------------------------------------------------------------------------------ */
+/* --- the archive -------------------------------------------------------------------------------------------------------------- */
 
 static tt_status check_kind(const struct tt_source *src, struct tt_err *err)
 {
@@ -236,8 +237,8 @@ static tt_status check_kind(const struct tt_source *src, struct tt_err *err)
     if (st != TT_OK)
         return st;
     if (memcmp(head, legacy, sizeof legacy) == 0)
-        return tt_err_set(err, TT_EUNSUPPORTED, "%s: offset 0: torch.save's format of before version 1.6; load it and save it again",
-                          src->name);
+        return tt_err_set(err, TT_EUNSUPPORTED,
+                          "%s: offset 0: torch.save's format of before version 1.6; load it and save it again", src->name);
     if (memcmp(head, "PK\3\4", 4) != 0)
         return tt_err_set(err, TT_EFORMAT, "%s: offset 0: expected a torch zip (PK\\3\\4), found %02x %02x %02x %02x", src->name,
                           head[0], head[1], head[2], head[3]);

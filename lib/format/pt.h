@@ -64,8 +64,9 @@ struct tt_pt_records {
     uint64_t nbytes;      /* of the whole archive */
 };
 enum { TT_PT_DATA0 = 4 };
-TT_MUST_CHECK tt_status tt_pt_layout(struct tt_pt_records *out, struct tt_arena *arena, const char *root, const struct tt_buf *data_pkl,
-                                     const uint64_t *storage_nbytes, size_t nstorages, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_pt_layout(struct tt_pt_records *out, struct tt_arena *arena, const char *root,
+                                     const struct tt_buf *data_pkl, const uint64_t *storage_nbytes, size_t nstorages,
+                                     struct tt_err *err);
 
 /* The bytes before the data of data/0: data.pkl, the small records, and the header of data/0 where there is one; fills the CRCs of
  * the records that it writes. */

@@ -13,6 +13,7 @@ struct tt_source {
 };
 
 /* nbytes from `offset` within the part. TT_EFORMAT where that is not inside it. */
-TT_MUST_CHECK tt_status tt_source_read(const struct tt_source *src, void *dst, uint64_t nbytes, uint64_t offset, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_source_read(const struct tt_source *src, void *dst, uint64_t nbytes, uint64_t offset,
+                                       struct tt_err *err);
 
 #endif

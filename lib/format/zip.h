@@ -5,8 +5,8 @@
  *   end          zip64 end record (56), its locator (20), end record (22): always all three
  *
  * Records are stored, not compressed; data starts at a multiple of 64 from the start of the archive; sizes and CRC stand in the
- * descriptor and in the directory, the local header has zeros. man/titan-pt.5 has every field. What is written here is byte for byte what
- * torch.save writes. */
+ * descriptor and in the directory, the local header has zeros. man/titan-pt.5 has every field. What is written here is byte for
+ * byte what torch.save writes. */
 #ifndef TT_FORMAT_ZIP_H
 #define TT_FORMAT_ZIP_H
 
@@ -30,8 +30,8 @@ struct tt_zip {
 };
 
 /* Reads the directory, and the local header of each record. Refused, with the record's name: compressed or encrypted entries,
- * entries that disagree between directory and local header, lie outside the archive or overlap, names without the common root, bytes behind
- * the end. Everything of *out lives in the arena. */
+ * entries that disagree between directory and local header, lie outside the archive or overlap, names without the common root,
+ * bytes behind the end. Everything of *out lives in the arena. */
 TT_MUST_CHECK tt_status tt_zip_open(struct tt_zip *out, struct tt_arena *arena, const struct tt_source *src, struct tt_err *err);
 
 const struct tt_zip_entry *tt_zip_find(const struct tt_zip *zip, const char *name); /* NULL: none */

@@ -1,4 +1,5 @@
-/* lib/format/zip_private.h: numbers of the zip format that reader and writer share. Source: APPNOTE.TXT 6.3, sections 4.3 and 4.5. */
+/* lib/format/zip_private.h: numbers of the zip format that reader and writer share. Source: APPNOTE.TXT 6.3, sections 4.3 and
+ * 4.5. */
 #ifndef TT_FORMAT_ZIP_PRIVATE_H
 #define TT_FORMAT_ZIP_PRIVATE_H
 

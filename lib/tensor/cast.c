@@ -185,7 +185,7 @@ static void store(char *p, enum tt_dtype to, const struct carrier *c)
     memcpy(p, &raw, tt_dtype_nbytes(to));
 }
 
-/* --- arrays ----------------------------------------------------------------------------------------------------------------------- */
+/* --- arrays ------------------------------------------------------------------------------------------------------------------- */
 
 bool tt_cast_supported(enum tt_dtype to, enum tt_dtype from)
 {

@@ -1,9 +1,10 @@
 /* lib/tensor/cast.h: from one element type to another, bit for bit as torch's Tensor.to on the CPU.
  *
  * Between floats a value rounds to nearest, ties to even; float64 to a 16-bit type or below goes through float32, as it does in
- * torch. Too large a value becomes infinity, NaN where the type has none (the fnuz types), the largest one in float8_e4m3fn. NaN stays NaN; which NaN is
- * not promised (torch's own differs between its vector and scalar loops). Integers and booleans cast to each other (wrapping;
- * to bool: not zero) and to floats. Floats to integers, complex types, float8_e8m0fnu and float4 are not cast. */
+ * torch. Too large a value becomes infinity, NaN where the type has none (the fnuz types), the largest one in float8_e4m3fn. NaN
+ * stays NaN; which NaN is not promised (torch's own differs between its vector and scalar loops). Integers and booleans cast to
+ * each other (wrapping; to bool: not zero) and to floats. Floats to integers, complex types, float8_e8m0fnu and float4 are not
+ * cast. */
 #ifndef TT_TENSOR_CAST_H
 #define TT_TENSOR_CAST_H
 

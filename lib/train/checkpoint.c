@@ -330,8 +330,8 @@ static tt_status save_last(struct tt_checkpointer *c, const struct tt_train_stat
     return write_step(c, state, TT_STATE_MODEL, dtype != TT_F32, err);
 }
 
-/* .metadata goes first: what a kill in between leaves is no checkpoint. Of a step that is a link only the link goes: what it leads to
- * was put elsewhere to be kept. */
+/* .metadata goes first: what a kill in between leaves is no checkpoint. Of a step that is a link only the link goes: what it leads
+ * to was put elsewhere to be kept. */
 static tt_status remove_step(struct tt_arena *arena, const char *path, struct tt_err *err)
 {
     if (tt_path_is_link(path))

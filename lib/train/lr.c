@@ -89,8 +89,8 @@ tt_status tt_lr_check(const struct tt_lr *lr, int64_t nsteps, struct tt_err *err
     const int64_t whole = lr->schedule.warmup + lr->schedule.stable;
     if (lr->schedule.decay == 0 && nsteps > 0 && lr->last_epoch + nsteps >= whole)
         return tt_err_set(err, TT_EINVAL,
-                          "the learning rate's schedule is at step %" PRId64 " and %" PRId64 " steps are to follow, beyond its %" PRId64
-                          " where no steps of decay are left",
+                          "the learning rate's schedule is at step %" PRId64 " and %" PRId64
+                          " steps are to follow, beyond its %" PRId64 " where no steps of decay are left",
                           lr->last_epoch, nsteps, whole - 1);
     return TT_OK;
 }

@@ -1,4 +1,5 @@
-/* Any bytes as a tokenizer.json: an error, or a tokenizer whose ids decode again without one. corpus: tests/golden/data/tokenizer */
+/* Any bytes as a tokenizer.json: an error, or a tokenizer whose ids decode again without one.
+ * corpus: tests/golden/data/tokenizer */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,8 @@ static void try_text(struct tt_encoder *enc, const struct tt_tokenizer *tok, con
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char text[] = "Hello, world's 123  <|eos|> foo\n\n caf\xc3\xa9 e\xcc\x81 \xe6\xbc\xa2\xe5\xad\x97 \xf0\x9f\x98\x80 ab<tag> \x00z";
+    static const char text[] =
+        "Hello, world's 123  <|eos|> foo\n\n caf\xc3\xa9 e\xcc\x81 \xe6\xbc\xa2\xe5\xad\x97 \xf0\x9f\x98\x80 ab<tag> \x00z";
     struct tt_arena arena = { .limit = 64u << 20 };
     struct tt_value *root;
     struct tt_err err;

@@ -1,5 +1,5 @@
-/* ckpt_save STEP_DIR [EXPORT_DTYPE]: saves a checkpoint with every dtype, uneven chunks and values of every plain kind, as a trainer would.
- * tests/interop/ckpt_vs_torch.py knows the content. With TITAN_FILL=N every byte of the tensors is N more. */
+/* ckpt_save STEP_DIR [EXPORT_DTYPE]: saves a checkpoint with every dtype, uneven chunks and values of every plain kind, as a
+ * trainer would. tests/interop/ckpt_vs_torch.py knows the content. With TITAN_FILL=N every byte of the tensors is N more. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,8 @@ static struct tt_value *inner_pickle(struct tt_arena *arena)
 static size_t put_values(struct tt_arena *arena, struct tt_save_item *items)
 {
     struct tt_value *betas = tt_value_tuple(arena);
-    const bool ok = tt_value_append(arena, betas, tt_value_float(arena, 0.9)) && tt_value_append(arena, betas, tt_value_float(arena, 0.95));
+    const bool ok =
+        tt_value_append(arena, betas, tt_value_float(arena, 0.9)) && tt_value_append(arena, betas, tt_value_float(arena, 0.95));
     const struct { const char *fqn; struct tt_value *v; } values[] = {
         { "v.int", tt_value_int(arena, 5) },
         { "v.negative", tt_value_int(arena, -300) },
@@ -82,7 +83,8 @@ int main(int argc, char **argv)
     items[n++] = (struct tt_save_item){ .fqn = "chunked", .dtype = TT_F32, .ndim = 2, .shape = shape, .offsets = top,
                                         .sizes = top_size, .data = chunked };
     items[n++] = (struct tt_save_item){ .fqn = "empty", .dtype = TT_F32, .ndim = 2, .shape = none, .data = bytes };
-    items[n++] = (struct tt_save_item){ .fqn = "optimizer.state.w.step", .path = nested, .npath = 2, .dtype = TT_F32, .data = bytes };
+    items[n++] =
+        (struct tt_save_item){ .fqn = "optimizer.state.w.step", .path = nested, .npath = 2, .dtype = TT_F32, .data = bytes };
     items[n++] = (struct tt_save_item){ .fqn = "list.0.k", .path = in_list, .npath = 3, .dtype = TT_F32, .data = bytes };
     const tt_status st = tt_dcp_save(argv[1], items, n, &opts, &err);
     tt_arena_release(&arena);

@@ -112,7 +112,7 @@ static void test_every_bad_checkpoint_is_refused_with_its_message(void **state)
     tt_buf_release(&text);
 }
 
-/* --- damage ------------------------------------------------------------------------------------------------------------------------ */
+/* --- damage ------------------------------------------------------------------------------------------------------------------- */
 
 typedef tt_status decode_fn(const uint8_t *bytes, size_t n);
 
@@ -186,7 +186,7 @@ static void test_no_flipped_bit_does_harm(void **state)
     assert_in_range(refused, tried / 4, tried);
 }
 
-/* --- what torch.save writes, byte for byte ------------------------------------------------------------------------------------------- */
+/* --- what torch.save writes, byte for byte ------------------------------------------------------------------------------------ */
 
 static void put_record(struct tt_buf *out, struct tt_zip_record *r, const uint8_t *bytes)
 {

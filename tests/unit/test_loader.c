@@ -98,8 +98,12 @@ static void test_any_sample_can_be_gone_to(void **state)
     write_lines("many/b.jsonl", "b", 3);
     assert_int_equal(tt_text_open(&t, in_folder("many"), &err), TT_OK);
     assert_int_equal(tt_text_count(t), 603);
-    static const struct { int64_t index; const char *text; } places[] = {
-        { 0, "a 0" }, { 599, "a 599" }, { 600, "b 0" }, { 602, "b 2" }, { 603, NULL }, { 255, "a 255" }, { 256, "a 256" }, { 1, "a 1" },
+    static const struct {
+        int64_t index;
+        const char *text;
+    } places[] = {
+        { 0, "a 0" },  { 599, "a 599" }, { 600, "b 0" },   { 602, "b 2" },
+        { 603, NULL }, { 255, "a 255" }, { 256, "a 256" }, { 1, "a 1" },
     };
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         assert_int_equal(tt_text_seek(t, places[i].index, &err), TT_OK);
@@ -215,8 +219,12 @@ static void test_sources_without_samples_are_errors(void **state)
 static void test_a_folder_gives_its_training_files_in_order(void **state)
 {
     (void)state;
-    static const struct { const char *folder, *files[6], *want[4]; } cases[] = {
-        { "f1", { "b.jsonl", "a.json", "sub/c.ndjson", ".hidden.json", "notes.txt", NULL }, { "a.json", "b.jsonl", "sub/c.ndjson" } },
+    static const struct {
+        const char *folder, *files[6], *want[4];
+    } cases[] = {
+        { "f1",
+          { "b.jsonl", "a.json", "sub/c.ndjson", ".hidden.json", "notes.txt", NULL },
+          { "a.json", "b.jsonl", "sub/c.ndjson" } },
         { "f2", { "train-2.json", "train-1.json", "test.json", "other.json" }, { "train-1.json", "train-2.json" } },
         { "f3", { "train/a.json", "test/b.json", "train-x.json" }, { "train/a.json" } },
         { "f4", { "mytest.json", "a9.json", "a10.json" }, { "a10.json", "a9.json", "mytest.json" } },
@@ -288,7 +296,8 @@ static void expect_state(const struct tt_loader *l, const struct tt_value *want)
 static void run_case(const struct tt_value *c)
 {
     struct tt_err err;
-    const struct tt_value *batches = tt_value_get(c, "batches"), *states = tt_value_get(c, "states"), *on = tt_value_get(c, "resumed");
+    const struct tt_value *batches = tt_value_get(c, "batches"), *states = tt_value_get(c, "states"),
+                          *on = tt_value_get(c, "resumed");
     struct tt_loader *l = open_case(c);
     for (size_t i = 0; i < batches->u.list.n; i++) {
         expect_batch(l, c, batches->u.list.items[i]);
@@ -339,14 +348,20 @@ static void test_a_bad_position_is_an_error_and_changes_nothing(void **state)
     assert_int_equal(tt_loader_new(&l, tok, &o, &err), TT_OK);
     assert_int_equal(tt_loader_next(l, x, y, &nseq, &err), TT_OK);
     const struct tt_value *before = a_state(l);
-    static const struct { const char *json, *message; } cases[] = {
+    static const struct {
+        const char *json, *message;
+    } cases[] = {
         { "{}", "_num_yielded" },
         { "{\"_snapshot\": {}}", "num_workers" },
         { "{\"dataset_state\": {\"data\": {}}}", "streamed" },
-        { "{\"_num_yielded\": 1, \"_sampler_iter_yielded\": 1, \"_iterator_finished\": false, \"fetcher_state\": {\"fetcher_ended\": "
-          "false}, \"dataset_state\": {\"token_buffer\": [], \"sample_idx\": 8}}", "sample_idx: expected at most 7" },
-        { "{\"_num_yielded\": 1, \"_sampler_iter_yielded\": 1, \"_iterator_finished\": false, \"fetcher_state\": {\"fetcher_ended\": "
-          "false}, \"dataset_state\": {\"token_buffer\": [99999], \"sample_idx\": 7}}", "another tokenizer" },
+        { "{\"_num_yielded\": 1, \"_sampler_iter_yielded\": 1, \"_iterator_finished\": false, \"fetcher_state\": "
+          "{\"fetcher_ended\": "
+          "false}, \"dataset_state\": {\"token_buffer\": [], \"sample_idx\": 8}}",
+          "sample_idx: expected at most 7" },
+        { "{\"_num_yielded\": 1, \"_sampler_iter_yielded\": 1, \"_iterator_finished\": false, \"fetcher_state\": "
+          "{\"fetcher_ended\": "
+          "false}, \"dataset_state\": {\"token_buffer\": [99999], \"sample_idx\": 7}}",
+          "another tokenizer" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tt_value *v;
@@ -377,7 +392,9 @@ static void test_a_pipe_is_read_once_and_ends(void **state)
     (void)state;
     struct tt_err err;
     struct tt_loader *l;
-    const struct tt_loader_opts o = { .dataset = "c4_test", .path = "-", .seq_len = 4, .local_batch = 2, .dp_world = 1, .infinite = true };
+    const struct tt_loader_opts o = {
+        .dataset = "c4_test", .path = "-", .seq_len = 4, .local_batch = 2, .dp_world = 1, .infinite = true
+    };
     const int keep = dup(STDIN_FILENO);
     assert_non_null(freopen(write_lines("pipe.json", "x", 5), "r", stdin));
     assert_int_equal(tt_loader_new(&l, tok, &o, &err), TT_OK);

@@ -55,7 +55,9 @@ static void test_values_of_every_protocol(void **state)
     assert_text(BYTES("\x80\x02]q\x00(K\x01K\x02" "e."), "[1, 2]");
     assert_text(BYTES("\x80\x02}q\x00X\x01\x00\x00\x00" "aq\x01K\x01s."), "{'a': 1}");
     assert_text(BYTES("\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00}\x94\x8c\x01" "a\x94K\x01s."), "{'a': 1}");
-    assert_text(BYTES("\x80\x02" "c_codecs\nencode\nq\x00X\x04\x00\x00\x00" "a\xc3\xbf'q\x01X\x06\x00\x00\x00latin1q\x02\x86q\x03Rq\x04."),
+    assert_text(BYTES("\x80\x02"
+                      "c_codecs\nencode\nq\x00X\x04\x00\x00\x00"
+                      "a\xc3\xbf'q\x01X\x06\x00\x00\x00latin1q\x02\x86q\x03Rq\x04."),
                 "b\"a\\xff'\"");
     assert_text(BYTES("\x80\x03" "C\x02\x00\xff."), "b'\\x00\\xff'");
     assert_text(BYTES("\x80\x02" "ccollections\nOrderedDict\n)R(X\x01\x00\x00\x00kK\x07u."), "{'k': 7}");

@@ -21,7 +21,13 @@
 #include "format/pickle_value.h"
 #include "tensor/cast.h"
 
-#define assert_ok(call) do { struct tt_err e_ = { 0 }; const tt_status s_ = (call); if (s_ != TT_OK) fail_msg("%s", e_.msg); } while (0)
+#define assert_ok(call)              \
+    do {                             \
+        struct tt_err e_ = { 0 };    \
+        const tt_status s_ = (call); \
+        if (s_ != TT_OK)             \
+            fail_msg("%s", e_.msg);  \
+    } while (0)
 
 struct fixture {
     char dir[64], step[96];
@@ -90,7 +96,7 @@ static void test_what_was_saved_is_loaded(void **state)
     tt_ckpt_close(ckpt);
 }
 
-/* --- the folder ---------------------------------------------------------------------------------------------------------------------- */
+/* --- the folder --------------------------------------------------------------------------------------------------------------- */
 
 static void assert_loads(const char *dir, const float *w)
 {
@@ -174,7 +180,8 @@ static void test_a_full_disk_leaves_the_earlier_step_and_nothing_else(void **sta
     }
 }
 
-/* A process is killed somewhere in its endless saving: what is there is one of the two steps, whole, and the next save clears up. */
+/* A process is killed somewhere in its endless saving: what is there is one of the two steps, whole, and the next save clears
+ * up. */
 static void test_a_kill_leaves_a_whole_step(void **state)
 {
     struct fixture *f = *state;
@@ -265,7 +272,7 @@ static void test_a_hole_between_ranks_is_not_saved(void **state)
     tt_entries_release(&written);
 }
 
-/* --- loading --------------------------------------------------------------------------------------------------------------------- */
+/* --- loading ------------------------------------------------------------------------------------------------------------------ */
 
 /* All regions of a 5 x 6 tensor, out of chunks of every shape; element (i, j) is 6 i + j. */
 static void test_any_region_comes_out_of_any_chunks(void **state)

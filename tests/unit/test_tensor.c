@@ -34,7 +34,8 @@ static void test_numel_and_fits_withstand_any_number(void **state)
 static void test_regions_intersect(void **state)
 {
     const int64_t a_at[] = { 0, 2 }, a_size[] = { 4, 4 }, b_at[] = { 3, 0 }, b_size[] = { 5, 3 }, c_at[] = { 4, 0 };
-    const struct tt_region a = tt_region_make(2, a_at, a_size), b = tt_region_make(2, b_at, b_size), c = tt_region_make(2, c_at, b_size);
+    const struct tt_region a = tt_region_make(2, a_at, a_size), b = tt_region_make(2, b_at, b_size),
+                           c = tt_region_make(2, c_at, b_size);
     struct tt_region both;
     (void)state;
     assert_true(tt_region_intersect(&both, &a, &b));
@@ -88,7 +89,8 @@ static void test_boxes_are_copied_through_any_strides(void **state)
         for (int64_t i = 0; i < 2; i++)
             for (int64_t j = 0; j < 3; j++)
                 for (int64_t k = 0; k < 4; k++)
-                    assert_memory_equal(dst + (size_t)(i + 8 * j + 2 * k) * units[u], src + (size_t)(12 * i + 4 * j + k) * units[u], units[u]);
+                    assert_memory_equal(dst + (size_t)(i + 8 * j + 2 * k) * units[u], src + (size_t)(12 * i + 4 * j + k) * units[u],
+                                        units[u]);
     }
 }
 

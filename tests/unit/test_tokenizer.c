@@ -51,7 +51,8 @@ static void test_tokens_and_text_are_those_of_the_reference(void **state)
     char *rest = (char *)(uintptr_t)tt_buf_cstr(&file);
     size_t n = 0;
     for (struct tt_value *v; (v = parse_line(&arena, &rest)) != NULL; n++) {
-        const struct tt_value *text = tt_value_get(v, "text"), *want = tt_value_get(v, "ids"), *decoded = tt_value_get(v, "decoded");
+        const struct tt_value *text = tt_value_get(v, "text"), *want = tt_value_get(v, "ids"),
+                              *decoded = tt_value_get(v, "decoded");
         encode_or_fail(enc, &ids, text->u.str.s, text->u.str.nbytes, TT_ENCODE_BOS | TT_ENCODE_EOS);
         assert_int_equal(ids.n, want->u.list.n);
         for (size_t i = 0; i < ids.n; i++)
@@ -136,7 +137,9 @@ static tt_status open_bytes(const char *name, const void *bytes, size_t n, struc
 static void test_what_is_not_supported_or_wrong_is_named(void **state)
 {
     (void)state;
-    static const struct { const char *json, *message; } cases[] = {
+    static const struct {
+        const char *json, *message;
+    } cases[] = {
         { "", "not JSON" },
         { "[]", "expected an object" },
         { "{}", "model: expected an object, found nothing" },
@@ -147,12 +150,17 @@ static void test_what_is_not_supported_or_wrong_is_named(void **state)
         { "{\"model\": {\"dropout\": 0.1, " VOCAB "}}", "model: dropout is not supported" },
         { "{\"model\": {\"end_of_word_suffix\": \"</w>\", " VOCAB "}}", "end_of_word_suffix \"</w>\" is not supported" },
         { "{\"model\": {" VOCAB "}, \"truncation\": {\"max_length\": 8}}", "truncation is not supported" },
-        { "{\"model\": {" VOCAB "}, \"normalizer\": {\"type\": \"Lowercase\"}}", "normalizer: normalizer \"Lowercase\" is not supported" },
-        { "{\"model\": {" VOCAB "}, \"pre_tokenizer\": {\"type\": \"Metaspace\"}}", "pre-tokenizer \"Metaspace\" is not supported" },
-        { "{\"model\": {" VOCAB "}, \"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": "
-          "{\"Regex\": \"(\"}, \"behavior\": \"Isolated\", \"invert\": false}]}}", "pre_tokenizer.pretokenizers[0]: regular expression" },
+        { "{\"model\": {" VOCAB "}, \"normalizer\": {\"type\": \"Lowercase\"}}",
+          "normalizer: normalizer \"Lowercase\" is not supported" },
+        { "{\"model\": {" VOCAB "}, \"pre_tokenizer\": {\"type\": \"Metaspace\"}}",
+          "pre-tokenizer \"Metaspace\" is not supported" },
+        { "{\"model\": {" VOCAB
+          "}, \"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": "
+          "{\"Regex\": \"(\"}, \"behavior\": \"Isolated\", \"invert\": false}]}}",
+          "pre_tokenizer.pretokenizers[0]: regular expression" },
         { "{\"model\": {" VOCAB "}, \"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": \"[a[b]]\"}, \"behavior\": "
-          "\"Isolated\", \"invert\": false}}", "a set within a set is not supported" },
+          "\"Isolated\", \"invert\": false}}",
+          "a set within a set is not supported" },
         { "{\"model\": {" VOCAB "}, \"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": []}}", "Sequence A once" },
         { "{\"model\": {" VOCAB "}, \"added_tokens\": [{\"id\": 5}]}", "added_tokens[0]: content: expected a string" },
     };
@@ -188,12 +196,14 @@ static void test_every_truncation_and_flipped_bit_is_an_error_or_a_tokenizer(voi
 static void test_eos_stays_unset_where_it_equals_bos(void **state)
 {
     (void)state;
-    static const char json[] = "{\"model\": {" VOCAB "}}", config[] = "{\"bos_token\": \"<s>\", \"eos_token\": \"<s>\", \"add_eos_token\": true}";
+    static const char json[] = "{\"model\": {" VOCAB "}}",
+                      config[] = "{\"bos_token\": \"<s>\", \"eos_token\": \"<s>\", \"add_eos_token\": true}";
     struct tt_err err;
     struct tt_tokenizer *tok;
     struct tt_encoder *enc;
     struct tt_tokens ids = { 0 };
-    assert_int_equal(open_bytes("tokenizer_config.json", config, strlen(config), &err) == TT_OK, 0); /* the tokenizer is still bad */
+    assert_int_equal(open_bytes("tokenizer_config.json", config, strlen(config), &err) == TT_OK,
+                     0); /* the tokenizer is still bad */
     assert_int_equal(open_bytes("tokenizer.json", json, strlen(json), &err), TT_OK);
     assert_int_equal(tt_tokenizer_open(&tok, folder, &err), TT_OK);
     assert_int_equal(tt_tokenizer_bos(tok), 3);
