@@ -66,28 +66,43 @@ static uint64_t place_all(struct tt_item **order, struct tt_item **placed, int n
     return total;
 }
 
-static uint64_t alive_at(const struct tt_item *items, int n, int time)
-{
-    const struct tt_span now = { time, time };
-    const struct tt_item probe = { .span = &now, .nspans = 1 };
-    uint64_t alive = 0;
+/* Bytes that come alive at a time, or (as a two's complement, which wraps back) go. */
+struct change {
+    int64_t time;
+    uint64_t nbytes;
+};
 
-    for (int i = 0; i < n; i++)
-        alive += meet(&probe, &items[i]) ? items[i].nbytes : 0;
-    return alive;
+static int by_time(const void *va, const void *vb)
+{
+    const struct change *a = va, *b = vb;
+    return (a->time > b->time) - (a->time < b->time);
 }
 
-/* The most is alive where something has just begun. */
-static uint64_t most_alive(const struct tt_item *items, int n)
+/* The most that is alive at once; what ends at a time is alive in it. */
+static tt_status most_alive(uint64_t *out, const struct tt_item *items, int n, struct tt_err *err)
 {
-    uint64_t most = 0;
-
+    size_t nspans = 0, nchanges = 0;
+    for (int i = 0; i < n; i++)
+        nspans += (size_t)items[i].nspans;
+    struct change *change = calloc(2 * nspans + 1, sizeof *change);
+    if (!change)
+        return tt_err_nomem(err, 2 * nspans * sizeof *change, "the plan of a step");
     for (int i = 0; i < n; i++)
         for (int s = 0; s < items[i].nspans; s++) {
-            const uint64_t alive = alive_at(items, n, items[i].span[s].begin);
-            most = alive > most ? alive : most;
+            change[nchanges++] = (struct change){ items[i].span[s].begin, items[i].nbytes };
+            change[nchanges++] = (struct change){ (int64_t)items[i].span[s].end + 1, -items[i].nbytes };
         }
-    return most;
+    qsort(change, nchanges, sizeof *change, by_time);
+
+    uint64_t alive = 0, most = 0;
+    for (size_t c = 0; c < nchanges; c++) {
+        alive += change[c].nbytes;
+        if ((c + 1 == nchanges || change[c + 1].time != change[c].time) && alive > most)
+            most = alive;
+    }
+    free(change);
+    *out = most;
+    return TT_OK;
 }
 
 tt_status tt_pack(struct tt_item *items, int n, uint64_t align, uint64_t *total, uint64_t *live_max, struct tt_err *err)
@@ -108,9 +123,10 @@ tt_status tt_pack(struct tt_item *items, int n, uint64_t align, uint64_t *total,
         qsort(order, (size_t)n, sizeof *order, oldest_first);
         best = place_all(order, placed, n, align);
     }
-    *total = best;
-    *live_max = most_alive(items, n);
+    const tt_status status = most_alive(live_max, items, n, err);
+    if (status == TT_OK)
+        *total = best;
     free(order);
     free(placed);
-    return TT_OK;
+    return status;
 }
