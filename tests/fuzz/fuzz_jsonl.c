@@ -1,5 +1,5 @@
-/* Any bytes as a line of a dataset: an error that names the line, or text that is UTF-8. corpus: tests/golden/data/samples
- * tests/golden/data/tokens.jsonl */
+/* Any bytes as a line of a dataset: an error that names the line, or text that is UTF-8.
+ * corpus: tests/golden/data/samples tests/golden/data/tokens.jsonl */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
