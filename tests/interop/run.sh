@@ -21,11 +21,13 @@ one() {
 	[ "$rc" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
 	{
 		if [ "$bad" -eq 0 ]; then grep -v '^\[titan' "$log" | tail -25 | cut -c1-200; else tail -100 "$log"; fi
-		echo "$1: $ok passed, $bad failed ($((SECONDS - start)) s)"
+		echo "$1: $ok passed, $bad failed ($((SECONDS - start)) s)" | tee "$log.summary"
 	} >"$log.report"
 	cat "$log.report"
 	echo "$ok $bad" >"$log.count"
 }
 export -f one
 printf '%s\n' "$@" | grep -v '/runs.py$' | xargs -P "$(nproc)" -I{} bash -c 'one {}' # runs.py: what the others share
+echo "in all:"
+cat "$logs"/*.summary
 awk '{ ok += $1; bad += $2 } END { printf "%d passed, %d failed\n", ok, bad; exit bad > 0 || NR == 0 }' "$logs"/*.count
