@@ -49,6 +49,7 @@ TT_MUST_CHECK tt_status tt_file_write_all(const char *path, const void *bytes, s
 
 bool tt_path_exists(const char *path);
 bool tt_path_is_dir(const char *path);
+bool tt_path_same(const char *a, const char *b); /* the same file or folder, by whatever names */
 bool tt_path_is_link(const char *path); /* the path itself, wherever it leads */
 TT_MUST_CHECK tt_status tt_mkdir_p(const char *path, struct tt_err *err);
 TT_MUST_CHECK tt_status tt_fsync_dir(const char *path, struct tt_err *err);

@@ -226,6 +226,18 @@ static const char *root_name(struct tt_arena *arena, const char *path)
     return n == 0 || n > 200 || strcmp(path, "-") == 0 ? "archive" : tt_arena_strn(arena, base, n);
 }
 
+/* A file among those of the checkpoint could take the name of one of them. */
+static tt_status check_outside(const struct tt_ckpt *ckpt, struct tt_arena *arena, const char *path, struct tt_err *err)
+{
+    const char *dir = tt_path_dir(arena, path);
+
+    if (!dir)
+        return tt_err_nomem(err, strlen(path), path);
+    if (strcmp(path, "-") != 0 && tt_path_same(dir, ckpt->path))
+        return tt_err_set(err, TT_EINVAL, "%s: lies inside the checkpoint that it is made of; write it elsewhere", path);
+    return TT_OK;
+}
+
 tt_status tt_ckpt_to_pt(struct tt_ckpt *ckpt, const char *path, struct tt_pool *pool, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
@@ -234,8 +246,10 @@ tt_status tt_ckpt_to_pt(struct tt_ckpt *ckpt, const char *path, struct tt_pool *
     uint64_t at = 0;
     const struct tt_sink stream = { .write = write_next, .ctx = &at, .in_order = true };
     const char *name = root_name(&arena, path);
-    tt_status st = name ? tt_ckpt_nest(ckpt, &arena, &root, err) : tt_err_nomem(err, strlen(path), path);
+    tt_status st = name ? check_outside(ckpt, &arena, path, err) : tt_err_nomem(err, strlen(path), path);
 
+    if (st == TT_OK)
+        st = tt_ckpt_nest(ckpt, &arena, &root, err);
     if (st == TT_OK)
         st = tt_copy_new(&copy, ckpt, err);
     if (st == TT_OK)

@@ -148,6 +148,8 @@ static void test_paths_join_and_split(void **state)
     assert_string_equal(tt_path_dir(&arena, "/b"), "/");
     assert_string_equal(tt_path_dir(&arena, "b"), ".");
     assert_string_equal(tt_path_base("a/b.pt"), "b.pt");
+    assert_true(tt_path_same("/", "/usr/.."));
+    assert_false(tt_path_same("/", "/usr"));
     assert_true(tt_has_suffix("x.pt", ".pt"));
     assert_false(tt_has_suffix("pt", ".pt"));
 }
