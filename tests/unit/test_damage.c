@@ -39,7 +39,7 @@ static int set_up(void **state)
             return -1;
     }
     snprintf(f->file, sizeof f->file, "%s/__0_0.distcp", f->dir);
-    snprintf(f->out, sizeof f->out, "%s/out.pt", f->dir);
+    snprintf(f->out, sizeof f->out, "%s.pt", f->dir);
     snprintf(path, sizeof path, "%s/.metadata", f->dir);
     f->null = fopen("/dev/null", "w");
     const bool ok = f->null && tt_file_read_all(&metadata, GOLDEN "/.metadata", 1 << 20, NULL) == TT_OK &&
@@ -53,7 +53,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    const int failed = tt_remove_all(f->dir, NULL) != TT_OK;
+    const int failed = tt_remove_all(f->dir, NULL) != TT_OK || tt_remove_all(f->out, NULL) != TT_OK;
     tt_buf_release(&f->whole);
     fclose(f->null);
     free(f);
