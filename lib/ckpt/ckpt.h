@@ -8,7 +8,7 @@
 #include "ckpt/files.h"
 #include "format/entry.h"
 
-enum tt_ckpt_format { TT_CKPT_DCP, TT_CKPT_PT, TT_CKPT_MEMORY };
+enum tt_ckpt_format { TT_CKPT_DCP, TT_CKPT_PT, TT_CKPT_SAFETENSORS, TT_CKPT_HF, TT_CKPT_MEMORY };
 
 struct tt_ckpt {
     const char *path; /* as it was given; "memory" for a running job */

@@ -109,6 +109,16 @@ static tt_status set_size(const struct tt_opt *o, const char *text, uint64_t *ou
     return tt_err_set(err, TT_EUSAGE, "--%s: expected a size such as 65536, 64KiB or 5GB, found '%s'", o->name, text);
 }
 
+static tt_status add_item(const char *text, struct tt_opt_list *list, struct tt_err *err)
+{
+    const char **items = realloc(list->items, (list->n + 1) * sizeof *items);
+    if (!items)
+        return tt_err_nomem(err, (list->n + 1) * sizeof *items, "the values of an option");
+    items[list->n++] = text;
+    list->items = items;
+    return TT_OK;
+}
+
 static tt_status set_value(const struct tt_opt *o, const char *text, char *dst, struct tt_err *err)
 {
     void *at = dst + o->offset;
@@ -119,6 +129,7 @@ static tt_status set_value(const struct tt_opt *o, const char *text, char *dst, 
         return set_str(o, text, at, err);
     case TT_OPT_SIZE:
         return set_size(o, text, at, err);
+    case TT_OPT_LIST: return add_item(text, at, err);
     case TT_OPT_FLAG:
     case TT_OPT_SWITCH:
         *(bool *)at = true;

@@ -18,6 +18,13 @@ enum tt_opt_kind {
     TT_OPT_STR,    /* const char *, borrowed from argv */
     TT_OPT_SIZE,   /* uint64_t bytes: 65536, 64KiB, 64MiB, 5GB ... */
     TT_OPT_SWITCH, /* bool: --a.name sets it, --a.no_name clears it */
+    TT_OPT_LIST,   /* struct tt_opt_list: may be given any number of times */
+};
+
+/* The values of an option that may be repeated, in order; borrowed from argv. */
+struct tt_opt_list {
+    const char **items; /* (n), lives as long as the process */
+    size_t n;
 };
 
 struct tt_opt {
