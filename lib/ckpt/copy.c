@@ -3,9 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ckpt/read.h"
+#include "ckpt/output.h"
 #include "format/pt.h"
-#include "tensor/cast.h"
 
 /* One contiguous run of output: the bytes of a storage, or of a region in memory. */
 struct data {
@@ -83,12 +82,9 @@ static tt_status add_data(struct tt_copy *copy, const struct tt_fill *fill, void
 {
     void *items = copy->data;
 
-    for (size_t i = 0; i < fill->output->nparts; i++) {
-        const enum tt_dtype from = fill->output->parts[i].src->dtype;
-        if (!tt_cast_supported(fill->output->dtype, from))
-            return tt_err_set(err, TT_EUNSUPPORTED, "%s: key %s: torch.%s is not cast to torch.%s", copy->src->path,
-                              fill->output->fqn, tt_dtype_name(from), tt_dtype_name(fill->output->dtype));
-    }
+    const tt_status st = tt_output_check(fill->output, err);
+    if (st != TT_OK)
+        return st;
     const bool ok = grow(&items, copy->ndata, &copy->data_cap, sizeof *copy->data);
     copy->data = items;
     if (!ok)
@@ -183,8 +179,8 @@ struct run {
 
 struct worker {
     struct run *run;
-    struct tt_reader *reader;
-    uint8_t *block, *raw;  /* (TT_BLOCK_NBYTES) in the output's dtype, and before the cast */
+    struct tt_assembler *assembler;
+    uint8_t *block;        /* (TT_BLOCK_NBYTES) in the output's dtype */
     struct tt_buf text;    /* headers */
     struct tt_buf pending; /* small writes, one behind the other, that are not written yet ... */
     uint64_t pending_at;   /* ... and where they go */
@@ -208,11 +204,8 @@ static void take_piece(struct run *run, struct job *job)
     struct data *data = &run->copy->data[run->data];
     const struct tt_region whole = tt_fill_region(data->fill);
     int64_t total = 0;
-    size_t unit = tt_dtype_nbytes(data->fill->output->dtype);
+    const size_t unit = tt_output_unit(data->fill->output);
 
-    for (size_t i = 0; i < data->fill->output->nparts; i++) /* both buffers must hold the piece */
-        if (tt_dtype_nbytes(data->fill->output->parts[i].src->dtype) > unit)
-            unit = tt_dtype_nbytes(data->fill->output->parts[i].src->dtype);
     job->data = data;
     job->first = run->first;
     if (tt_region_is_empty(&whole) || !tt_numel(whole.ndim, whole.size, &total)) {
@@ -351,71 +344,6 @@ static tt_status finish_data(struct worker *w, struct archive *a, struct data *d
 
 /* --- a piece ------------------------------------------------------------------------------------------------------------------ */
 
-/* The box `common`, row-major in w->raw, to its place in `piece`: row by row, cast on the way. */
-static void spread(struct worker *w, const struct tt_output *o, enum tt_dtype from, const struct tt_region *common,
-                   const struct tt_region *piece, uint8_t *out)
-{
-    const size_t to_unit = tt_dtype_nbytes(o->dtype), from_unit = tt_dtype_nbytes(from);
-    const int last = common->ndim - 1; /* a piece of a 0-d tensor is whole, and does not come here */
-    const uint8_t *src = w->raw;
-    int64_t strides[TT_NDIM_MAX], index[TT_NDIM_MAX] = { 0 };
-    int d;
-
-    tt_strides_row_major(strides, piece->ndim, piece->size);
-    do {
-        int64_t to = 0;
-        for (int i = 0; i <= last; i++)
-            to += (common->offset[i] - piece->offset[i] + index[i]) * strides[i];
-        tt_cast(out + (size_t)to * to_unit, o->dtype, src, from, (size_t)common->size[last]);
-        src += (size_t)common->size[last] * from_unit;
-        for (d = last - 1; d >= 0 && ++index[d] == common->size[d]; d--)
-            index[d] = 0;
-    } while (d >= 0);
-}
-
-/* The box `common` of the output comes from `part`: read it (into raw where it has to be cast or spread), put it into out, which
- * holds `piece` row-major. */
-static tt_status fill_part(struct worker *w, const struct tt_output *o, const struct tt_part *part, const struct tt_region *common,
-                           const struct tt_region *piece, uint8_t *out)
-{
-    struct tt_region from = *common;
-    int64_t numel = 0;
-    const bool fits = tt_numel(common->ndim, common->size, &numel);
-    const bool whole = memcmp(common->size, piece->size, (size_t)piece->ndim * sizeof *piece->size) == 0;
-
-    if (!fits)
-        return tt_err_set(&w->err, TT_EINVAL, "key %s: too large a piece", o->fqn);
-    for (int d = 0; d < common->ndim; d++)
-        from.offset[d] += (part->from ? part->from[d] : 0) - (part->to ? part->to[d] : 0);
-    if (whole && part->src->dtype == o->dtype)
-        return tt_read_region(w->reader, part->src, &from, out, &w->err);
-
-    tt_status st = tt_read_region(w->reader, part->src, &from, w->raw, &w->err);
-    if (st != TT_OK)
-        return st;
-    if (whole) {
-        tt_cast(out, o->dtype, w->raw, part->src->dtype, (size_t)numel);
-        return TT_OK;
-    }
-    spread(w, o, part->src->dtype, common, piece, out);
-    return TT_OK;
-}
-
-static tt_status fill_piece(struct worker *w, const struct tt_output *o, const struct tt_region *piece, uint8_t *out)
-{
-    for (size_t i = 0; i < o->nparts; i++) {
-        const struct tt_part *part = &o->parts[i];
-        const struct tt_region box = tt_region_make(o->ndim, part->to, part->sizes ? part->sizes : part->src->shape);
-        struct tt_region common;
-        if (!tt_region_intersect(&common, &box, piece))
-            continue;
-        const tt_status st = fill_part(w, o, part, &common, piece, out);
-        if (st != TT_OK)
-            return st;
-    }
-    return TT_OK;
-}
-
 static tt_status do_piece(struct worker *w, const struct job *job)
 {
     struct data *data = job->data;
@@ -423,7 +351,7 @@ static tt_status do_piece(struct worker *w, const struct job *job)
     const size_t unit = tt_dtype_nbytes(o->dtype), nbytes = (size_t)job->numel * unit;
     const uint64_t begin = (uint64_t)job->first * unit;
     uint8_t *out = data->dst ? (uint8_t *)data->dst + begin : w->block;
-    tt_status st = job->numel ? fill_piece(w, o, &job->piece, out) : TT_OK;
+    tt_status st = job->numel ? tt_assemble(w->assembler, o, &job->piece, out, &w->err) : TT_OK;
 
     if (st != TT_OK || data->dst)
         return st;
@@ -446,22 +374,20 @@ static tt_status work(struct worker *w)
 {
     struct job jobs[JOBS_MAX];
     int n;
-    tt_status st = tt_reader_new(&w->reader, w->run->copy->src, &w->run->verify, &w->err);
+    tt_status st = tt_assembler_new(&w->assembler, w->run->copy->src, &w->run->verify, &w->err);
 
     w->block = malloc(TT_BLOCK_NBYTES);
-    w->raw = malloc(TT_BLOCK_NBYTES);
-    if (st == TT_OK && (!w->block || !w->raw))
-        st = tt_err_nomem(&w->err, 2 * TT_BLOCK_NBYTES, "buffers");
+    if (st == TT_OK && !w->block)
+        st = tt_err_nomem(&w->err, TT_BLOCK_NBYTES, "a buffer");
     while (st == TT_OK && (n = take_jobs(w->run, jobs)) > 0)
         for (int i = 0; i < n && st == TT_OK; i++)
             st = jobs[i].data ? do_piece(w, &jobs[i]) : write_head(w, jobs[i].archive);
     if (st == TT_OK)
         st = flush(w);
-    tt_reader_free(w->reader);
+    tt_assembler_free(w->assembler);
     tt_buf_release(&w->text);
     tt_buf_release(&w->pending);
     free(w->block);
-    free(w->raw);
     return st;
 }
 
@@ -498,7 +424,7 @@ tt_status tt_copy_run(struct tt_copy *copy, struct tt_pool *pool, const struct t
     if (run.status != TT_OK)
         st = tt_err_set(err, run.status, "%s", run.err.msg);
     else
-        st = tt_verify_finish(&run.verify, copy->src, err);
+        st = tt_verify_finish(&run.verify, err);
     pthread_mutex_destroy(&run.lock);
     tt_verify_release(&run.verify);
     return st;

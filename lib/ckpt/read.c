@@ -37,7 +37,7 @@ struct tt_reader {
 /* --- verification ------------------------------------------------------------------------------------------------------------- */
 
 struct tt_verify_storage {
-    struct { uint64_t offset; uint32_t file, pad; } key; /* of by_storage */
+    struct { struct tt_ckpt *ckpt; uint64_t offset; uint32_t file, pad; } key; /* of by_storage */
     const char *fqn;
     uint64_t nbytes, wanted; /* bytes of the storage, and of all elements that were asked for */
     uint32_t crc;
@@ -69,9 +69,9 @@ static tt_status damaged(const char *path, const char *fqn, uint64_t offset, uin
 
 /* The storage's record, made where it is new; under the lock. The map's keys lie in the records, so the map is made anew where
  * the records move. */
-static tt_status find_storage(struct tt_verify *verify, const struct view *view, struct tt_verify_storage **out, struct tt_err *err)
+static tt_status find_storage(struct tt_verify *verify, struct tt_ckpt *ckpt, const struct view *view, struct tt_verify_storage **out, struct tt_err *err)
 {
-    struct tt_verify_storage fresh = { .key = { view->offset, view->file, 0 }, .fqn = view->fqn, .nbytes = view->nbytes,
+    struct tt_verify_storage fresh = { .key = { ckpt, view->offset, view->file, 0 }, .fqn = view->fqn, .nbytes = view->nbytes,
                                        .crc = view->crc };
     uint64_t i;
 
@@ -117,7 +117,7 @@ static tt_status note_read(struct tt_reader *r, const struct view *view, uint64_
 
     if (!whole) {
         pthread_mutex_lock(&r->verify->lock);
-        st = find_storage(r->verify, view, &s, err);
+        st = find_storage(r->verify, r->ckpt, view, &s, err);
         if (st == TT_OK && !s->is_done)
             st = tt_crc_pieces_add(&s->pieces, begin, nbytes, crc, err);
         if (st == TT_OK && !s->is_done && tt_crc_pieces_join(&s->pieces, view->nbytes, &crc)) {
@@ -139,17 +139,18 @@ static tt_status note_wanted(struct tt_reader *r, const struct view *view, uint6
     if (view->crc == 0 || !r->verify)
         return TT_OK;
     pthread_mutex_lock(&r->verify->lock);
-    const tt_status st = find_storage(r->verify, view, &s, err);
+    const tt_status st = find_storage(r->verify, r->ckpt, view, &s, err);
     if (st == TT_OK)
         s->wanted += nbytes;
     pthread_mutex_unlock(&r->verify->lock);
     return st;
 }
 
-static tt_status read_again(const struct tt_verify_storage *s, struct tt_ckpt *ckpt, uint8_t *buf, struct tt_err *err)
+static tt_status read_again(const struct tt_verify_storage *s, uint8_t *buf, struct tt_err *err)
 {
+    struct tt_files *files = &s->key.ckpt->files;
     const struct tt_infile *file = NULL;
-    tt_status st = tt_files_pin(&ckpt->files, s->key.file, &file, err);
+    tt_status st = tt_files_pin(files, s->key.file, &file, err);
     uint32_t crc = 0;
 
     if (st != TT_OK)
@@ -163,18 +164,18 @@ static tt_status read_again(const struct tt_verify_storage *s, struct tt_ckpt *c
     }
     if (st == TT_OK && crc != s->crc)
         st = damaged(file->path, s->fqn, s->key.offset, s->crc, crc, err);
-    tt_files_unpin(&ckpt->files, s->key.file);
+    tt_files_unpin(files, s->key.file);
     return st;
 }
 
-tt_status tt_verify_finish(struct tt_verify *verify, struct tt_ckpt *ckpt, struct tt_err *err)
+tt_status tt_verify_finish(struct tt_verify *verify, struct tt_err *err)
 {
     uint8_t *buf = malloc(TT_BLOCK_NBYTES);
     tt_status st = buf ? TT_OK : tt_err_nomem(err, TT_BLOCK_NBYTES, "a buffer");
 
     for (size_t i = 0; i < verify->n && st == TT_OK; i++)
         if (!verify->items[i].is_done && verify->items[i].wanted >= verify->items[i].nbytes)
-            st = read_again(&verify->items[i], ckpt, buf, err);
+            st = read_again(&verify->items[i], buf, err);
     free(buf);
     return st;
 }
@@ -255,6 +256,9 @@ static tt_status open_chunk(struct tt_reader *r, const struct tt_entry *entry, c
     }
     switch (chunk->codec) {
     case TT_CODEC_BLOB: st = open_blob(r, entry, chunk, &view, err); break;
+    case TT_CODEC_ZSTD:
+        st = tt_err_set(err, TT_EUNSUPPORTED, "%s: key %s: a compressed item", r->ckpt->path, entry->fqn);
+        break;
     case TT_CODEC_RAW: open_raw(entry, chunk, &view); break;
     case TT_CODEC_MEMORY:
         view.data = chunk->data;
@@ -386,6 +390,8 @@ tt_status tt_reader_new(struct tt_reader **out, struct tt_ckpt *ckpt, struct tt_
     *out = r;
     return TT_OK;
 }
+
+const struct tt_ckpt *tt_reader_ckpt(const struct tt_reader *r) { return r->ckpt; }
 
 void tt_reader_free(struct tt_reader *r)
 {

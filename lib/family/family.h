@@ -18,7 +18,7 @@ enum { TT_PARAM_NDIM = 3 };
 enum tt_size { TT_SIZE_NONE, TT_SIZE_VOCAB, TT_SIZE_DIM, TT_SIZE_Q, TT_SIZE_KV, TT_SIZE_HIDDEN, TT_NSIZES };
 
 /* Which part of the model a row belongs to: one row stands for all layers where it is TT_PART_LAYER. */
-enum tt_part { TT_PART_EMBED, TT_PART_LAYER, TT_PART_HEAD };
+enum tt_model_part { TT_PART_EMBED, TT_PART_LAYER, TT_PART_HEAD };
 
 enum tt_init_kind {
     TT_INIT_ONES,         /* draws nothing */
@@ -36,7 +36,7 @@ enum tt_hf_map { TT_HF_SAME, TT_HF_ROPE };
 
 struct tt_param_row {
     const char *key; /* "layers.{}.attention.wq.weight"; {} is the layer */
-    enum tt_part part;
+    enum tt_model_part part;
     enum tt_size shape[TT_PARAM_NDIM];
     enum tt_init_kind init;
     enum tt_tp_place tp;

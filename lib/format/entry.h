@@ -26,6 +26,7 @@ struct tt_path_part {
 
 enum tt_codec {
     TT_CODEC_BLOB,  /* a torch zip archive of its own: one tensor, or one value */
+    TT_CODEC_ZSTD,  /* the same behind DCP's transform "stream.zstd/1": one or more zstd frames of a BLOB */
     TT_CODEC_RAW,   /* the elements themselves */
     TT_CODEC_MEMORY, /* the elements themselves, at `data` in this process */
 };

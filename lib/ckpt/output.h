@@ -1,0 +1,28 @@
+/* lib/ckpt/output.h: the elements of an output, put together from its parts: read, turned into numbers, moved to their places,
+ * cast. The one place where what a recipe says happens to elements. */
+#ifndef TT_CKPT_OUTPUT_H
+#define TT_CKPT_OUTPUT_H
+
+#include "ckpt/read.h"
+#include "ckpt/recipe.h"
+
+/* A thread's: buffers, and a reader for each checkpoint that the parts name. */
+struct tt_assembler;
+
+/* own: the checkpoint of parts that name none. verify: shared by the threads of a copy; NULL: CRCs are not checked. */
+TT_MUST_CHECK tt_status tt_assembler_new(struct tt_assembler **out, struct tt_ckpt *own, struct tt_verify *verify,
+                                         struct tt_err *err);
+void tt_assembler_free(struct tt_assembler *assembler);
+
+/* Bytes of the widest element on the way from the files to the output: pieces of at most TT_BLOCK_NBYTES / unit elements can be
+ * assembled. */
+size_t tt_output_unit(const struct tt_output *output);
+
+/* Whether all that the output asks for can be done (casts, quantization, maps); the message names the key. */
+TT_MUST_CHECK tt_status tt_output_check(const struct tt_output *output, struct tt_err *err);
+
+/* dst (row-major, of piece's sizes, of the output's dtype) = output[piece]. piece lies inside the shape, and is not empty. */
+TT_MUST_CHECK tt_status tt_assemble(struct tt_assembler *assembler, const struct tt_output *output, const struct tt_region *piece,
+                                    void *dst, struct tt_err *err);
+
+#endif
