@@ -3,7 +3,8 @@
  *   DCP          a folder: .metadata and the target's files, each with the chunks placed in it, values first
  *   PT           a torch zip, nested by the items' paths as PyTorch's dcp_to_torch nests, or flat
  *   SAFETENSORS  one file
- *   HF           a folder: the target's files, each a safetensors, an index where there is more than one, and extra files
+ *   HF           a folder: the target's files, each a safetensors, and extra files; lib/convert/hf_folder.h makes the index, an
+ *                extra file as config.json is
  *
  * Everything is planned from metadata before the first byte: the offset of every output byte is known, space is checked, inputs
  * are whole, the output is absent (or empty, or recognised and `force`). The output is written under a temporary sibling,
