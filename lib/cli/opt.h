@@ -35,6 +35,11 @@ struct tt_opt {
     const char *arg;            /* what --help calls the value; NULL for a flag */
     const char *const *choices; /* STR: the allowed values, NULL-terminated; NULL: any */
     const char *text;
+    const char *also;    /* a second name; NULL: none */
+    const char *implied; /* the value where the option stands alone: "--zstd" or "--zstd=9". The next argument is its value only
+                          * where it is one of the choices. NULL: an option with a value always has one */
+    tt_status (*check)(const char *text, struct tt_err *err); /* STR, LIST: whether the value can be one; the message says what is
+                                                               * wrong with it, without the option's name. NULL: any can */
 };
 
 struct tt_prog {
@@ -43,7 +48,16 @@ struct tt_prog {
     const char *about;         /* one line, the NAME of the man page */
     const struct tt_opt *opts; /* ends with a zeroed row */
     int args_min, args_max;    /* plain arguments; args_max 0: any number */
+    const struct tt_opt *shared; /* rows that several programs have, ended by a zeroed row, behind its own; NULL: none */
+    uint32_t shared_rows;        /* which of them: bit i is row i */
 };
+
+/* Walks over the rows of a program: its own, then those of the shared that it has. */
+struct tt_opt_walk {
+    const struct tt_prog *prog;
+    size_t n; /* rows walked over; starts at 0 */
+};
+const struct tt_opt *tt_opt_next(struct tt_opt_walk *walk); /* NULL: no more */
 
 /* Fills *dst, and moves the plain arguments, in order, to argv[*first .. argc). Takes --o v, --o=v and "--"; "-" is a plain
  * argument. --help and --version (and the two above) print and exit 0 here. TT_EUSAGE, with a message that names the option and
@@ -59,6 +73,8 @@ void tt_prog_answer(const struct tt_prog *prog, int argc, char **argv);
 int tt_prog_usage(const struct tt_prog *prog, const struct tt_err *err);
 /* "prog: message" on stderr; returns 1. */
 int tt_prog_report(const struct tt_prog *prog, const struct tt_err *err);
+/* "prog: line" on stderr, for what is no error. */
+void tt_prog_say(const struct tt_prog *prog, const char *line);
 /* Closes stdout, whose write can fail late, and reports that; the exit status: 0, or 1 after failures. */
 int tt_prog_finish(const struct tt_prog *prog, int failures);
 

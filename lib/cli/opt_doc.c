@@ -45,14 +45,20 @@ static void write_negation(struct tt_buf *out, const struct tt_opt *o)
     tt_buf_printf(out, "--%.*s%sno_%s", (int)n, o->name, n ? "." : "", o->name + n + (n > 0));
 }
 
-/* Calls fn for the program's rows, then for those that every program has. */
-typedef void row_fn(struct tt_buf *out, const struct tt_opt *o);
-static void each_row(struct tt_buf *out, const struct tt_prog *prog, row_fn *fn)
+/* Calls fn for every name of the program's rows, then for those that every program has. */
+typedef void row_fn(struct tt_buf *out, const struct tt_prog *prog, const struct tt_opt *o);
+static void each_name(struct tt_buf *out, const struct tt_prog *prog, row_fn *fn)
 {
-    for (const struct tt_opt *o = prog->opts; o && o->name; o++)
-        fn(out, o);
+    struct tt_opt_walk walk = { .prog = prog };
+    for (const struct tt_opt *o; (o = tt_opt_next(&walk));) {
+        struct tt_opt second = *o;
+        fn(out, prog, o);
+        second.name = o->also;
+        if (o->also)
+            fn(out, prog, &second);
+    }
     for (const struct tt_opt *o = tt_opt_common; o->name; o++)
-        fn(out, o);
+        fn(out, prog, o);
 }
 
 /* --- help ------------------------------------------------------------------------------------------------------------------ */
@@ -80,14 +86,16 @@ static void write_wrapped(struct tt_buf *out, const char *text, int indent)
 
 static void help_row(struct tt_buf *out, const struct tt_opt *o)
 {
-    tt_buf_printf(out, "  --%s", o->name);
+    tt_buf_printf(out, "  --%s%s%s", o->name, o->also ? ", --" : "", o->also ? o->also : "");
     if (o->kind == TT_OPT_SWITCH) {
         tt_buf_str(out, ", ");
         write_negation(out, o);
     } else if (takes_value(o)) {
-        tt_buf_str(out, o->choices ? " {" : " ");
+        tt_buf_str(out, o->implied ? "[=" : " ");
+        tt_buf_str(out, o->choices ? "{" : "");
         write_arg(out, o, ",");
         tt_buf_str(out, o->choices ? "}" : "");
+        tt_buf_str(out, o->implied ? "]" : "");
     }
     tt_buf_byte(out, '\n');
     write_wrapped(out, o->text, 6);
@@ -100,10 +108,11 @@ static void help_section(struct tt_buf *out, const char *name)
 
 void tt_opt_write_help(struct tt_buf *out, const struct tt_prog *prog)
 {
+    struct tt_opt_walk walk = { .prog = prog };
     const char *before = NULL;
     tt_buf_printf(out, "usage: %s %s\n\n", prog->name, prog->synopsis);
     write_wrapped(out, prog->about, 0);
-    for (const struct tt_opt *o = prog->opts; o && o->name; before = (o++)->name) {
+    for (const struct tt_opt *o; (o = tt_opt_next(&walk)); before = o->name) {
         if (!before || !same_section(before, o->name))
             help_section(out, o->name);
         help_row(out, o);
@@ -148,7 +157,10 @@ static void man_text(struct tt_buf *out, const char *text)
 static void man_row(struct tt_buf *out, const struct tt_opt *o)
 {
     tt_buf_printf(out, section_len(o->name) ? ".It Cm %s" : ".It Fl Fl %s", o->name);
+    if (o->also)
+        tt_buf_printf(out, " , Fl Fl %s", o->also);
     if (takes_value(o)) {
+        tt_buf_str(out, o->implied ? " Ns Op Cm = Ns" : "");
         tt_buf_str(out, o->choices ? " Cm " : " Ar ");
         write_arg(out, o, " | ");
     }
@@ -158,8 +170,9 @@ static void man_row(struct tt_buf *out, const struct tt_opt *o)
 
 void tt_opt_write_man(struct tt_buf *out, const struct tt_prog *prog)
 {
+    struct tt_opt_walk walk = { .prog = prog };
     const char *before = NULL;
-    for (const struct tt_opt *o = prog->opts; o && o->name; before = (o++)->name) {
+    for (const struct tt_opt *o; (o = tt_opt_next(&walk)); before = o->name) {
         if (!before || !same_section(before, o->name)) {
             tt_buf_str(out, before ? ".El\n" : "");
             if (section_len(o->name))
@@ -192,8 +205,9 @@ static void write_first_sentence(struct tt_buf *out, const char *text, const cha
     }
 }
 
-static void bash_name(struct tt_buf *out, const struct tt_opt *o)
+static void bash_name(struct tt_buf *out, const struct tt_prog *prog, const struct tt_opt *o)
 {
+    (void)prog;
     tt_buf_printf(out, "        --%s\n", o->name);
     if (o->kind == TT_OPT_SWITCH) {
         tt_buf_str(out, "        ");
@@ -202,8 +216,9 @@ static void bash_name(struct tt_buf *out, const struct tt_opt *o)
     }
 }
 
-static void bash_choices(struct tt_buf *out, const struct tt_opt *o)
+static void bash_choices(struct tt_buf *out, const struct tt_prog *prog, const struct tt_opt *o)
 {
+    (void)prog;
     if (!o->choices)
         return;
     tt_buf_printf(out, "    --%s) words=(", o->name);
@@ -212,38 +227,40 @@ static void bash_choices(struct tt_buf *out, const struct tt_opt *o)
 }
 
 /* An alternative of a pattern, on a line of its own but for the first. */
-static void bash_value(struct tt_buf *out, const struct tt_opt *o)
+static void bash_value(struct tt_buf *out, const struct tt_prog *prog, const struct tt_opt *o)
 {
-    if (takes_value(o) && !o->choices)
+    (void)prog;
+    if (takes_value(o) && !o->choices && !o->implied)
         tt_buf_printf(out, "%s--%s", out->len ? " | \\\n        " : "", o->name);
 }
 
 static void write_bash(struct tt_buf *out, const struct tt_prog *prog)
 {
     struct tt_buf values = { 0 };
-    each_row(&values, prog, bash_value);
+    each_name(&values, prog, bash_value);
     tt_buf_printf(out, "# bash completion for %s: made by '%s --help-completion=bash'\n", prog->name, prog->name);
     tt_buf_printf(out, "_%s()\n{\n    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=()\n", prog->name);
     tt_buf_str(out, "    case $prev in\n");
-    each_row(out, prog, bash_choices);
+    each_name(out, prog, bash_choices);
     if (values.len)
         tt_buf_printf(out, "    %s) ;;\n", tt_buf_cstr(&values));
     tt_buf_release(&values);
     tt_buf_str(out, "    *) words=(\n");
-    each_row(out, prog, bash_name);
+    each_name(out, prog, bash_name);
     tt_buf_str(out, "    ) ;;\n    esac\n    COMPREPLY=()\n");
     tt_buf_str(out, "    if [[ ${#words[@]} -gt 0 && ( $cur == -* || $prev == --* ) ]]; then\n");
     tt_buf_str(out, "        mapfile -t COMPREPLY < <(compgen -W \"${words[*]}\" -- \"$cur\")\n    fi\n}\n");
     tt_buf_printf(out, "complete -o default -F _%s %s\n", prog->name, prog->name);
 }
 
-static void zsh_row(struct tt_buf *out, const struct tt_opt *o)
+static void zsh_row(struct tt_buf *out, const struct tt_prog *prog, const struct tt_opt *o)
 {
-    tt_buf_printf(out, "  '--%s%s[", o->name, takes_value(o) ? "=" : "");
+    (void)prog;
+    tt_buf_printf(out, "  '%s--%s%s[", o->kind == TT_OPT_LIST ? "*" : "", o->name, !takes_value(o) ? "" : o->implied ? "=-" : "=");
     write_first_sentence(out, o->text, "[]:\\", "'\\''");
     tt_buf_byte(out, ']');
     if (takes_value(o)) {
-        tt_buf_printf(out, ":%s:", o->arg ? o->arg : "VALUE");
+        tt_buf_printf(out, "%s:%s:", o->implied ? ":" : "", o->arg ? o->arg : "VALUE");
         tt_buf_str(out, o->choices ? "(" : o->kind == TT_OPT_STR ? "_files" : " ");
         if (o->choices)
             write_arg(out, o, " ");
@@ -262,14 +279,14 @@ static void zsh_row(struct tt_buf *out, const struct tt_opt *o)
 static void write_zsh(struct tt_buf *out, const struct tt_prog *prog)
 {
     tt_buf_printf(out, "#compdef %s\n# made by '%s --help-completion=zsh'\n_arguments \\\n", prog->name, prog->name);
-    each_row(out, prog, zsh_row);
+    each_name(out, prog, zsh_row);
     tt_buf_str(out, "  '*:file:_files'\n");
 }
 
-static void fish_row(struct tt_buf *out, const char *prog, const struct tt_opt *o)
+static void fish_row(struct tt_buf *out, const struct tt_prog *prog, const struct tt_opt *o)
 {
-    tt_buf_printf(out, "complete -c %s -l %s", prog, o->name);
-    if (takes_value(o))
+    tt_buf_printf(out, "complete -c %s -l %s", prog->name, o->name);
+    if (takes_value(o) && !o->implied)
         tt_buf_str(out, o->choices || o->kind != TT_OPT_STR ? " -x" : " -r");
     if (o->choices) {
         tt_buf_str(out, " -a '");
@@ -282,7 +299,7 @@ static void fish_row(struct tt_buf *out, const char *prog, const struct tt_opt *
     if (o->kind == TT_OPT_SWITCH) {
         struct tt_buf name = { 0 };
         write_negation(&name, o);
-        tt_buf_printf(out, "complete -c %s -l %s\n", prog, tt_buf_cstr(&name) + 2);
+        tt_buf_printf(out, "complete -c %s -l %s\n", prog->name, tt_buf_cstr(&name) + 2);
         tt_buf_release(&name);
     }
 }
@@ -290,10 +307,7 @@ static void fish_row(struct tt_buf *out, const char *prog, const struct tt_opt *
 static void write_fish(struct tt_buf *out, const struct tt_prog *prog)
 {
     tt_buf_printf(out, "# fish completion for %s: made by '%s --help-completion=fish'\n", prog->name, prog->name);
-    for (const struct tt_opt *o = prog->opts; o && o->name; o++)
-        fish_row(out, prog->name, o);
-    for (const struct tt_opt *o = tt_opt_common; o->name; o++)
-        fish_row(out, prog->name, o);
+    each_name(out, prog, fish_row);
 }
 
 bool tt_opt_write_completion(struct tt_buf *out, const struct tt_prog *prog, const char *shell)

@@ -18,7 +18,14 @@ struct wishes {
     int64_t depth;
     const char *codec;
     uint64_t size;
+    int64_t level;
+    struct tt_opt_list names;
 };
+
+static tt_status not_bob(const char *text, struct tt_err *err)
+{
+    return strcmp(text, "bob") == 0 ? tt_err_set(err, TT_EINVAL, "not bob") : TT_OK;
+}
 
 #define FIELD(f) offsetof(struct wishes, f)
 static const char *const codecs[] = { "none", "zstd", NULL };
@@ -27,9 +34,11 @@ static const struct tt_opt opts[] = {
     { "max-depth", TT_OPT_INT, FIELD(depth), .min = 1, .max = 64, .arg = "N", .text = "Fold names below this depth." },
     { "codec", TT_OPT_STR, FIELD(codec), .choices = codecs, .arg = "CODEC", .text = "How to compress." },
     { "shard-size", TT_OPT_SIZE, FIELD(size), .arg = "SIZE", .text = "Bytes a file." },
+    { "zstd", TT_OPT_INT, FIELD(level), .arg = "LEVEL", .also = "x.zstd", .implied = "3", .text = "Compress." },
+    { "name", TT_OPT_LIST, FIELD(names), .arg = "NAME", .check = not_bob, .text = "A name." },
     { 0 },
 };
-static const struct tt_prog prog = { "titan-x", "[options] IN OUT", "does x", opts, .args_min = 1, .args_max = 2 };
+static const struct tt_prog prog = { .name = "titan-x", .synopsis = "[options] IN OUT", .about = "does x", .opts = opts, .args_min = 1, .args_max = 2 };
 
 enum { ARGS_MAX = 8 };
 static tt_status parse(struct wishes *w, char *args[ARGS_MAX], int *first, struct tt_err *err)
@@ -57,6 +66,29 @@ static void test_options_and_arguments_may_stand_in_any_order(void **state)
     char *after[ARGS_MAX] = { "x", "--", "--json" };
     assert_int_equal(parse(&w, after, &first, &err), TT_OK);
     assert_string_equal(after[first], "--json");
+}
+
+static void test_a_value_may_be_implied(void **state)
+{
+    (void)state;
+    static const struct {
+        char *args[ARGS_MAX];
+        int64_t level;
+        int first;
+    } rows[] = {
+        { { "x", "--zstd", "9" }, 3, 2 }, { { "x", "--zstd=9", "in" }, 9, 2 },        { { "x", "in", "--zstd" }, 3, 2 },
+        { { "x", "--x.zstd=1", "in" }, 1, 2 }, { { "x", "--zstd", "--json", "in" }, 3, 3 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct wishes w = { 0 };
+        struct tt_err err = { .msg = "" };
+        int first;
+        char *args[ARGS_MAX];
+        memcpy(args, rows[i].args, sizeof args);
+        assert_int_equal(parse(&w, args, &first, &err), TT_OK);
+        assert_int_equal(w.level, rows[i].level);
+        assert_int_equal(first, rows[i].first);
+    }
 }
 
 static void test_sizes_have_units(void **state)
@@ -100,6 +132,8 @@ static void test_a_wrong_argument_is_a_usage_error_that_names_it(void **state)
         { { "x", "--codec", "--json" }, "--codec: expected a value (CODEC)" },
         { { "x", "--codec", "gzip" }, "--codec: expected one of none, zstd, found 'gzip'" },
         { { "x", "--max-depth", "65" }, "--max-depth: expected an integer from 1 to 64, found 65" },
+        { { "x", "--name", "bob" }, "--name: not bob" },
+        { { "x", "--x.zst" }, "--x.zst: no such option; did you mean --x.zstd?" },
         { { "x", "--max-depth", "3x" }, "--max-depth: expected an integer, found '3x'" },
         { { "x", "-j" }, "-j: no such option (a file of that name is ./-j)" },
     };
@@ -135,15 +169,17 @@ static void test_help_man_page_and_completions_name_every_option(void **state)
         strstr(tt_buf_cstr(&text), "usage: titan-x [options] IN OUT\n\ndoes x\n\noptions:\n  --json\n      Print JSON."));
     assert_non_null(strstr(tt_buf_cstr(&text), "  --codec {none,zstd}\n"));
     assert_non_null(strstr(tt_buf_cstr(&text), "  --version\n"));
+    assert_non_null(strstr(tt_buf_cstr(&text), "  --zstd, --x.zstd[=LEVEL]\n"));
     tt_buf_clear(&text);
     tt_opt_write_man(&text, &prog);
     assert_non_null(strstr(tt_buf_cstr(&text), ".It Fl Fl max-depth Ar N\nFold names below this depth.\n"));
+    assert_non_null(strstr(tt_buf_cstr(&text), ".It Fl Fl zstd , Fl Fl x.zstd Ns Op Cm = Ns Ar LEVEL\n"));
     assert_non_null(strstr(tt_buf_cstr(&text), "Print JSON.\nIt's one object a tensor.\n"));
     for (size_t i = 0; i < 3; i++) {
         tt_buf_clear(&text);
         assert_true(tt_opt_write_completion(&text, &prog, shells[i]));
         for (const struct tt_opt *o = opts; o->name; o++)
-            assert_non_null(strstr(tt_buf_cstr(&text), o->name));
+            assert_true(strstr(tt_buf_cstr(&text), o->name) && (!o->also || strstr(tt_buf_cstr(&text), o->also)));
         assert_non_null(strstr(tt_buf_cstr(&text), "none zstd"));
     }
     assert_false(tt_opt_write_completion(&text, &prog, "tcsh"));
@@ -159,7 +195,7 @@ static void test_a_man_page_escapes_what_is_a_macro_there(void **state)
                   "of its own after eighty bytes." },
         { 0 },
     };
-    const struct tt_prog page = { "titan-x", "", "", rows, 0, 0 };
+    const struct tt_prog page = { .name = "titan-x", .opts = rows };
     struct tt_buf text = { 0 };
     tt_opt_write_man(&text, &page);
     assert_string_equal(tt_buf_cstr(&text), ".Ss Section a\n.Bl -tag -width Ds\n.It Cm a.b Ar X\n\\&.gz and a \\e here.\n"
@@ -172,6 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_and_arguments_may_stand_in_any_order),
+        cmocka_unit_test(test_a_value_may_be_implied),
         cmocka_unit_test(test_sizes_have_units),
         cmocka_unit_test(test_a_wrong_argument_is_a_usage_error_that_names_it),
         cmocka_unit_test(test_the_nearest_name_is_near_or_none),

@@ -1,0 +1,112 @@
+/* What a program says about itself: messages, usage, exit status, and the answers to --help and the like. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/opt_private.h"
+
+/* --- messages -------------------------------------------------------------------------------------------------------------- */
+
+/* The message on a line of its own. What it quotes from a file may hold control characters (C0, and C1 in UTF-8), which a terminal
+ * would obey. */
+static void put_message(const struct tt_prog *prog, const char *message)
+{
+    fprintf(stderr, "%s: ", prog->name);
+    for (const unsigned char *p = (const unsigned char *)message; *p; p++) {
+        const bool is_c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
+        if (is_c1)
+            fprintf(stderr, "\\u%04x", *++p);
+        else if (*p < 0x20 || *p == 0x7f)
+            fprintf(stderr, "\\x%02x", *p);
+        else
+            putc(*p, stderr);
+    }
+    putc('\n', stderr);
+}
+
+int tt_prog_usage(const struct tt_prog *prog, const struct tt_err *err)
+{
+    put_message(prog, err->msg);
+    fprintf(stderr, "usage: %s %s\nTry '%s --help'.\n", prog->name, prog->synopsis, prog->name);
+    return 2;
+}
+
+int tt_prog_report(const struct tt_prog *prog, const struct tt_err *err)
+{
+    put_message(prog, err->msg);
+    return 1;
+}
+
+void tt_prog_say(const struct tt_prog *prog, const char *line) { put_message(prog, line); }
+
+int tt_prog_finish(const struct tt_prog *prog, int failures)
+{
+    const bool had_failed = ferror(stdout) != 0;
+    errno = 0;
+    if (fclose(stdout) != 0 || had_failed) {
+        fprintf(stderr, "%s: cannot write to the standard output%s%s\n", prog->name, errno ? ": " : "",
+                errno ? strerror(errno) : "");
+        return 1;
+    }
+    return failures ? 1 : 0;
+}
+
+static void print_and_exit(const struct tt_prog *prog, struct tt_buf *text)
+{
+    const bool failed = text->failed || fwrite(text->data, 1, text->len, stdout) != text->len;
+    tt_buf_release(text);
+    exit(tt_prog_finish(prog, failed));
+}
+
+static void answer_completion(const struct tt_prog *prog, const char *shell, struct tt_buf *text)
+{
+    if (tt_opt_write_completion(text, prog, shell))
+        return;
+    struct tt_err err;
+    tt_err_set(&err, TT_EUSAGE, "--help-completion: expected one of bash, zsh, fish, found '%s'", shell);
+    tt_buf_release(text);
+    exit(tt_prog_usage(prog, &err));
+}
+
+/* The answer to one argument in text; false where it asks for none. */
+static bool answer(const struct tt_prog *prog, const char *arg, const char *following, struct tt_buf *text)
+{
+    static const char completion[] = "--help-completion";
+    const size_t n = sizeof completion - 1;
+
+    if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
+        tt_opt_write_help(text, prog);
+    else if (strcmp(arg, "--version") == 0)
+        tt_buf_printf(text, "%s (titan) %s\n", prog->name, TT_TITAN_VERSION);
+    else if (strcmp(arg, "--help-man") == 0)
+        tt_opt_write_man(text, prog);
+    else if (strncmp(arg, completion, n) == 0 && arg[n] == '=')
+        answer_completion(prog, arg + n + 1, text);
+    else if (strcmp(arg, completion) == 0)
+        answer_completion(prog, following ? following : "", text);
+    else
+        return false;
+    return true;
+}
+
+/* A standard stream that is closed gives its number to the next file that is opened, a checkpoint say, which then gets the log. In
+ * its place comes one that fails to be read or written, as a closed one does. */
+static void occupy_closed_streams(void)
+{
+    static const int modes[] = { [STDIN_FILENO] = O_WRONLY, [STDOUT_FILENO] = O_RDONLY, [STDERR_FILENO] = O_RDONLY };
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) < 0)
+            return; /* no /dev/null: as before */
+}
+
+void tt_prog_answer(const struct tt_prog *prog, int argc, char **argv)
+{
+    struct tt_buf text = { 0 };
+    occupy_closed_streams();
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (answer(prog, argv[i], argv[i + 1], &text))
+            print_and_exit(prog, &text);
+}
