@@ -348,6 +348,14 @@ char *tt_path_dir(struct tt_arena *arena, const char *path)
     return tt_arena_strn(arena, path, slash == path ? 1 : (size_t)(slash - path));
 }
 
+bool tt_path_is_name(const char *s)
+{
+    for (const char *p = s; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f || *p == '/')
+            return false;
+    return *s && strcmp(s, ".") != 0 && strcmp(s, "..") != 0;
+}
+
 bool tt_has_suffix(const char *s, const char *suffix)
 {
     const size_t n = strlen(s), m = strlen(suffix);

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "ckpt/ckpt_private.h"
 #include "format/metadata.h"
 #include "format/pt.h"
+#include "format/safetensors.h"
 
 enum { METADATA_NBYTES_MAX = 1 << 30 };
 
@@ -31,7 +33,8 @@ static tt_status open_dcp(struct tt_ckpt *ckpt, struct tt_err *err)
     tt_status st = path ? tt_file_read_all(&bytes, path, METADATA_NBYTES_MAX, err) : tt_err_nomem(err, 0, ckpt->path);
 
     if (st == TT_ENOENT)
-        st = tt_err_set(err, TT_ENOENT, "%s: a folder without .metadata is no finished checkpoint", ckpt->path);
+        st = tt_err_set(err, TT_ENOENT, "%s: a folder without .metadata and without .safetensors files is no finished "
+                        "checkpoint", ckpt->path);
     if (st == TT_OK)
         st = tt_metadata_decode(&ckpt->entries, bytes.data, bytes.len, path, err);
     tt_buf_release(&bytes);
@@ -58,15 +61,44 @@ static tt_status open_pt(struct tt_ckpt *ckpt, struct tt_err *err)
     return st;
 }
 
-tt_status tt_ckpt_open(struct tt_ckpt **out, const char *path, struct tt_err *err)
+/* A header length and a header, as the file begins; a zip's first bytes are too large a length. */
+static bool looks_like_safetensors(const struct tt_infile *in)
 {
-    const bool is_dir = tt_path_is_dir(path);
-    struct tt_ckpt *ckpt = NULL;
-    tt_status st = make(&ckpt, path, is_dir ? TT_CKPT_DCP : TT_CKPT_PT, err);
+    uint8_t head[TT_ST_PREFIX_NBYTES + 1];
+    return in->nbytes >= sizeof head && tt_infile_pread(in, head, sizeof head, 0, NULL) == TT_OK &&
+           tt_load_le64(head) <= TT_ST_HEADER_NBYTES_MAX && head[TT_ST_PREFIX_NBYTES] == '{';
+}
 
+static tt_status find_format(const char *path, enum tt_ckpt_format *format, struct tt_err *err)
+{
+    struct tt_infile in = { .fd = -1 };
+
+    if (tt_path_is_dir(path)) {
+        *format = !tt_ckpt_is_complete(path) && tt_is_hf_folder(path) ? TT_CKPT_HF : TT_CKPT_DCP;
+        return TT_OK;
+    }
+    const tt_status st = tt_infile_open(&in, path, err);
     if (st != TT_OK)
         return st;
-    st = is_dir ? open_dcp(ckpt, err) : open_pt(ckpt, err);
+    *format = tt_has_suffix(path, ".safetensors") || looks_like_safetensors(&in) ? TT_CKPT_SAFETENSORS : TT_CKPT_PT;
+    tt_infile_close(&in);
+    return TT_OK;
+}
+
+tt_status tt_ckpt_open(struct tt_ckpt **out, const char *path, struct tt_err *err)
+{
+    static tt_status (*const open_format[])(struct tt_ckpt *ckpt, struct tt_err *err) = {
+        [TT_CKPT_DCP] = open_dcp, [TT_CKPT_PT] = open_pt, [TT_CKPT_SAFETENSORS] = tt_open_safetensors, [TT_CKPT_HF] = tt_open_hf,
+    };
+    enum tt_ckpt_format format = TT_CKPT_DCP;
+    struct tt_ckpt *ckpt = NULL;
+    tt_status st = find_format(path, &format, err);
+
+    if (st == TT_OK)
+        st = make(&ckpt, path, format, err);
+    if (st != TT_OK)
+        return st;
+    st = open_format[format](ckpt, err);
     if (st == TT_OK)
         st = tt_files_init(&ckpt->files, ckpt->path, ckpt->entries.files, ckpt->entries.nfiles, err);
     if (st == TT_OK)

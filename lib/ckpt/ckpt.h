@@ -1,7 +1,7 @@
 /* lib/ckpt/ckpt.h: open a checkpoint, whatever its format, and read it by its catalogue.
  *
- * A DCP folder (with .metadata) or a .pt file. Opening reads the metadata alone; tensor data is read by lib/ckpt/load.h and
- * lib/ckpt/copy.h, values one at a time here. */
+ * A DCP folder (with .metadata), a .pt file, a .safetensors file, or a Hugging Face folder of those. Opening reads the metadata
+ * alone; tensor data is read by lib/ckpt/load.h and lib/ckpt/copy.h, values one at a time here. */
 #ifndef TT_CKPT_CKPT_H
 #define TT_CKPT_CKPT_H
 
@@ -17,7 +17,8 @@ struct tt_ckpt {
     struct tt_files files; /* of the catalogue, by its index */
 };
 
-/* TT_ENOENT where there is nothing, or a folder without .metadata. */
+/* TT_ENOENT where there is nothing, or a folder without .metadata and without .safetensors files. Symbolic links are followed, in a
+ * folder too (the Hugging Face cache is made of them). */
 TT_MUST_CHECK tt_status tt_ckpt_open(struct tt_ckpt **out, const char *path, struct tt_err *err);
 void tt_ckpt_close(struct tt_ckpt *ckpt);
 

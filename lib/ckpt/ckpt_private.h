@@ -9,6 +9,13 @@
  * depth) a tensor or a dict; tuples never. Keys become strings; empty dicts vanish. Tensors are of file 0. */
 TT_MUST_CHECK tt_status tt_flatten(struct tt_entries *out, const struct tt_value *root, const char *where, struct tt_err *err);
 
+/* Fill a catalogue from a .safetensors file, and from a folder of them: with an index its files, without one every *.safetensors in
+ * it, in the order of their names. In a folder, tensors of one name that say where they belong (DCP_SHARDING_INFO) are chunks of
+ * one; a file by itself has what it has. */
+TT_MUST_CHECK tt_status tt_open_safetensors(struct tt_ckpt *ckpt, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_open_hf(struct tt_ckpt *ckpt, struct tt_err *err);
+bool tt_is_hf_folder(const char *path); /* there is an index, or a *.safetensors */
+
 /* The bytes of a BLOB chunk, as a source whose name (in the arena) starts with file and key. On success
  * the chunk's file is pinned: unpin it when done with the source. */
 TT_MUST_CHECK tt_status tt_item_source(struct tt_source *out, struct tt_arena *arena, struct tt_ckpt *ckpt,

@@ -23,7 +23,7 @@ struct tt_st_tensor {
     int ndim;
     const int64_t *shape;         /* (ndim) */
     const int64_t *saved_offsets; /* (ndim) of DCP_SHARDING_INFO; NULL: it is whole */
-    uint64_t offset, nbytes;      /* as read: from the start of the file; as written: set by tt_st_layout */
+    uint64_t offset, nbytes;      /* as read: from the start of the file; as written: set by tt_st_encode */
 };
 
 struct tt_st_file {

@@ -74,11 +74,11 @@ static enum found convert(struct tt_value **out, struct tt_arena *arena, const j
     return *out ? MADE : NO_MEMORY;
 }
 
-tt_status tt_json_parse(struct tt_value **out, struct tt_arena *arena, const void *bytes, size_t nbytes, const char *path,
-                        struct tt_err *err)
+static tt_status parse(struct tt_value **out, struct tt_arena *arena, const void *bytes, size_t nbytes, size_t flags,
+                       const char *path, struct tt_err *err)
 {
     json_error_t at;
-    json_t *j = json_loadb(nbytes ? bytes : "", nbytes, JSON_DECODE_ANY | JSON_ALLOW_NUL, &at);
+    json_t *j = json_loadb(nbytes ? bytes : "", nbytes, JSON_DECODE_ANY | JSON_ALLOW_NUL | flags, &at);
     if (!j)
         return tt_err_set(err, TT_EFORMAT, "%s:%d:%d: not JSON: %s", path, at.line, at.column, at.text);
 
@@ -91,6 +91,18 @@ tt_status tt_json_parse(struct tt_value **out, struct tt_arena *arena, const voi
         return tt_err_nomem(err, nbytes, path);
     *out = v;
     return TT_OK;
+}
+
+tt_status tt_json_parse(struct tt_value **out, struct tt_arena *arena, const void *bytes, size_t nbytes, const char *path,
+                        struct tt_err *err)
+{
+    return parse(out, arena, bytes, nbytes, 0, path, err);
+}
+
+tt_status tt_json_parse_distinct(struct tt_value **out, struct tt_arena *arena, const void *bytes, size_t nbytes,
+                                 const char *path, struct tt_err *err)
+{
+    return parse(out, arena, bytes, nbytes, JSON_REJECT_DUPLICATES, path, err);
 }
 
 /* --- writing --------------------------------------------------------------------------------------------------------------- */

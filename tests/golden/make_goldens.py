@@ -16,6 +16,8 @@ import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 import torch.multiprocessing as mp
+from safetensors.torch import save_file
+from torch.distributed.checkpoint import HuggingFaceStorageWriter
 from torch.distributed.checkpoint import metadata as M
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 from torch.distributed.device_mesh import init_device_mesh
@@ -366,9 +368,58 @@ def save_pt(root):
     torch.save([1, "x"], os.path.join(root, "list.pt"))
 
 
+def _hf_rank(rank, world, port, path, consolidate):
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    dist.init_process_group("gloo", rank=rank, world_size=world, timeout=datetime.timedelta(seconds=120))
+    mesh = init_device_mesh("cpu", (world,))
+    whole = torch.arange(5 * 6, dtype=torch.float32).reshape(5, 6)
+    state = {"rows": distribute_tensor(whole, mesh, [Shard(0)]), "cols": distribute_tensor(whole.bfloat16(), mesh, [Shard(1)]),
+             "same": distribute_tensor(whole[0].clone(), mesh, [Replicate()])}
+    if not consolidate:
+        state["scalar"] = torch.tensor(0.5)
+    files = {k: 1 + i // 2 for i, k in enumerate(state)}
+    dcp.save(state, storage_writer=HuggingFaceStorageWriter(path, fqn_to_index_mapping=files, save_distributed=True,
+                                                            enable_consolidation=consolidate))
+    dist.destroy_process_group()
+
+
+def save_hf_sharded(path, consolidate):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    mp.spawn(_hf_rank, (2, port, path, consolidate), nprocs=2)
+
+
+def save_transformers(path):
+    from transformers import LlamaConfig, LlamaForCausalLM
+    config = LlamaConfig(vocab_size=16, hidden_size=8, intermediate_size=12, num_hidden_layers=1, num_attention_heads=2,
+                         num_key_value_heads=1, max_position_embeddings=32)
+    model = LlamaForCausalLM(config)
+    for i, p in enumerate(model.parameters()):
+        p.data.copy_(torch.arange(p.numel()).reshape(p.shape) / 64 + i)
+    model.save_pretrained(path, max_shard_size="1KB")
+
+
+def save_hf(root):
+    os.makedirs(root)
+    tensors = {"t_" + name: ramp(name, 2, 3) for name in DTYPES if name != "complex128"}
+    tensors |= {"f4": torch.arange(6, dtype=torch.uint8).reshape(2, 3).view(torch.float4_e2m1fn_x2),
+                "e8m0": torch.arange(6, dtype=torch.uint8).reshape(2, 3).view(torch.float8_e8m0fnu),
+                "scalar": torch.tensor(0.5), "empty": torch.zeros(0, 4), "caf\u00e9 \U0001f600\n\"x\"": torch.ones(1)}
+    save_file(tensors, os.path.join(root, "types.safetensors"), {"format": "pt", "caf\u00e9": "\"\\\n"})
+    save_file({}, os.path.join(root, "none.safetensors"))
+    small = {"w": torch.arange(6.0).reshape(2, 3), "b": torch.arange(3)}
+    save_file(small, os.path.join(root, "small.safetensors"), {"format": "pt"})
+    dcp.save(small | {"u": torch.ones(2, dtype=torch.bfloat16)}, no_dist=True, storage_writer=HuggingFaceStorageWriter(
+        os.path.join(root, "dcp-one"), fqn_to_index_mapping={"w": 1, "b": 2, "u": 2}))
+    save_hf_sharded(os.path.join(root, "dcp-sharded2"), False)
+    save_hf_sharded(os.path.join(root, "dcp-consolidated"), True)
+    save_transformers(os.path.join(root, "transformers"))
+
+
 def main(root):
     torch.manual_seed(0)
-    for name in ("dcp-types", "dcp-rows2", "dcp-rows4", "dcp-grid4", "dialects", "pt", "bad"):
+    for name in ("dcp-types", "dcp-rows2", "dcp-rows4", "dcp-grid4", "dialects", "pt", "bad", "hf"):
         shutil.rmtree(os.path.join(root, name), ignore_errors=True)
     save_types(os.path.join(root, "dcp-types"))
     save_sharded(os.path.join(root, "dcp-rows2"), 2, "rows")
@@ -377,6 +428,7 @@ def main(root):
     save_dialects(os.path.join(root, "dialects"))
     save_pt(os.path.join(root, "pt"))
     save_bad(os.path.join(root, "bad"))
+    save_hf(os.path.join(root, "hf"))
 
 
 if __name__ == "__main__":
