@@ -45,19 +45,36 @@ static tt_status grow(void **items, size_t n, size_t *cap, size_t size, struct t
     return TT_OK;
 }
 
+static tt_status index_item(struct tt_recipe *recipe, size_t i, const char *fqn, struct tt_err *err)
+{
+    bool added = false;
+    const tt_status st = tt_map_put(&recipe->by_fqn, fqn, strlen(fqn), i, &added, NULL, err);
+
+    if (st == TT_OK && !added)
+        return tt_err_set(err, TT_EINVAL, "key %s: two keys of the output would have this name", fqn);
+    return st;
+}
+
 tt_status tt_recipe_add(struct tt_recipe *recipe, const struct tt_recipe_item *item, struct tt_err *err)
 {
     void *items = recipe->items;
-    bool added = false;
     tt_status st = grow(&items, recipe->n, &recipe->cap, sizeof *recipe->items, err);
 
     recipe->items = items;
     if (st == TT_OK)
-        st = tt_map_put(&recipe->by_fqn, item->fqn, strlen(item->fqn), recipe->n, &added, NULL, err);
-    if (st == TT_OK && !added)
-        st = tt_err_set(err, TT_EINVAL, "key %s: two keys of the output would have this name", item->fqn);
+        st = index_item(recipe, recipe->n, item->fqn, err);
     if (st == TT_OK)
         recipe->items[recipe->n++] = *item;
+    return st;
+}
+
+tt_status tt_recipe_reindex(struct tt_recipe *recipe, struct tt_err *err)
+{
+    tt_status st = TT_OK;
+
+    tt_map_release(&recipe->by_fqn);
+    for (size_t i = 0; i < recipe->n && st == TT_OK; i++)
+        st = index_item(recipe, i, recipe->items[i].fqn, err);
     return st;
 }
 

@@ -110,6 +110,9 @@ TT_MUST_CHECK tt_status tt_recipe_add(struct tt_recipe *recipe, const struct tt_
 TT_MUST_CHECK tt_status tt_recipe_add_entry(struct tt_recipe *recipe, struct tt_ckpt *ckpt, const struct tt_entry *entry,
                                             struct tt_err *err);
 
+/* After items got other names or were taken out. TT_EINVAL: two have the same fqn. */
+TT_MUST_CHECK tt_status tt_recipe_reindex(struct tt_recipe *recipe, struct tt_err *err);
+
 struct tt_recipe_item *tt_recipe_find(const struct tt_recipe *recipe, const char *fqn); /* NULL: none */
 
 /* Notes a key (copied into the recipe's arena) in one of the lists. */

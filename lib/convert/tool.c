@@ -3,8 +3,10 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/meter.h"
+#include "convert/reread.h"
 
 enum { NAMES_SHOWN = 10 };
 
@@ -131,6 +133,8 @@ static void say_done(const struct run *run, struct tt_buf *line, const struct tt
     tt_buf_printf(line, " in %.2f s", stats->seconds);
     if (stats->seconds > 0)
         tt_buf_printf(line, " (%.2f GB/s)", (double)stats->written_nbytes / stats->seconds / 1e9);
+    if (run->opts->verify)
+        tt_buf_str(line, ", read again and found the same");
     say(run, line);
 }
 
@@ -184,28 +188,62 @@ static void report(const struct run *run, const struct tt_recipe *recipe, const 
 
 /* --- the run ------------------------------------------------------------------------------------------------------------------ */
 
+static tt_status write_it(struct run *run, const struct tt_recipe *recipe, struct tt_write_stats *stats, struct tt_err *err)
+{
+    const struct tt_tool_opts *opts = run->opts;
+    const struct tt_log log = { on_log, run };
+    const struct tt_write_opts how = {
+        .threads = (int)opts->threads, .max_memory = opts->max_memory, .force = opts->force, .dry_run = opts->dry_run,
+        .no_verify = opts->no_verify, .allow_objects = opts->allow_objects, .allow_expand = opts->allow_expand,
+        .progress = on_progress, .ctx = run, .log = &log,
+    };
+    tt_status st = tt_meter_init(&run->meter, opts->progress, opts->quiet, err);
+
+    if (st != TT_OK)
+        return st;
+    st = tt_recipe_write(recipe, run->target, &how, stats, err);
+    tt_meter_clear(&run->meter);
+    tt_meter_release(&run->meter);
+    return st;
+}
+
+static tt_status read_again(struct run *run, const struct tt_recipe *recipe, struct tt_err *err)
+{
+    const struct tt_tool_opts *opts = run->opts;
+    const int ncores = tt_ncores();
+    struct tt_reread_opts how = { .allow_objects = opts->allow_objects, .progress = on_progress, .ctx = run };
+    tt_status st = tt_meter_init(&run->meter, opts->progress, opts->quiet, err);
+
+    if (st != TT_OK)
+        return st;
+    st = tt_pool_new(&how.pool, opts->threads ? (int)opts->threads : ncores < 4 ? ncores : 4, err);
+    if (st == TT_OK)
+        st = tt_recipe_reread(recipe, run->target->path, &how, err);
+    tt_pool_free(how.pool);
+    tt_meter_clear(&run->meter);
+    tt_meter_release(&run->meter);
+    return st;
+}
+
 tt_status tt_tool_write(const struct tt_prog *prog, struct tt_recipe *recipe, const struct tt_target *target,
                         const struct tt_tool_opts *opts, struct tt_err *err)
 {
     struct run run = { .prog = prog, .target = target, .opts = opts };
-    const struct tt_log log = { on_log, &run };
-    const struct tt_write_opts how = {
-        .threads = (int)opts->threads, .max_memory = opts->max_memory, .force = opts->force, .dry_run = opts->dry_run,
-        .no_verify = opts->no_verify, .allow_objects = opts->allow_objects, .allow_expand = opts->allow_expand,
-        .progress = on_progress, .ctx = &run, .log = &log,
-    };
     struct tt_write_stats stats = { 0 };
+    const bool is_stream = strcmp(target->path, "-") == 0;
     tt_status st = opts->strict ? check_strict(recipe, err) : TT_OK;
 
-    if (st == TT_OK)
-        st = tt_meter_init(&run.meter, opts->progress, opts->quiet, err);
+    if (st == TT_OK && opts->verify && is_stream)
+        st = tt_err_set(err, TT_EINVAL, "--verify: what went to stdout cannot be read again");
+    if (st == TT_OK && is_stream && !opts->dry_run && isatty(STDOUT_FILENO))
+        st = tt_err_set(err, TT_EINVAL, "stdout is a terminal: a checkpoint is binary; redirect it");
     if (st != TT_OK)
         return st;
     signal(SIGPIPE, SIG_IGN); /* a closed pipe, and a file over RLIMIT_FSIZE, are errors with a message */
     signal(SIGXFSZ, SIG_IGN);
-    st = tt_recipe_write(recipe, target, &how, &stats, err);
-    tt_meter_clear(&run.meter);
-    tt_meter_release(&run.meter);
+    st = write_it(&run, recipe, &stats, err);
+    if (st == TT_OK && opts->verify && !opts->dry_run)
+        st = read_again(&run, recipe, err);
     if (st == TT_OK)
         report(&run, recipe, &stats);
     return st;
