@@ -2,8 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/pool.h"
-#include "ckpt/to_pt.h"
+#include "ckpt/write.h"
 #include "cli/opt.h"
 
 struct options {
@@ -23,9 +22,9 @@ static const struct tt_prog prog = {
 
 static tt_status run(const char *dir, const char *path, const struct options *how, struct tt_err *err)
 {
-    const int ncores = tt_ncores();
+    const struct tt_target target = { .format = TT_CKPT_PT, .path = path };
+    const struct tt_write_opts copy = { .threads = (int)how->threads, .force = true };
     struct tt_ckpt *ckpt = NULL;
-    struct tt_pool *pool = NULL;
     tt_status st = TT_OK;
 
     if (strcmp(path, "-") == 0 && isatty(STDOUT_FILENO))
@@ -33,10 +32,7 @@ static tt_status run(const char *dir, const char *path, const struct options *ho
     if (st == TT_OK)
         st = tt_ckpt_open(&ckpt, dir, err);
     if (st == TT_OK)
-        st = tt_pool_new(&pool, how->threads ? (int)how->threads : ncores < 4 ? ncores : 4, err);
-    if (st == TT_OK)
-        st = tt_ckpt_to_pt(ckpt, path, pool, err);
-    tt_pool_free(pool);
+        st = tt_ckpt_write(ckpt, &target, &copy, err);
     tt_ckpt_close(ckpt);
     return st;
 }

@@ -154,6 +154,15 @@ tt_status tt_outfile_open(struct tt_outfile *out, const char *path, struct tt_er
     return TT_OK;
 }
 
+int tt_rename_new(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
+        return -1;
+    return link(from, to) == 0 ? unlink(from) : -1; /* a file system without that flag */
+}
+
 tt_status tt_outfile_commit(struct tt_outfile *out, struct tt_err *err)
 {
     tt_status st = TT_OK;
@@ -163,7 +172,7 @@ tt_status tt_outfile_commit(struct tt_outfile *out, struct tt_err *err)
     if (close(out->fd) != 0 && st == TT_OK)
         st = tt_err_errno(err, errno, "%s: cannot close", out->tmp);
     out->fd = -1;
-    if (st == TT_OK && rename(out->tmp, out->path) != 0)
+    if (st == TT_OK && (out->no_replace ? tt_rename_new(out->tmp, out->path) : rename(out->tmp, out->path)) != 0)
         st = tt_err_errno(err, errno, "%s: cannot rename to %s", out->tmp, out->path);
     if (st != TT_OK) {
         tt_outfile_abandon(out);

@@ -38,11 +38,14 @@ TT_MUST_CHECK tt_status tt_write_full(int fd, const void *src, size_t nbytes, co
 struct tt_outfile {
     int fd;
     char *path, *tmp; /* owned */
+    bool no_replace;  /* set between open and commit: what is there by then stays, and the commit is TT_EIO */
 };
 
 TT_MUST_CHECK tt_status tt_outfile_open(struct tt_outfile *out, const char *path, struct tt_err *err);
 /* fsync, close, rename, fsync of the folder. On error nothing is left behind; where only that last fsync fails the file stands. */
 TT_MUST_CHECK tt_status tt_outfile_commit(struct tt_outfile *out, struct tt_err *err);
+/* rename(2) of a file, but EEXIST where the new name is taken. */
+int tt_rename_new(const char *from, const char *to);
 void tt_outfile_abandon(struct tt_outfile *out); /* removes the temporary file; fine after commit or on a zeroed struct */
 
 TT_MUST_CHECK tt_status tt_file_write_all(const char *path, const void *bytes, size_t nbytes, struct tt_err *err);

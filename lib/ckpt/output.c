@@ -56,6 +56,14 @@ static tt_status find_reader(struct tt_assembler *a, struct tt_ckpt *ckpt, struc
     return st;
 }
 
+tt_status tt_assembler_stored(struct tt_assembler *a, const struct tt_part *part, const struct tt_chunk *chunk,
+                              struct tt_stored *out, struct tt_err *err)
+{
+    struct tt_reader *reader = NULL;
+    const tt_status st = find_reader(a, part->ckpt ? part->ckpt : a->own, &reader, err);
+    return st == TT_OK ? tt_reader_stored(reader, part->src, chunk, out, err) : st;
+}
+
 size_t tt_output_unit(const struct tt_output *o)
 {
     size_t unit = tt_dtype_nbytes(o->dtype);

@@ -378,6 +378,24 @@ tt_status tt_read_region(struct tt_reader *r, const struct tt_entry *entry, cons
     return TT_OK;
 }
 
+tt_status tt_reader_stored(struct tt_reader *r, const struct tt_entry *entry, const struct tt_chunk *chunk, struct tt_stored *out,
+                           struct tt_err *err)
+{
+    const struct view *view = NULL;
+    int64_t numel = 0;
+
+    *out = (struct tt_stored){ 0 };
+    if (chunk->file == TT_FILE_NONE || (chunk->codec != TT_CODEC_BLOB && chunk->codec != TT_CODEC_RAW))
+        return TT_OK;
+    const tt_status st = open_chunk(r, entry, chunk, &view, err);
+    if (st != TT_OK)
+        return st;
+    *out = (struct tt_stored){ .file = view->file, .offset = view->offset, .nbytes = view->nbytes, .crc = view->crc };
+    out->is_plain = view->first == 0 && tt_strides_are_row_major(entry->ndim, chunk->sizes, view->strides) &&
+                    tt_numel(entry->ndim, chunk->sizes, &numel) && (uint64_t)numel * tt_dtype_nbytes(entry->dtype) == view->nbytes;
+    return TT_OK;
+}
+
 tt_status tt_reader_new(struct tt_reader **out, struct tt_ckpt *ckpt, struct tt_verify *verify, struct tt_err *err)
 {
     struct tt_reader *r = calloc(1, sizeof *r);

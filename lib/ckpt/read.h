@@ -43,4 +43,15 @@ const struct tt_ckpt *tt_reader_ckpt(const struct tt_reader *reader);
 TT_MUST_CHECK tt_status tt_read_region(struct tt_reader *reader, const struct tt_entry *entry, const struct tt_region *want,
                                        void *dst, struct tt_err *err);
 
+/* Where all bytes of a chunk lie in a file, if they do so plainly: row-major, alone in their storage, not compressed. */
+struct tt_stored {
+    bool is_plain;
+    uint32_t file; /* of the reader's checkpoint */
+    uint64_t offset, nbytes;
+    uint32_t crc; /* 0: not recorded */
+};
+
+TT_MUST_CHECK tt_status tt_reader_stored(struct tt_reader *reader, const struct tt_entry *entry, const struct tt_chunk *chunk,
+                                         struct tt_stored *out, struct tt_err *err);
+
 #endif

@@ -26,7 +26,6 @@ struct planned {
 
 struct rank_save {
     struct tt_ckpt *memory;
-    struct tt_arena arena; /* the tensor values */
     struct planned *plan;  /* (n) */
     struct tt_copy *copy;
     int fd;
@@ -60,8 +59,7 @@ static tt_status plan_tensor(struct rank_save *s, struct planned *p, const struc
     if (opts->cast && tt_dtypes[item->dtype].is_float)
         p->output.dtype = opts->cast_dtype;
     p->fill = (struct tt_fill){ &p->output, NULL, NULL };
-    struct tt_value *v = tt_copy_tensor(&s->arena, &p->fill);
-    return v ? tt_copy_add_archive(s->copy, "archive", v, &p->offset, &p->nbytes, err) : tt_err_nomem(err, 0, item->fqn);
+    return tt_copy_add_item(s->copy, 0, &p->fill, &p->offset, &p->nbytes, err);
 }
 
 /* Values first, then tensors, as PyTorch's writer has them. */
@@ -72,15 +70,16 @@ static tt_status plan_items(struct rank_save *s, const struct tt_save_item *item
 
     for (size_t i = 0; i < n && st == TT_OK; i++)
         if (items[i].value)
-            st = tt_copy_add_archive(s->copy, "archive", items[i].value, &s->plan[i].offset, &s->plan[i].nbytes, err);
+            st = tt_copy_add_archive(s->copy, 0, "archive", items[i].value, &s->plan[i].offset, &s->plan[i].nbytes, err);
     for (size_t i = 0; i < n && st == TT_OK; i++)
         if (!items[i].value)
             st = plan_tensor(s, &s->plan[i], &items[i], opts, err);
     return st;
 }
 
-static tt_status write_file(void *ctx, const void *bytes, size_t nbytes, uint64_t offset, struct tt_err *err)
+static tt_status write_file(void *ctx, uint32_t file, const void *bytes, size_t nbytes, uint64_t offset, struct tt_err *err)
 {
+    (void)file;
     const struct rank_save *s = ctx;
     return tt_pwrite_full(s->fd, bytes, nbytes, offset, s->path, err);
 }
@@ -92,7 +91,7 @@ static tt_status run_rank(struct rank_save *s, const struct tt_save_opts *opts, 
     s->fd = open(s->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (s->fd < 0)
         return tt_err_errno(err, errno, "%s: cannot create", s->path);
-    tt_status st = tt_copy_run(s->copy, opts->pool, &sink, err);
+    tt_status st = tt_copy_run(s->copy, opts->pool, &sink, NULL, err);
     if (st == TT_OK && fsync(s->fd) != 0)
         st = tt_err_errno(err, errno, "%s: cannot fsync", s->path);
     if (close(s->fd) != 0 && st == TT_OK)
@@ -203,7 +202,6 @@ tt_status tt_dcp_write_rank(struct tt_entries *written, const char *tmp, int ran
         st = run_rank(&s, opts, err);
     tt_copy_free(s.copy);
     tt_ckpt_close(s.memory);
-    tt_arena_release(&s.arena);
     free(s.plan);
     if (st == TT_OK)
         *written = out;

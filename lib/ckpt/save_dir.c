@@ -150,7 +150,7 @@ static tt_status try_make_tmp(struct tt_save_dir *save, bool *made, struct tt_er
     if (getrandom(&random, sizeof random, 0) != sizeof random)
         return tt_err_errno(err, errno, "getrandom");
     snprintf(save->tmp, strlen(save->parent) + 64, "%s/" TMP_PREFIX "%0*" PRIx64, save->parent, TMP_DIGITS, random >> 16);
-    if (mkdir(save->tmp, 0777) != 0)
+    if (mkdir(save->tmp, 0700) != 0)
         return errno == EEXIST ? TT_OK : tt_err_errno(err, errno, "%s: cannot make the folder", save->tmp);
     const tt_status st = lock_tmp(save, made, err);
     if (st != TT_OK)
@@ -257,11 +257,31 @@ static void give_name_back(const struct tt_save_dir *save)
         tt_log_line(save->log, TT_LOG_WARNING, "%s", err.msg);
 }
 
+/* The mode that mkdir gives where nothing else is asked for. The umask cannot be read without changing it for all threads: a folder
+ * made for a moment tells. */
+static tt_status open_to_others(const struct tt_save_dir *save, struct tt_err *err)
+{
+    struct stat st;
+
+    if (mkdirat(save->lock_fd, ".mode", 0777) != 0 || fstatat(save->lock_fd, ".mode", &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+        unlinkat(save->lock_fd, ".mode", AT_REMOVEDIR) != 0 || fchmod(save->lock_fd, st.st_mode & 07777) != 0)
+        return tt_err_errno(err, errno, "%s: cannot set its mode", save->tmp);
+    return TT_OK;
+}
+
+/* rename(2) of a folder takes the place of nothing, or of an empty folder. */
+static tt_status take_new_name(const struct tt_save_dir *save, struct tt_err *err)
+{
+    return rename(save->tmp, save->final) == 0 ? TT_OK : cannot_rename(save->tmp, save->final, err);
+}
+
 tt_status tt_save_dir_commit(struct tt_save_dir *save, struct tt_err *err)
 {
-    tt_status st = tt_fsync_dir(save->tmp, err);
+    tt_status st = open_to_others(save, err);
     if (st == TT_OK)
-        st = take_name(save, err);
+        st = tt_fsync_dir(save->tmp, err);
+    if (st == TT_OK)
+        st = save->no_replace ? take_new_name(save, err) : take_name(save, err);
     if (st == TT_OK) {
         st = tt_fsync_dir(save->parent, err);
         if (st != TT_OK)

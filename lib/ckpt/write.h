@@ -8,11 +8,13 @@
  *
  * Everything is planned from metadata before the first byte: the offset of every output byte is known, space is checked, inputs
  * are whole, the output is absent (or empty, or recognised and `force`). The output is written under a temporary sibling,
- * .titan-<random>, made exclusively with mode 0700, fsynced, and appears by one rename. SIGINT and SIGTERM remove the sibling.
+ * .titan-<random>, made exclusively with mode 0700, fsynced, and appears by one rename. A signal (`stop`) removes the sibling.
  * Each output byte is written once; what no input byte has to change is copied by the kernel (copy_file_range) and carries its
  * stored CRC on. */
 #ifndef TT_CKPT_WRITE_H
 #define TT_CKPT_WRITE_H
+
+#include <signal.h>
 
 #include "base/log.h"
 #include "ckpt/recipe.h"
@@ -57,12 +59,18 @@ struct tt_write_opts {
     /* Called now and then from the run's threads, one at a time; NULL: none. done and total in bytes written. */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *ctx;
-    const struct tt_log *log; /* warnings; NULL: none */
+    const volatile sig_atomic_t *stop; /* not 0: the number of a signal that asks to end: what was written is removed, and the status
+                                        * is TT_EIO; NULL: nobody asks */
+    const struct tt_log *log;          /* warnings; NULL: none */
 };
 
 /* TT_EINVAL and so on name the path, the key and what was expected; nothing is left behind. stats may be NULL; it is filled as far
  * as the run got. */
 TT_MUST_CHECK tt_status tt_recipe_write(const struct tt_recipe *recipe, const struct tt_target *target,
                                         const struct tt_write_opts *opts, struct tt_write_stats *stats, struct tt_err *err);
+
+/* The identity of a whole checkpoint, in another format. */
+TT_MUST_CHECK tt_status tt_ckpt_write(struct tt_ckpt *ckpt, const struct tt_target *target, const struct tt_write_opts *opts,
+                                      struct tt_err *err);
 
 #endif

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "ckpt/to_pt.h"
+#include "ckpt/write.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -17,7 +17,8 @@ static tt_status convert(const char *from, const char *to)
     struct tt_ckpt *ckpt = NULL;
     tt_status st = tt_ckpt_open(&ckpt, from, NULL);
     if (st == TT_OK)
-        st = tt_ckpt_to_pt(ckpt, to, NULL, NULL);
+        st = tt_ckpt_write(ckpt, &(struct tt_target){ .format = TT_CKPT_PT, .path = to },
+                                               &(struct tt_write_opts){ .force = true }, NULL);
     tt_ckpt_close(ckpt);
     return st;
 }

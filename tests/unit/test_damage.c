@@ -16,7 +16,7 @@
 #include "ckpt/ckpt.h"
 #include "ckpt/list.h"
 #include "ckpt/load.h"
-#include "ckpt/to_pt.h"
+#include "ckpt/write.h"
 
 struct fixture {
     char dir[64], file[96], out[96];
@@ -99,7 +99,8 @@ static tt_status convert(const struct fixture *f, struct tt_err *err)
     struct tt_ckpt *ckpt = NULL;
     tt_status st = tt_ckpt_open(&ckpt, f->dir, err);
     if (st == TT_OK)
-        st = tt_ckpt_to_pt(ckpt, f->out, NULL, err);
+        st = tt_ckpt_write(ckpt, &(struct tt_target){ .format = TT_CKPT_PT, .path = f->out },
+                                               &(struct tt_write_opts){ .force = true }, err);
     tt_ckpt_close(ckpt);
     return st;
 }

@@ -25,7 +25,7 @@
 #include "ckpt/load.h"
 #include "ckpt/save.h"
 #include "ckpt/save_dir.h"
-#include "ckpt/to_pt.h"
+#include "ckpt/write.h"
 
 /* --- what goes wrong ---------------------------------------------------------------------------------------------------------- */
 
@@ -382,7 +382,8 @@ static void test_a_pt_file_appears_whole_or_not_at_all(void **state)
                 _exit(BAD_MESSAGE);
             fault.at = n;
             fault.armed = true;
-            const tt_status st = tt_ckpt_to_pt(ckpt, out, NULL, &err);
+            const tt_status st = tt_ckpt_write(ckpt, &(struct tt_target){ .format = TT_CKPT_PT, .path = out },
+                                               &(struct tt_write_opts){ .force = true }, &err);
             fault.armed = false;
             tt_ckpt_close(ckpt);
             _exit(st == TT_OK                                                    ? fault.calls < n ? NOT_REACHED : SAVED

@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 #include "ckpt/ckpt.h"
-#include "ckpt/to_pt.h"
+#include "ckpt/write.h"
 #include "format/metadata.h"
 #include "format/pickle_value.h"
 #include "format/pt.h"
@@ -40,7 +40,8 @@ static tt_status convert(const char *path, struct tt_err *err)
     struct tt_ckpt *ckpt = NULL;
     tt_status st = tt_ckpt_open(&ckpt, path, err);
     if (st == TT_OK)
-        st = tt_ckpt_to_pt(ckpt, out_path, NULL, err);
+        st = tt_ckpt_write(ckpt, &(struct tt_target){ .format = TT_CKPT_PT, .path = out_path },
+                                               &(struct tt_write_opts){ .force = true }, err);
     tt_ckpt_close(ckpt);
     return st;
 }

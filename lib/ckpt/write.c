@@ -1,0 +1,280 @@
+#define _GNU_SOURCE
+#include "ckpt/write.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "ckpt/save_dir.h"
+#include "ckpt/write_private.h"
+#include "format/metadata.h"
+
+enum { THREADS_MAX = 4 };
+static const uint64_t default_memory = 64 << 20;
+
+/* --- names ------------------------------------------------------------------------------------------------------------------------ */
+
+/* A name from outside is one component: it can lead nowhere but into the folder. */
+static tt_status check_name(const char *name, struct tt_err *err)
+{
+    bool ok = *name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+
+    for (const char *p = name; *p; p++)
+        ok &= *p != '/' && (uint8_t)*p >= ' ' && *p != 0x7f;
+    return ok ? TT_OK : tt_err_set(err, TT_EINVAL, "'%s': not a name that a file of a checkpoint may have", name);
+}
+
+static tt_status check_names(const struct write_plan *plan, struct tt_err *err)
+{
+    tt_status st = TT_OK;
+    for (uint32_t f = 0; f < plan->nfiles && st == TT_OK; f++)
+        st = check_name(plan->files[f], err);
+    for (size_t i = 0; i < plan->target->nextras && st == TT_OK; i++)
+        st = check_name(plan->target->extras[i].name, err);
+    return st;
+}
+
+/* --- the run ------------------------------------------------------------------------------------------------------------------------ */
+
+static tt_status run_copy(const struct write_plan *plan, const struct tt_sink *sink, int nthreads, struct tt_err *err)
+{
+    const struct tt_copy_opts opts = { .no_verify = plan->opts->no_verify, .stop = plan->opts->stop };
+    struct tt_pool *pool = NULL;
+    tt_status st = nthreads > 1 ? tt_pool_new(&pool, nthreads, err) : TT_OK;
+
+    if (st == TT_OK)
+        st = tt_copy_run(plan->copy, pool, sink, &opts, err);
+    tt_pool_free(pool);
+    return st;
+}
+
+static void plan_file(struct out_files *files, uint32_t i, const char *path, uint64_t nbytes)
+{
+    files->items[i].path = path;
+    files->items[i].nbytes = files->items[i].left = nbytes;
+    files->total += nbytes;
+}
+
+static tt_status write_next(void *ctx, uint32_t file, const void *bytes, size_t nbytes, uint64_t offset, struct tt_err *err)
+{
+    struct out_files *files = ctx;
+    (void)file;
+    if (offset != files->done)
+        return tt_err_set(err, TT_EINVAL, "stdout: blocks are out of order");
+    files->done += nbytes;
+    if (files->opts->progress)
+        files->opts->progress(files->opts->ctx, files->done, files->total);
+    return tt_write_full(STDOUT_FILENO, bytes, nbytes, "stdout", err);
+}
+
+static tt_status write_stdout(const struct write_plan *plan, struct tt_err *err)
+{
+    struct out_files files = { .opts = plan->opts, .total = tt_copy_file_nbytes(plan->copy, 0) };
+    const struct tt_sink sink = { .write = write_next, .ctx = &files, .in_order = true };
+    return run_copy(plan, &sink, 1, err);
+}
+
+static tt_status write_file(const struct write_plan *plan, int nthreads, struct tt_err *err)
+{
+    struct tt_outfile out = { .fd = -1 };
+    struct out_files files = { 0 };
+    tt_status st = tt_outfile_open(&out, plan->target->path, err);
+
+    if (st != TT_OK)
+        return st;
+    out.no_replace = !plan->opts->force;
+    st = tt_out_files_init(&files, 1, plan->opts, err);
+    if (st == TT_OK) {
+        const struct tt_sink sink = tt_out_files_sink(&files);
+        plan_file(&files, 0, plan->target->path, tt_copy_file_nbytes(plan->copy, 0));
+        files.items[0].fd = out.fd;
+        files.items[0].is_kept = true;
+        st = run_copy(plan, &sink, nthreads, err);
+    }
+    tt_out_files_release(&files);
+    if (st == TT_OK)
+        return tt_outfile_commit(&out, err);
+    tt_outfile_abandon(&out);
+    return st;
+}
+
+/* --- a folder ----------------------------------------------------------------------------------------------------------------------- */
+
+static tt_status write_metadata(const struct write_plan *plan, const char *folder, struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    struct tt_buf bytes = { 0 };
+    const char *path = tt_path_join(&arena, folder, ".metadata");
+    tt_status st = path ? tt_metadata_encode(&bytes, &plan->dcp, err) : tt_err_nomem(err, 0, folder);
+
+    if (st == TT_OK)
+        st = tt_file_write_all(path, bytes.data, bytes.len, err);
+    tt_buf_release(&bytes);
+    tt_arena_release(&arena);
+    return st;
+}
+
+static tt_status write_extra(const struct tt_extra *extra, const char *folder, struct tt_err *err)
+{
+    enum { EXTRA_NBYTES_MAX = 1 << 30 };
+    struct tt_arena arena = { 0 };
+    struct tt_buf bytes = { 0 };
+    const char *path = tt_path_join(&arena, folder, extra->name);
+    tt_status st = path ? TT_OK : tt_err_nomem(err, 0, folder);
+
+    if (st == TT_OK && extra->copy_of)
+        st = tt_file_read_all(&bytes, extra->copy_of, EXTRA_NBYTES_MAX, err);
+    if (st == TT_OK)
+        st = tt_file_write_all(path, extra->copy_of ? bytes.data : extra->bytes, extra->copy_of ? bytes.len : extra->nbytes, err);
+    tt_buf_release(&bytes);
+    tt_arena_release(&arena);
+    return st;
+}
+
+static tt_status clone_files(const struct write_plan *plan, struct out_files *files, struct tt_err *err)
+{
+    tt_status st = TT_OK;
+
+    for (uint32_t f = 0; f < plan->nfiles && st == TT_OK; f++) {
+        const struct write_clone *clone = plan->clones ? &plan->clones[f] : NULL;
+        const struct tt_infile *from = NULL;
+        if (!clone || !clone->ckpt)
+            continue;
+        st = tt_files_pin(&clone->ckpt->files, clone->file, &from, err);
+        if (st != TT_OK)
+            return st;
+        if (from->nbytes != clone->nbytes)
+            st = tt_err_set(err, TT_EFORMAT, "%s: expected %" PRIu64 " bytes, found %" PRIu64 ": it changes while it is read",
+                            from->path, clone->nbytes, from->nbytes);
+        if (st == TT_OK)
+            st = tt_out_files_clone(files, f, from, plan->target->link, err);
+        tt_files_unpin(&clone->ckpt->files, clone->file);
+    }
+    return st;
+}
+
+static tt_status fill_folder(struct write_plan *plan, const char *folder, int nthreads, struct tt_err *err)
+{
+    struct out_files files = { 0 };
+    tt_status st = tt_out_files_init(&files, plan->nfiles, plan->opts, err);
+
+    for (uint32_t f = 0; f < plan->nfiles && st == TT_OK; f++) {
+        const char *path = tt_path_join(&plan->arena, folder, plan->files[f]);
+        if (!path)
+            st = tt_err_nomem(err, strlen(folder), folder);
+        else
+            plan_file(&files, f, path, tt_write_plan_file_nbytes(plan, f));
+    }
+    if (st == TT_OK)
+        st = clone_files(plan, &files, err);
+    if (st == TT_OK) {
+        const struct tt_sink sink = tt_out_files_sink(&files);
+        st = run_copy(plan, &sink, nthreads, err);
+    }
+    if (st == TT_OK)
+        st = tt_out_files_finish(&files, err);
+    tt_out_files_release(&files);
+    for (size_t i = 0; i < plan->target->nextras && st == TT_OK; i++)
+        st = write_extra(&plan->target->extras[i], folder, err);
+    return st == TT_OK && plan->target->format == TT_CKPT_DCP ? write_metadata(plan, folder, err) : st;
+}
+
+static tt_status write_folder(struct write_plan *plan, int nthreads, struct tt_err *err)
+{
+    struct tt_save_dir dir = { .lock_fd = -1 };
+    tt_status st = tt_save_dir_open(&dir, plan->target->path, plan->opts->log, err);
+
+    if (st != TT_OK)
+        return st;
+    dir.no_replace = !plan->opts->force;
+    st = fill_folder(plan, dir.tmp, nthreads, err);
+    if (st == TT_OK && plan->opts->stop && *plan->opts->stop)
+        st = tt_err_set(err, TT_EIO, "ended by signal %d; nothing was left behind", (int)*plan->opts->stop);
+    if (st == TT_OK)
+        return tt_save_dir_commit(&dir, err);
+    tt_save_dir_abandon(&dir);
+    return st;
+}
+
+/* --- all ------------------------------------------------------------------------------------------------------------------------------ */
+
+/* As many threads as the buffers may take. */
+static tt_status count_threads(const struct tt_write_opts *opts, int *nthreads, struct tt_err *err)
+{
+    const int ncores = tt_ncores();
+    const uint64_t each = tt_copy_thread_nbytes(), memory = opts->max_memory ? opts->max_memory : default_memory;
+    int n = opts->threads > 0 ? opts->threads : ncores < THREADS_MAX ? ncores : THREADS_MAX;
+
+    if (memory < each)
+        return tt_err_set(err, TT_EINVAL, "max_memory: expected at least %" PRIu64 " bytes for one thread's buffers, found %" PRIu64, each,
+                          memory);
+    if ((uint64_t)n > memory / each)
+        n = (int)(memory / each);
+    *nthreads = n;
+    return TT_OK;
+}
+
+static void count(const struct write_plan *plan, int nthreads, struct tt_write_stats *stats)
+{
+    const struct tt_target *target = plan->target;
+
+    stats->nfiles = plan->nfiles;
+    for (size_t i = 0; i < plan->recipe->n; i++)
+        if (plan->recipe->items[i].kind == TT_ENTRY_TENSOR)
+            stats->ntensors++;
+        else
+            stats->nvalues++;
+    for (uint32_t f = 0; f < plan->nfiles; f++)
+        stats->written_nbytes += tt_write_plan_file_nbytes(plan, f);
+    for (size_t i = 0; i < target->nextras; i++)
+        stats->written_nbytes += target->extras[i].nbytes;
+    stats->memory_nbytes = (uint64_t)nthreads * tt_copy_thread_nbytes() + plan->arena.used + plan->dcp.arena.used +
+                           plan->recipe->arena.used;
+}
+
+tt_status tt_recipe_write(const struct tt_recipe *recipe, const struct tt_target *target, const struct tt_write_opts *opts,
+                          struct tt_write_stats *stats, struct tt_err *err)
+{
+    static const struct tt_write_opts none;
+    struct tt_write_stats unasked = { 0 }, *s = stats ? stats : &unasked;
+    struct write_plan plan = { .recipe = recipe, .target = target, .opts = opts ? opts : &none };
+    const double start = tt_seconds();
+    int nthreads = 1;
+    tt_status st = count_threads(plan.opts, &nthreads, err);
+
+    *s = (struct tt_write_stats){ 0 };
+    if (st == TT_OK)
+        st = tt_write_plan_make(&plan, err);
+    if (st == TT_OK)
+        st = check_names(&plan, err);
+    if (st == TT_OK) {
+        count(&plan, nthreads, s);
+        st = tt_write_check(&plan, s, err);
+    }
+    if (st == TT_OK && !plan.opts->dry_run) {
+        if (strcmp(target->path, "-") == 0)
+            st = write_stdout(&plan, err);
+        else if (target->format == TT_CKPT_DCP || target->format == TT_CKPT_HF)
+            st = write_folder(&plan, nthreads, err);
+        else
+            st = write_file(&plan, nthreads, err);
+    }
+    tt_write_plan_release(&plan);
+    s->seconds = tt_seconds() - start;
+    return st;
+}
+
+tt_status tt_ckpt_write(struct tt_ckpt *ckpt, const struct tt_target *target, const struct tt_write_opts *opts, struct tt_err *err)
+{
+    struct tt_recipe recipe = { 0 };
+    tt_status st = TT_OK;
+
+    for (size_t i = 0; i < ckpt->entries.n && st == TT_OK; i++)
+        st = tt_recipe_add_entry(&recipe, ckpt, &ckpt->entries.items[i], err);
+    if (st == TT_OK)
+        st = tt_recipe_write(&recipe, target, opts, NULL, err);
+    tt_recipe_release(&recipe);
+    return st;
+}
