@@ -3,15 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ckpt/output_private.h"
 #include "tensor/cast.h"
-
-struct tt_assembler {
-    struct tt_ckpt *own;
-    struct tt_verify *verify;
-    struct tt_reader **readers; /* one a checkpoint */
-    size_t nreaders;
-    uint8_t *raw; /* (TT_BLOCK_NBYTES) what was read, before the cast */
-};
 
 tt_status tt_assembler_new(struct tt_assembler **out, struct tt_ckpt *own, struct tt_verify *verify, struct tt_err *err)
 {
@@ -38,9 +31,11 @@ void tt_assembler_free(struct tt_assembler *a)
     free(a);
 }
 
-/* The reader of a checkpoint, made where it is new. Runs read from one or two. */
-static tt_status find_reader(struct tt_assembler *a, struct tt_ckpt *ckpt, struct tt_reader **out, struct tt_err *err)
+/* Runs read from one or two checkpoints: a list is enough. */
+tt_status tt_assembler_reader(struct tt_assembler *a, const struct tt_part *part, struct tt_reader **out, struct tt_err *err)
 {
+    struct tt_ckpt *ckpt = part->ckpt ? part->ckpt : a->own;
+
     for (size_t i = 0; i < a->nreaders; i++)
         if (tt_reader_ckpt(a->readers[i]) == ckpt) {
             *out = a->readers[i];
@@ -74,83 +69,56 @@ size_t tt_output_unit(const struct tt_output *o)
     return unit;
 }
 
-tt_status tt_output_check(const struct tt_output *o, struct tt_err *err)
+/* The part's share of the piece, as `to`; dst holds the piece row-major. */
+static tt_status fill_piece(struct tt_assembler *a, const struct tt_output *o, const struct tt_part *part, enum tt_dtype to,
+                            const struct tt_region *piece, void *dst, struct tt_err *err)
 {
-    for (size_t i = 0; i < o->nparts; i++) {
-        const enum tt_dtype from = o->parts[i].src->dtype;
-        if (!tt_cast_supported(o->dtype, from))
-            return tt_err_set(err, TT_EUNSUPPORTED, "key %s: torch.%s is not cast to torch.%s", o->fqn, tt_dtype_name(from),
-                              tt_dtype_name(o->dtype));
-    }
-    return TT_OK;
-}
+    struct tt_region box, common;
+    struct tt_place place = { .dst = dst };
 
-/* The box `common`, row-major in a->raw, to its place in `piece`: row by row, cast on the way. */
-static void spread(const struct tt_assembler *a, const struct tt_output *o, enum tt_dtype from, const struct tt_region *common,
-                   const struct tt_region *piece, uint8_t *out)
-{
-    const size_t to_unit = tt_dtype_nbytes(o->dtype), from_unit = tt_dtype_nbytes(from);
-    const int last = common->ndim - 1; /* a piece of a 0-d tensor is whole, and does not come here */
-    const uint8_t *src = a->raw;
-    int64_t strides[TT_NDIM_MAX], index[TT_NDIM_MAX] = { 0 };
-    int d;
-
-    tt_strides_row_major(strides, piece->ndim, piece->size);
-    do {
-        int64_t to = 0;
-        for (int i = 0; i <= last; i++)
-            to += (common->offset[i] - piece->offset[i] + index[i]) * strides[i];
-        tt_cast(out + (size_t)to * to_unit, o->dtype, src, from, (size_t)common->size[last]);
-        src += (size_t)common->size[last] * from_unit;
-        for (d = last - 1; d >= 0 && ++index[d] == common->size[d]; d--)
-            index[d] = 0;
-    } while (d >= 0);
-}
-
-/* The box `common` of the output comes from `part`: read it (into raw where it has to be cast or spread), put it into out, which
- * holds `piece` row-major. */
-static tt_status fill_part(struct tt_assembler *a, const struct tt_output *o, const struct tt_part *part,
-                           const struct tt_region *common, const struct tt_region *piece, uint8_t *out, struct tt_err *err)
-{
-    struct tt_region from = *common;
-    struct tt_reader *reader = NULL;
-    int64_t numel = 0;
-    const bool fits = tt_numel(common->ndim, common->size, &numel);
-    const bool whole = memcmp(common->size, piece->size, (size_t)piece->ndim * sizeof *piece->size) == 0;
-
-    if (!fits)
-        return tt_err_set(err, TT_EINVAL, "key %s: too large a piece", o->fqn);
-    for (int d = 0; d < common->ndim; d++)
-        from.offset[d] += (part->from ? part->from[d] : 0) - (part->to ? part->to[d] : 0);
-    tt_status st = find_reader(a, part->ckpt ? part->ckpt : a->own, &reader, err);
-    if (st != TT_OK)
-        return st;
-    if (whole && part->src->dtype == o->dtype)
-        return tt_read_region(reader, part->src, &from, out, err);
-
-    st = tt_read_region(reader, part->src, &from, a->raw, err);
-    if (st != TT_OK)
-        return st;
-    if (whole) {
-        tt_cast(out, o->dtype, a->raw, part->src->dtype, (size_t)numel);
+    if (!tt_part_box(&box, o, part))
+        return tt_err_set(err, TT_EINVAL, "key %s: a part that does not fit", o->fqn);
+    if (!tt_region_intersect(&common, &box, piece))
         return TT_OK;
+    tt_strides_row_major(place.strides, piece->ndim, piece->size);
+    for (int d = 0; d < piece->ndim; d++)
+        place.dst += (common.offset[d] - piece->offset[d]) * place.strides[d] * (int64_t)tt_dtype_nbytes(to);
+    return tt_part_fill(a, o, part, to, &common, &place, err);
+}
+
+/* The sum in float64, a stretch of the piece at a time. */
+static tt_status weighted_sum(struct tt_assembler *a, const struct tt_output *o, const struct tt_region *piece, uint8_t *dst,
+                              struct tt_err *err)
+{
+    int64_t numel = 0, n = 0;
+    tt_status st = TT_OK;
+
+    if (!tt_numel(piece->ndim, piece->size, &numel))
+        return tt_err_set(err, TT_EINVAL, "key %s: too large a piece", o->fqn);
+    for (int64_t first = 0; first < numel && st == TT_OK; first += n) {
+        struct tt_region stretch;
+        n = tt_region_piece(&stretch, piece, first, TT_SUMS);
+        for (size_t p = 0; p < o->nparts && st == TT_OK; p++) {
+            st = fill_piece(a, o, &o->parts[p], TT_F64, &stretch, a->terms, err);
+            for (int64_t i = 0; i < n && st == TT_OK; i++) {
+                const double term = o->weights[p] * a->terms[i]; /* rounded by itself: no fused multiply and add */
+                a->sums[i] = p ? a->sums[i] + term : term;
+            }
+        }
+        if (st == TT_OK)
+            tt_cast(dst + (size_t)first * tt_dtype_nbytes(o->dtype), o->dtype, a->sums, TT_F64, (size_t)n);
     }
-    spread(a, o, part->src->dtype, common, piece, out);
-    return TT_OK;
+    return st;
 }
 
 tt_status tt_assemble(struct tt_assembler *a, const struct tt_output *o, const struct tt_region *piece, void *dst,
                       struct tt_err *err)
 {
-    for (size_t i = 0; i < o->nparts; i++) {
-        const struct tt_part *part = &o->parts[i];
-        const struct tt_region box = tt_region_make(o->ndim, part->to, part->sizes ? part->sizes : part->src->shape);
-        struct tt_region common;
-        if (!tt_region_intersect(&common, &box, piece))
-            continue;
-        const tt_status st = fill_part(a, o, part, &common, piece, dst, err);
-        if (st != TT_OK)
-            return st;
-    }
-    return TT_OK;
+    tt_status st = TT_OK;
+
+    if (o->weights)
+        return weighted_sum(a, o, piece, dst, err);
+    for (size_t i = 0; i < o->nparts && st == TT_OK; i++)
+        st = fill_piece(a, o, &o->parts[i], o->dtype, piece, dst, err);
+    return st;
 }

@@ -18,7 +18,8 @@ void tt_assembler_free(struct tt_assembler *assembler);
  * assembled. */
 size_t tt_output_unit(const struct tt_output *output);
 
-/* Whether all that the output asks for can be done (casts, quantization, maps); the message names the key. */
+/* Whether all that the output asks for can be done: shapes, boxes, casts, quantization and its scales, maps, and that the parts
+ * tile the output (TT_EFORMAT where they do not). The message names the key, the input, what was expected and what was found. */
 TT_MUST_CHECK tt_status tt_output_check(const struct tt_output *output, struct tt_err *err);
 
 /* dst (row-major, of piece's sizes, of the output's dtype) = output[piece]. piece lies inside the shape, and is not empty. */

@@ -14,8 +14,9 @@ enum tt_quant {
     TT_QUANT_NONE,
     TT_QUANT_BLOCK128, /* out[r,c] = float32(src[r,c]) * scales[r/128, c/128]; 2-D, scales float32 (ceil(R/128), ceil(C/128)):
                         * DeepSeek's weight_scale_inv */
-    TT_QUANT_MXFP4,    /* src uint8 (.., R, G, B), scales uint8 (.., R, G) -> (.., R, G*B*2): the low nibble first, times
-                        * 2^(scale-127) (OCP Microscaling Formats, E2M1 with E8M0) */
+    TT_QUANT_MXFP4,    /* src uint8 (.., R, G, B), scales uint8 (.., R, G) -> (.., R, G*B*2) in float32: the low nibble first,
+                        * times 2^(scale-127) (OCP Microscaling Formats, E2M1 with E8M0). Scale 255, there NaN, is infinity as in
+                        * transformers: its numbers become infinities, and NaN where they are 0 */
 };
 
 /* Where the elements of a part go, after that. */
@@ -29,7 +30,8 @@ enum tt_map_kind {
 
 /* A box of an input and where it goes. An input and an output may differ in their number of dimensions: they are aligned at the
  * right, and the leading dimensions that only one of them has are of size 1 in the box (an expert in a stack of them). All pointers
- * are (ndim) of the tensor that they speak of; those in the input are in the coordinates that it has after quant and map. */
+ * are (ndim) of the tensor that they speak of; those in the input are in the coordinates that it has after quant and map. Quant
+ * makes float32 of any input; whatever comes out of it is cast to the output's dtype last. */
 struct tt_part {
     struct tt_ckpt *ckpt;          /* of src and scales; NULL: the copy's own */
     const struct tt_entry *src;    /* a tensor; NULL: zeros, of any size */
@@ -39,7 +41,7 @@ struct tt_part {
     int64_t head;         /* rows of a head, for HALVES and PAIRS */
     const int64_t *from;  /* in src; NULL: zeros */
     const int64_t *to;    /* in the output; NULL: zeros */
-    const int64_t *sizes; /* (ndim of the output) NULL: the whole of src */
+    const int64_t *sizes; /* (ndim of the output) NULL: the whole of src; the whole output where that is NULL */
 };
 
 struct tt_output {
@@ -49,8 +51,9 @@ struct tt_output {
     const int64_t *shape;
     const struct tt_part *parts; /* together they cover the output once, but see weights */
     size_t nparts;
-    const double
-        *weights; /* (nparts) or NULL. Not NULL: each part covers the whole output, which is their weighted sum, in float64 */
+    /* (nparts) or NULL. Not NULL: each part covers the whole output, which is their weighted sum: in float64, in the parts'
+     * order, then cast to dtype. */
+    const double *weights;
 };
 
 /* The output that is its one input. `part` is the caller's storage, and lives as long as the output. */
