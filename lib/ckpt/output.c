@@ -55,7 +55,7 @@ tt_status tt_assembler_stored(struct tt_assembler *a, const struct tt_part *part
                               struct tt_stored *out, struct tt_err *err)
 {
     struct tt_reader *reader = NULL;
-    const tt_status st = find_reader(a, part->ckpt ? part->ckpt : a->own, &reader, err);
+    const tt_status st = tt_assembler_reader(a, part, &reader, err);
     return st == TT_OK ? tt_reader_stored(reader, part->src, chunk, out, err) : st;
 }
 
