@@ -8,104 +8,28 @@
 
 #include "base/file.h"
 #include "base/nearest.h"
+#include "family/args_private.h"
 #include "value/json.h"
 #include "value/yaml.h"
-
-/* --- the fields ------------------------------------------------------------------------------------------------------------ */
-
-enum field_kind {
-    FIELD_COUNT /* int64_t of at least 1 */,
-    FIELD_ID /* int64_t of at least 0 */,
-    FIELD_NUMBER /* double above 0 */,
-    FIELD_BOOL,
-    FIELD_CHOICE
-};
-
-struct field {
-    const char *name; /* nested ones by a path: "rope_scaling_args.scaling_factor" */
-    size_t offset;
-    enum field_kind kind;
-    bool or_null;               /* null stands for the default */
-    const char *const *choices; /* of an enum, in its order, NULL at the end */
-};
-
-/* A family's model args: its fields, and the defaults that TorchTitan's class has. A new family is a new row. */
-struct family {
-    const char *name;
-    const struct field *fields;
-    const struct tt_model_args *defaults;
-};
-
-#define FIELD(path) .name = #path, .offset = offsetof(struct tt_model_args, path)
-
-static const char *const attn_types[] = { [TT_ATTN_SDPA] = "sdpa", [TT_ATTN_FLEX] = "flex", [TT_ATTN_VARLEN] = "varlen", NULL };
-static const char *const mask_types[] = { [TT_MASK_CAUSAL] = "causal", [TT_MASK_BLOCK_CAUSAL] = "block_causal", NULL };
-
-static const struct field llama3_fields[] = {
-    { FIELD(dim), FIELD_COUNT },
-    { FIELD(n_layers), FIELD_COUNT },
-    { FIELD(n_heads), FIELD_COUNT },
-    { FIELD(n_kv_heads), FIELD_COUNT, .or_null = true },
-    { FIELD(vocab_size), FIELD_COUNT },
-    { FIELD(multiple_of), FIELD_COUNT },
-    { FIELD(ffn_dim_multiplier), FIELD_NUMBER, .or_null = true },
-    { FIELD(norm_eps), FIELD_NUMBER },
-    { FIELD(rope_theta), FIELD_NUMBER },
-    { FIELD(rope_scaling_args.scaling_factor), FIELD_NUMBER },
-    { FIELD(rope_scaling_args.low_freq_factor), FIELD_NUMBER },
-    { FIELD(rope_scaling_args.high_freq_factor), FIELD_NUMBER },
-    { FIELD(rope_scaling_args.original_max_position_embeddings), FIELD_COUNT },
-    { FIELD(max_seq_len), FIELD_COUNT },
-    { FIELD(depth_init), FIELD_BOOL },
-    { FIELD(attn_type), FIELD_CHOICE, .choices = attn_types },
-    { FIELD(attn_mask_type), FIELD_CHOICE, .choices = mask_types },
-    { FIELD(eos_id), FIELD_ID },
-    { 0 },
-};
-
-static const struct tt_model_args llama3_defaults = {
-    .dim = 4096,
-    .n_layers = 32,
-    .n_heads = 32,
-    .n_kv_heads = 0 /* n_heads */,
-    .vocab_size = 128256,
-    .multiple_of = 256,
-    .ffn_dim_multiplier = 1,
-    .norm_eps = 1e-5,
-    .rope_theta = 10000,
-    .rope_scaling_args = { .scaling_factor = 8,
-                           .low_freq_factor = 1,
-                           .high_freq_factor = 4,
-                           .original_max_position_embeddings = 8192 },
-    .max_seq_len = 131072,
-    .depth_init = true,
-    .attn_type = TT_ATTN_SDPA,
-    .attn_mask_type = TT_MASK_CAUSAL,
-    .eos_id = 0,
-};
-
-static const struct family families[] = {
-    { "llama3", llama3_fields, &llama3_defaults },
-};
-enum { NFAMILIES = sizeof families / sizeof *families };
 
 /* --- reading a file -------------------------------------------------------------------------------------------------------- */
 
 struct reader {
-    const struct family *family;
+    const struct tt_args_family *family;
     const char *path;
     struct tt_model_args args;
     struct tt_err *err;
 };
 
 static const char *const expected_texts[] = {
-    [FIELD_COUNT] = "an integer of at least 1",
-    [FIELD_ID] = "an integer of at least 0",
-    [FIELD_NUMBER] = "a number above 0",
-    [FIELD_BOOL] = "true or false",
+    [TT_ARGS_COUNT] = "an integer of at least 1",
+    [TT_ARGS_COUNT0] = "an integer of at least 0",
+    [TT_ARGS_NUMBER] = "a number above 0",
+    [TT_ARGS_BOOL] = "true or false",
+    [TT_ARGS_TABLE] = "a table",
 };
 
-static tt_status wrong_value(const struct reader *r, const struct field *f, const struct tt_value *v)
+static tt_status wrong_value(const struct reader *r, const struct tt_args_field *f, const struct tt_value *v)
 {
     struct tt_buf expected = { 0 }, found = { 0 };
     for (size_t i = 0; f->choices && f->choices[i]; i++)
@@ -123,18 +47,18 @@ static tt_status wrong_value(const struct reader *r, const struct field *f, cons
     return TT_EINVAL;
 }
 
-static bool put_int(const struct field *f, void *at, int64_t i)
+static bool put_int(const struct tt_args_field *f, void *at, int64_t i)
 {
-    if (f->kind == FIELD_NUMBER && i > 0)
+    if (f->kind == TT_ARGS_NUMBER && i > 0)
         *(double *)at = (double)i;
-    else if ((f->kind == FIELD_COUNT && i >= 1) || (f->kind == FIELD_ID && i >= 0))
+    else if ((f->kind == TT_ARGS_COUNT && i >= 1) || (f->kind == TT_ARGS_COUNT0 && i >= 0))
         *(int64_t *)at = i;
     else
         return false;
     return true;
 }
 
-static bool put_choice(const struct field *f, void *at, const struct tt_value *v)
+static bool put_choice(const struct tt_args_field *f, void *at, const struct tt_value *v)
 {
     for (int i = 0; f->choices && f->choices[i]; i++)
         if (tt_value_is_str(v, f->choices[i])) {
@@ -144,40 +68,52 @@ static bool put_choice(const struct field *f, void *at, const struct tt_value *v
     return false;
 }
 
-static bool put_value(struct reader *r, const struct field *f, const struct tt_value *v)
+static bool put_null(const struct tt_args_field *f, void *at)
+{
+    if (f->kind == TT_ARGS_TABLE)
+        *(bool *)at = false;
+    else if (f->or_null && f->kind == TT_ARGS_NUMBER)
+        *(double *)at = f->null;
+    else if (f->or_null)
+        *(int64_t *)at = (int64_t)f->null;
+    return f->or_null || f->kind == TT_ARGS_TABLE;
+}
+
+static bool put_value(struct reader *r, const struct tt_args_field *f, const struct tt_value *v)
 {
     void *at = (char *)&r->args + f->offset;
     switch (v->kind) {
-    case TT_V_NULL:
-        return f->or_null;
+    case TT_V_NULL: return put_null(f, at);
     case TT_V_BOOL:
-        if (f->kind == FIELD_BOOL)
+        if (f->kind == TT_ARGS_BOOL)
             *(bool *)at = v->u.b;
-        return f->kind == FIELD_BOOL;
-    case TT_V_INT:
-        return put_int(f, at, v->u.i);
+        return f->kind == TT_ARGS_BOOL;
+    case TT_V_INT: return put_int(f, at, v->u.i);
     case TT_V_FLOAT:
-        if (f->kind != FIELD_NUMBER || !(v->u.f > 0) || v->u.f > 1e300)
+        if (f->kind != TT_ARGS_NUMBER || !(v->u.f > 0) || v->u.f > 1e300)
             return false;
         *(double *)at = v->u.f;
         return true;
-    default:
-        return put_choice(f, at, v);
+    case TT_V_MAP:
+        if (f->kind == TT_ARGS_TABLE)
+            *(bool *)at = true; /* what is in it follows */
+        return f->kind == TT_ARGS_TABLE;
+    default: return put_choice(f, at, v);
     }
 }
 
-static const struct field *find_field(const struct family *family, const char *name)
+static const struct tt_args_field *find_field(const struct tt_args_family *family, const char *name)
 {
-    const struct field *f = family->fields;
+    const struct tt_args_field *f = family->fields;
     while (f->name && strcmp(f->name, name) != 0)
         f++;
     return f->name ? f : NULL;
 }
 
-static bool is_map_field(const struct family *family, const char *name)
+static bool is_map_field(const struct tt_args_family *family, const char *name)
 {
     const size_t n = strlen(name);
-    for (const struct field *f = family->fields; f->name; f++)
+    for (const struct tt_args_field *f = family->fields; f->name; f++)
         if (strncmp(f->name, name, n) == 0 && f->name[n] == '.')
             return true;
     return false;
@@ -188,7 +124,7 @@ static tt_status unknown_field(const struct reader *r, const char *name, uint32_
     enum { FIELDS_MAX = 64 };
     const char *names[FIELDS_MAX];
     size_t n = 0;
-    for (const struct field *f = r->family->fields; f->name && n < FIELDS_MAX; f++)
+    for (const struct tt_args_field *f = r->family->fields; f->name && n < FIELDS_MAX; f++)
         names[n++] = f->name;
     const char *near = tt_nearest_name(name, names, n);
     return tt_err_set(r->err, TT_EINVAL, "%s:%u: %s: %s has no such field%s%s%s", r->path, line, name, r->family->name,
@@ -200,7 +136,7 @@ static tt_status read_map(struct reader *r, struct tt_arena *arena, const struct
     for (size_t i = 0; i < map->u.map.n; i++) {
         const struct tt_value *v = map->u.map.pairs[i].value;
         const char *name = tt_arena_printf(arena, "%s%s", prefix, map->u.map.pairs[i].key->u.str.s);
-        const struct field *f = name ? find_field(r->family, name) : NULL;
+        const struct tt_args_field *f = name ? find_field(r->family, name) : NULL;
         tt_status st = TT_OK;
 
         if (!name)
@@ -212,7 +148,7 @@ static tt_status read_map(struct reader *r, struct tt_arena *arena, const struct
         else if (!f && v->kind != TT_V_MAP)
             st = tt_err_set(r->err, TT_EINVAL, "%s:%u: %s: expected a table, found %s", r->path, v->line, name,
                             tt_value_kind_name(v->kind));
-        else if (!f)
+        else if (v->kind == TT_V_MAP)
             st = read_map(r, arena, v, tt_arena_printf(arena, "%s.", name));
         if (st != TT_OK)
             return st;
@@ -220,36 +156,99 @@ static tt_status read_map(struct reader *r, struct tt_arena *arena, const struct
     return TT_OK;
 }
 
-/* What one field says about another. */
-static tt_status check_shapes(struct reader *r)
-{
-    struct tt_model_args *a = &r->args;
-    static const int64_t most = 1 << 30; /* products of two of them fit */
+/* --- what one field says about another ------------------------------------------------------------------------------------- */
 
-    if (a->n_kv_heads == 0)
-        a->n_kv_heads = a->n_heads;
-    if (a->dim > most || a->n_layers > most || a->vocab_size > most || a->multiple_of > most || a->max_seq_len > most)
-        return tt_err_set(r->err, TT_EINVAL, "%s: expected sizes of at most %" PRId64, r->path, most);
-    if (a->dim % a->n_heads)
-        return tt_err_set(r->err, TT_EINVAL, "%s: expected a dim that n_heads divides, found dim %" PRId64 " and n_heads %" PRId64,
-                          r->path, a->dim, a->n_heads);
-    if (a->dim / a->n_heads % 2)
-        return tt_err_set(r->err, TT_EINVAL, "%s: expected an even dim / n_heads, whose halves RoPE turns, found %" PRId64, r->path,
-                          a->dim / a->n_heads);
-    if (a->n_heads % a->n_kv_heads)
-        return tt_err_set(r->err, TT_EINVAL,
-                          "%s: expected n_heads that n_kv_heads divides, found n_heads %" PRId64 " and n_kv_heads %" PRId64,
-                          r->path, a->n_heads, a->n_kv_heads);
-    if (a->ffn_dim_multiplier * (double)a->dim > (double)most)
-        return tt_err_set(r->err, TT_EINVAL, "%s: expected an ffn_dim_multiplier that leaves sizes of at most %" PRId64, r->path,
-                          most);
-    if (a->rope_scaling_args.high_freq_factor <= a->rope_scaling_args.low_freq_factor)
-        return tt_err_set(r->err, TT_EINVAL, "%s: expected rope_scaling_args whose high_freq_factor is above its low_freq_factor",
-                          r->path);
+enum { ARGS_SIZE_MAX = 1 << 30 }; /* products of two of them fit */
+
+static tt_status check_sizes(const struct reader *r)
+{
+    for (const struct tt_args_field *f = r->family->fields; f->name; f++) {
+        const int64_t *size = (const void *)((const char *)&r->args + f->offset);
+        if ((f->kind == TT_ARGS_COUNT || f->kind == TT_ARGS_COUNT0) && *size > ARGS_SIZE_MAX)
+            return tt_err_set(r->err, TT_EINVAL, "%s: %s: expected at most %d, found %" PRId64, r->path, f->name, ARGS_SIZE_MAX,
+                              *size);
+    }
+    if (r->args.ffn_dim_multiplier * (double)r->args.dim > ARGS_SIZE_MAX)
+        return tt_err_set(r->err, TT_EINVAL, "%s: expected an ffn_dim_multiplier that leaves sizes of at most %d", r->path,
+                          ARGS_SIZE_MAX);
     return TT_OK;
 }
 
-static tt_status read_file(struct tt_model_args *out, const struct family *family, const char *path, struct tt_err *err)
+static tt_status check_heads(const struct reader *r)
+{
+    const struct tt_model_args *a = &r->args;
+    const bool latent = a->kv_lora_rank > 0; /* has no n_kv_heads, and turns a part of its heads of its own size */
+
+    if (!latent && a->head_dim == 0 && a->dim % a->n_heads)
+        return tt_err_set(r->err, TT_EINVAL, "%s: expected a dim that n_heads divides, found dim %" PRId64 " and n_heads %" PRId64,
+                          r->path, a->dim, a->n_heads);
+    const int64_t turned = latent ? a->qk_rope_head_dim : tt_model_args_head_dim(a);
+    if (turned % 2)
+        return tt_err_set(r->err, TT_EINVAL, "%s: expected an even %s, whose halves RoPE turns, found %" PRId64, r->path,
+                          latent        ? "qk_rope_head_dim"
+                          : a->head_dim ? "head_dim"
+                                        : "dim / n_heads",
+                          turned);
+    if (!latent && a->n_heads % a->n_kv_heads)
+        return tt_err_set(r->err, TT_EINVAL,
+                          "%s: expected n_heads that n_kv_heads divides, found n_heads %" PRId64 " and n_kv_heads %" PRId64,
+                          r->path, a->n_heads, a->n_kv_heads);
+    return TT_OK;
+}
+
+static tt_status check_rope(const struct reader *r)
+{
+    const struct tt_rope_scaling_args *s = &r->args.rope_scaling_args, *defaults = &r->family->defaults->rope_scaling_args;
+    const bool may_be_equal =
+        defaults->high_freq_factor <= defaults->low_freq_factor; /* llama4's are, and nothing is between them */
+
+    if (s->given && (s->high_freq_factor < s->low_freq_factor || (s->high_freq_factor == s->low_freq_factor && !may_be_equal)))
+        return tt_err_set(r->err, TT_EINVAL, "%s: expected rope_scaling_args whose high_freq_factor is above its low_freq_factor",
+                          r->path);
+    if (r->args.every_n_layers_nope == 1)
+        return tt_err_set(r->err, TT_EINVAL, "%s: expected every_n_layers_nope of at least 2, or null, found 1", r->path);
+    return TT_OK;
+}
+
+static tt_status check_experts(const struct reader *r)
+{
+    const struct tt_moe_args *m = &r->args.moe_args;
+
+    if (m->top_k > m->num_experts)
+        return tt_err_set(r->err, TT_EINVAL, "%s: expected a moe_args.top_k of at most num_experts, found %" PRId64 " of %" PRId64,
+                          r->path, m->top_k, m->num_experts);
+    if (m->num_expert_groups && m->num_experts % m->num_expert_groups)
+        return tt_err_set(r->err, TT_EINVAL,
+                          "%s: expected moe_args.num_experts that num_expert_groups divides, found %" PRId64 " and %" PRId64,
+                          r->path, m->num_experts, m->num_expert_groups);
+    if (m->num_expert_groups && (m->num_limited_groups < 1 || m->num_limited_groups > m->num_expert_groups))
+        return tt_err_set(r->err, TT_EINVAL,
+                          "%s: expected moe_args.num_limited_groups of 1 to num_expert_groups, found %" PRId64 " of %" PRId64,
+                          r->path, m->num_limited_groups, m->num_expert_groups);
+    return TT_OK;
+}
+
+static tt_status check_args(struct reader *r)
+{
+    if (r->args.kv_lora_rank == 0 && r->args.n_kv_heads == 0)
+        r->args.n_kv_heads = r->args.n_heads;
+
+    tt_status st = check_sizes(r);
+    if (st == TT_OK)
+        st = check_heads(r);
+    if (st == TT_OK)
+        st = check_rope(r);
+    if (st == TT_OK)
+        st = check_experts(r);
+    return st;
+}
+
+int64_t tt_model_args_head_dim(const struct tt_model_args *args)
+{
+    return args->head_dim ? args->head_dim : args->dim / args->n_heads;
+}
+
+static tt_status read_file(struct tt_model_args *out, const struct tt_args_family *family, const char *path, struct tt_err *err)
 {
     enum { BYTES_MAX = 1 << 20, VALUES_BYTES_MAX = 64 << 20 };
     struct reader r = { .family = family, .path = path, .args = *family->defaults, .err = err };
@@ -266,7 +265,7 @@ static tt_status read_file(struct tt_model_args *out, const struct family *famil
         st = tt_err_set(err, TT_EINVAL, "%s:%u: expected fields of %s's model args, found %s", path, root->line, family->name,
                         tt_value_kind_name(root->kind));
     if (st == TT_OK)
-        st = check_shapes(&r);
+        st = check_args(&r);
     if (st == TT_OK)
         *out = r.args;
     tt_buf_release(&bytes);
@@ -276,19 +275,19 @@ static tt_status read_file(struct tt_model_args *out, const struct family *famil
 
 /* --- finding it ------------------------------------------------------------------------------------------------------------ */
 
-static const struct family *find_family(const char *name, struct tt_err *err)
+static const struct tt_args_family *find_family(const char *name, struct tt_err *err)
 {
-    const char *names[NFAMILIES];
+    const char *names[TT_ARGS_NFAMILIES];
     struct tt_buf known = { 0 };
-    for (size_t i = 0; i < NFAMILIES; i++) {
-        names[i] = families[i].name;
+    for (size_t i = 0; i < TT_ARGS_NFAMILIES; i++) {
+        names[i] = tt_args_families[i].name;
         if (strcmp(names[i], name) == 0) {
             tt_buf_release(&known);
-            return &families[i];
+            return &tt_args_families[i];
         }
         tt_buf_printf(&known, "%s%s", i ? ", " : "", names[i]);
     }
-    const char *near = tt_nearest_name(name, names, NFAMILIES);
+    const char *near = tt_nearest_name(name, names, TT_ARGS_NFAMILIES);
     tt_err_set(err, TT_ENOENT, "model.name: expected one of %s, found '%s'%s%s%s", tt_buf_cstr(&known), name,
                near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     tt_buf_release(&known);
@@ -356,7 +355,7 @@ static bool is_plain_name(const char *flavor) { return *flavor && *flavor != '.'
 
 tt_status tt_model_args_load(struct tt_model_args *out, const char *family, const char *flavor, struct tt_err *err)
 {
-    const struct family *f = find_family(family, err);
+    const struct tt_args_family *f = find_family(family, err);
     if (!f)
         return TT_ENOENT;
     if (tt_has_suffix(flavor, ".yaml") || tt_has_suffix(flavor, ".yml"))
@@ -377,19 +376,18 @@ tt_status tt_model_args_load(struct tt_model_args *out, const char *family, cons
 
 /* --- writing --------------------------------------------------------------------------------------------------------------- */
 
-static struct tt_value *field_value(struct tt_arena *arena, const struct field *f, const struct tt_model_args *args)
+static struct tt_value *field_value(struct tt_arena *arena, const struct tt_args_field *f, const struct tt_model_args *args)
 {
     const void *at = (const char *)args + f->offset;
     switch (f->kind) {
-    case FIELD_COUNT:
-    case FIELD_ID:
-        return tt_value_int(arena, *(const int64_t *)at);
-    case FIELD_NUMBER:
-        return tt_value_float(arena, *(const double *)at);
-    case FIELD_BOOL:
-        return tt_value_bool(arena, *(const bool *)at);
-    case FIELD_CHOICE:
-        break;
+    case TT_ARGS_COUNT:
+    case TT_ARGS_COUNT0:
+        return f->or_null && *(const int64_t *)at == 0 ? tt_value_null(arena) : tt_value_int(arena, *(const int64_t *)at);
+    case TT_ARGS_NUMBER:
+        return f->or_null && *(const double *)at == 0 ? tt_value_null(arena) : tt_value_float(arena, *(const double *)at);
+    case TT_ARGS_BOOL: return tt_value_bool(arena, *(const bool *)at);
+    case TT_ARGS_TABLE: return *(const bool *)at ? tt_value_map(arena) : tt_value_null(arena);
+    case TT_ARGS_CHOICE: break;
     }
     return tt_value_str(arena, f->choices[*(const int *)at]);
 }
@@ -413,16 +411,18 @@ static struct tt_value *parent_map(struct tt_arena *arena, struct tt_value *map,
 
 tt_status tt_model_args_json(struct tt_buf *out, const char *family, const struct tt_model_args *args, struct tt_err *err)
 {
-    const struct family *f = find_family(family, err);
+    const struct tt_args_family *f = find_family(family, err);
     struct tt_arena arena = { 0 };
     if (!f)
         return TT_ENOENT;
 
     struct tt_value *map = tt_value_map(&arena);
     bool ok = map != NULL;
-    for (const struct field *field = f->fields; ok && field->name; field++) {
+    for (const struct tt_args_field *field = f->fields; ok && field->name; field++) {
         const char *name = field->name;
         struct tt_value *parent = parent_map(&arena, map, &name);
+        if (parent && parent->kind == TT_V_NULL)
+            continue; /* a table that is not there has no fields */
         ok = parent && tt_value_set(&arena, parent, name, field_value(&arena, field, args));
     }
     if (ok)

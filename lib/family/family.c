@@ -1,11 +1,14 @@
 #include "family/family.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "family/family_private.h"
 
-static const struct tt_family *const families[] = { &tt_family_llama3 };
+static const struct tt_family *const families[] = {
+    &tt_family_llama3, &tt_family_qwen3, &tt_family_llama4, &tt_family_deepseek_v3, &tt_family_gpt_oss,
+};
 
 const struct tt_family *tt_family_find(const char *name)
 {
@@ -15,33 +18,78 @@ const struct tt_family *tt_family_find(const char *name)
     return NULL;
 }
 
-static int64_t hidden_size(const struct tt_model_args *args)
+/* --- sizes ----------------------------------------------------------------------------------------------------------------- */
+
+static int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+/* llama's feed-forward width before rounding: int() where TorchTitan has it. */
+static int64_t hidden_before_rounding(const struct tt_model_args *args)
 {
-    const int64_t base = 8 * args->dim / 3;
-    const int64_t hidden = (int64_t)(args->ffn_dim_multiplier * (double)base);
-    return args->multiple_of * ((hidden + args->multiple_of - 1) / args->multiple_of);
+    return (int64_t)(args->ffn_dim_multiplier * (double)(8 * args->dim / 3));
+}
+
+static int64_t expert_hidden_size(const struct tt_model_args *args)
+{
+    int64_t hidden = hidden_before_rounding(args);
+    if (args->auto_scale_hidden_dim)
+        hidden /= args->moe_args.top_k + args->moe_args.num_shared_experts;
+    return round_up(hidden, args->multiple_of);
 }
 
 int64_t tt_family_size(const struct tt_model_args *args, enum tt_size size)
 {
-    const int64_t head = args->dim / args->n_heads;
+    const struct tt_moe_args *moe = &args->moe_args;
 
     switch (size) {
     case TT_SIZE_VOCAB: return args->vocab_size;
     case TT_SIZE_DIM: return args->dim;
-    case TT_SIZE_Q: return args->n_heads * head;
-    case TT_SIZE_KV: return args->n_kv_heads * head;
-    case TT_SIZE_HIDDEN: return hidden_size(args);
+    case TT_SIZE_HEADS: return args->n_heads;
+    case TT_SIZE_HEAD: return tt_model_args_head_dim(args);
+    case TT_SIZE_Q: return args->n_heads * tt_model_args_head_dim(args);
+    case TT_SIZE_KV: return args->n_kv_heads * tt_model_args_head_dim(args);
+    case TT_SIZE_HIDDEN: return round_up(hidden_before_rounding(args), args->multiple_of);
+    case TT_SIZE_HIDDEN_DIM: return args->hidden_dim;
+    case TT_SIZE_INTER_DIM: return args->inter_dim;
+    case TT_SIZE_EXPERTS: return moe->num_experts;
+    case TT_SIZE_EXPERT: return args->moe_inter_dim;
+    case TT_SIZE_EXPERT_2: return 2 * args->moe_inter_dim;
+    case TT_SIZE_SHARED: return moe->num_shared_experts * args->moe_inter_dim;
+    case TT_SIZE_EXPERT_HIDDEN: return expert_hidden_size(args);
+    case TT_SIZE_SHARED_HIDDEN: return moe->num_shared_experts * expert_hidden_size(args);
+    case TT_SIZE_MLA_Q: return args->n_heads * (args->qk_nope_head_dim + args->qk_rope_head_dim);
+    case TT_SIZE_MLA_KV_A: return args->kv_lora_rank + args->qk_rope_head_dim;
+    case TT_SIZE_MLA_KV_B: return args->n_heads * (args->qk_nope_head_dim + args->v_head_dim);
+    case TT_SIZE_MLA_O: return args->n_heads * args->v_head_dim;
+    case TT_SIZE_Q_LORA: return args->q_lora_rank;
+    case TT_SIZE_KV_LORA: return args->kv_lora_rank;
     case TT_SIZE_NONE:
     case TT_NSIZES: break;
     }
     return 0;
 }
 
-static const char *fqn_of(struct tt_arena *arena, const char *key, int layer)
+/* --- the parameters of a model --------------------------------------------------------------------------------------------- */
+
+/* The conditions (tt_row_if) that hold for a layer; -1: for what is outside the layers. */
+static unsigned holds(const struct tt_family *family, const struct tt_model_args *args, int layer)
 {
-    const char *hole = strstr(key, "{}");
-    return hole ? tt_arena_printf(arena, "%.*s%d%s", (int)(hole - key), key, layer, hole + 2) : tt_arena_str(arena, key);
+    const bool moe = layer >= 0 && family->is_moe && family->is_moe(args, layer);
+
+    return (moe ? TT_IF_MOE : TT_IF_DENSE) | (args->moe_args.num_shared_experts > 0 ? TT_IF_SHARED : 0) |
+           (args->moe_args.load_balance_coeff > 0 ? TT_IF_BIAS : 0) | (args->moe_args.gate_bias ? TT_IF_GATE_BIAS : 0) |
+           (args->qk_norm ? TT_IF_QK_NORM : 0) | (args->q_lora_rank > 0 ? TT_IF_Q_LORA : TT_IF_Q_WHOLE);
+}
+
+const char *tt_family_key(struct tt_arena *arena, const char *pattern, int64_t layer, int64_t expert)
+{
+    const char *first = strstr(pattern, "{}"), *second = first ? strstr(first + 2, "{}") : NULL;
+
+    if (!first)
+        return tt_arena_str(arena, pattern);
+    if (!second)
+        return tt_arena_printf(arena, "%.*s%" PRId64 "%s", (int)(first - pattern), pattern, layer, first + 2);
+    return tt_arena_printf(arena, "%.*s%" PRId64 "%.*s%" PRId64 "%s", (int)(first - pattern), pattern, layer,
+                           (int)(second - first - 2), first + 2, expert, second + 2);
 }
 
 static tt_status param_make(struct tt_param *out, struct tt_arena *arena, const struct tt_param_row *row,
@@ -49,7 +97,7 @@ static tt_status param_make(struct tt_param *out, struct tt_arena *arena, const 
 {
     struct tt_param p = { .row = row, .layer = layer, .numel = 1 };
 
-    p.fqn = fqn_of(arena, row->key, layer);
+    p.fqn = tt_family_key(arena, row->key, layer, 0);
     if (!p.fqn)
         return tt_err_nomem(err, strlen(row->key) + 16, "a parameter's name");
     p.unit = row->part == TT_PART_EMBED ? 0 : row->part == TT_PART_LAYER ? 1 + layer : 1 + (int)args->n_layers;
@@ -60,6 +108,24 @@ static tt_status param_make(struct tt_param *out, struct tt_arena *arena, const 
         p.size[p.ndim++] = size;
     }
     *out = p;
+    return TT_OK;
+}
+
+/* Rows [begin, end) for one layer, as far as it has them. */
+static tt_status add_rows(struct tt_params *params, struct tt_arena *arena, const struct tt_family *family,
+                          const struct tt_model_args *args, int begin, int end, int layer, struct tt_err *err)
+{
+    const unsigned held = holds(family, args, layer);
+
+    for (int i = begin; i < end; i++) {
+        const struct tt_param_row *row = &family->rows[i];
+        if (row->need & ~held)
+            continue;
+        const tt_status status = param_make(&params->p[params->n], arena, row, args, layer, err);
+        if (status != TT_OK)
+            return status;
+        params->n++;
+    }
     return TT_OK;
 }
 
@@ -76,29 +142,25 @@ tt_status tt_params_make(struct tt_params *out, struct tt_arena *arena, const st
     if (!params.p)
         return tt_err_nomem(err, (size_t)family->nrows * (size_t)(nlayers + 1) * sizeof *params.p, "the parameter table");
 
-    for (int r = 0; r < family->nrows;) {
-        const struct tt_param_row *row = &family->rows[r];
-        if (row->part != TT_PART_LAYER) {
-            const tt_status status = param_make(&params.p[params.n++], arena, row, args, -1, err);
-            if (status != TT_OK)
-                return status;
-            r++;
-            continue;
+    tt_status status = TT_OK;
+    for (int r = 0; status == TT_OK && r < family->nrows;) {
+        int end = r + 1, first = -1, last = -1;
+        if (family->rows[r].part == TT_PART_LAYER) { /* the layers' rows are a run, repeated for each layer */
+            while (end < family->nrows && family->rows[end].part == TT_PART_LAYER)
+                end++;
+            first = 0;
+            last = nlayers - 1;
         }
-        int end = r; /* the layers' rows are a run, repeated for each layer */
-        while (end < family->nrows && family->rows[end].part == TT_PART_LAYER)
-            end++;
-        for (int layer = 0; layer < nlayers; layer++)
-            for (int i = r; i < end; i++) {
-                const tt_status status = param_make(&params.p[params.n++], arena, &family->rows[i], args, layer, err);
-                if (status != TT_OK)
-                    return status;
-            }
+        for (int layer = first; status == TT_OK && layer <= last; layer++)
+            status = add_rows(&params, arena, family, args, r, end, layer, err);
         r = end;
     }
-    *out = params;
-    return TT_OK;
+    if (status == TT_OK)
+        *out = params;
+    return status;
 }
+
+/* --- initial values -------------------------------------------------------------------------------------------------------- */
 
 static struct tt_init truncated(double std, double bound)
 {
@@ -112,6 +174,7 @@ struct tt_init tt_param_init(const struct tt_param *param, const struct tt_model
 
     switch (param->row->init) {
     case TT_INIT_ONES: break;
+    case TT_INIT_ZEROS: return (struct tt_init){ .draw = TT_DRAW_ZEROS };
     case TT_INIT_NORMAL: return (struct tt_init){ .draw = TT_DRAW_NORMAL, .std = 1 };
     case TT_INIT_TRUNC: return truncated(0.02, 2);
     case TT_INIT_TRUNC_DEPTH: return truncated(0.02 / sqrt(2 * depth), 2);
@@ -120,18 +183,33 @@ struct tt_init tt_param_init(const struct tt_param *param, const struct tt_model
     return (struct tt_init){ .draw = TT_DRAW_ONES };
 }
 
+/* --- counts ---------------------------------------------------------------------------------------------------------------- */
+
+static int64_t head_dims(const struct tt_model_args *args)
+{
+    if (args->kv_lora_rank > 0)
+        return args->qk_nope_head_dim + args->qk_rope_head_dim + args->v_head_dim;
+    return 2 * tt_model_args_head_dim(args);
+}
+
 struct tt_model_count tt_params_count(const struct tt_params *params, const struct tt_model_args *args, int64_t seq_len)
 {
-    int64_t nparams = 0, embedding = 0;
+    int64_t embedding = 0, experts = 0, others = 0;
 
     for (int i = 0; i < params->n; i++) {
-        nparams += params->p[i].numel;
-        if (params->p[i].row->part == TT_PART_EMBED)
-            embedding += params->p[i].numel;
+        const struct tt_param *p = &params->p[i];
+        if (p->row->kind == TT_PARAM_BUFFER || (args->enable_weight_tying && p->row->fill == TT_FILL_EMBEDDING))
+            continue;
+        if (p->row->part == TT_PART_EMBED)
+            embedding += p->numel;
+        else if (p->row->kind == TT_PARAM_EXPERT)
+            experts += p->numel;
+        else
+            others += p->numel;
     }
-    const int64_t head_dims = 2 * (args->dim / args->n_heads); /* of queries and keys, and of values */
+    const int64_t active = experts ? experts * args->moe_args.top_k / args->moe_args.num_experts : 0;
     return (struct tt_model_count){
-        .nparams = nparams,
-        .flops_per_token = 6 * (nparams - embedding) + 6 * args->n_layers * args->n_heads * head_dims * seq_len,
+        .nparams = others + experts + (args->enable_weight_tying ? 0 : embedding),
+        .flops_per_token = 6 * (others + active) + 6 * args->n_layers * args->n_heads * head_dims(args) * seq_len,
     };
 }

@@ -4,6 +4,6 @@
 
 #include "family/family.h"
 
-extern const struct tt_family tt_family_llama3;
+extern const struct tt_family tt_family_llama3, tt_family_qwen3, tt_family_llama4, tt_family_deepseek_v3, tt_family_gpt_oss;
 
 #endif

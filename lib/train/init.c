@@ -13,12 +13,12 @@ static void draw(struct tt_rng *rng, const struct tt_init *init, enum tt_dtype d
         for (int64_t i = 0; i < n; i++)
             x[i] = 1.0f;
         break;
-    case TT_DRAW_NORMAL:
-        tt_rng_normal(rng, dtype, x, n, init->mean, init->std);
+    case TT_DRAW_ZEROS:
+        for (int64_t i = 0; i < n; i++)
+            x[i] = 0;
         break;
-    case TT_DRAW_TRUNC:
-        tt_rng_trunc_normal(rng, x, n, init->mean, init->std, init->lo, init->hi);
-        break;
+    case TT_DRAW_NORMAL: tt_rng_normal(rng, dtype, x, n, init->mean, init->std); break;
+    case TT_DRAW_TRUNC: tt_rng_trunc_normal(rng, x, n, init->mean, init->std, init->lo, init->hi); break;
     }
 }
 

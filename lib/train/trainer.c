@@ -7,6 +7,7 @@
 #include "data/loader.h"
 #include "data/tokenizer.h"
 #include "family/family.h"
+#include "model/model.h"
 #include "train/checkpoint.h"
 #include "train/init.h"
 #include "train/metrics.h"
@@ -53,6 +54,9 @@ static tt_status open_model(struct trainer *t, struct tt_err *err)
     if (!t->family)
         return tt_err_set(err, TT_EINVAL, "%s: titan has no model family '%s'", tt_config_where(t->config, "model.name"),
                           model->name);
+    if (!tt_model_forward(t->family))
+        return tt_err_set(err, TT_EUNSUPPORTED, "%s: titan cannot train %s yet: it has its tensors, but not its forward function",
+                          tt_config_where(t->config, "model.name"), model->name);
     tt_status status = tt_model_args_load(&t->args, model->name, model->flavor, err);
     if (status != TT_OK)
         return status;

@@ -19,41 +19,12 @@ static void warn(void *ctx, enum tt_log_level level, const char *line)
 
 static int print_flavor(const struct tt_prog *prog, const char *family, const char *flavor)
 {
-    static const char *const attn[] = { "sdpa", "flex", "varlen" }, *const mask[] = { "causal", "block_causal" };
     struct tt_model_args a;
     struct tt_err err;
     struct tt_buf out = { 0 };
-    if (tt_model_args_load(&a, family, flavor, &err) != TT_OK)
+    if (tt_model_args_load(&a, family, flavor, &err) != TT_OK || tt_model_args_json(&out, family, &a, &err) != TT_OK)
         return tt_prog_report(prog, &err);
-
-    const struct {
-        const char *name;
-        double v;
-    } numbers[] = {
-        { "dim", (double)a.dim },
-        { "n_layers", (double)a.n_layers },
-        { "n_heads", (double)a.n_heads },
-        { "n_kv_heads", (double)a.n_kv_heads },
-        { "vocab_size", (double)a.vocab_size },
-        { "multiple_of", (double)a.multiple_of },
-        { "ffn_dim_multiplier", a.ffn_dim_multiplier },
-        { "norm_eps", a.norm_eps },
-        { "rope_theta", a.rope_theta },
-        { "rope_scaling_args.scaling_factor", a.rope_scaling_args.scaling_factor },
-        { "rope_scaling_args.low_freq_factor", a.rope_scaling_args.low_freq_factor },
-        { "rope_scaling_args.high_freq_factor", a.rope_scaling_args.high_freq_factor },
-        { "rope_scaling_args.original_max_position_embeddings", (double)a.rope_scaling_args.original_max_position_embeddings },
-        { "max_seq_len", (double)a.max_seq_len },
-        { "eos_id", (double)a.eos_id },
-    };
-    tt_buf_printf(&out, "{\"depth_init\": %s, \"attn_type\": \"%s\", \"attn_mask_type\": \"%s\"", a.depth_init ? "true" : "false",
-                  attn[a.attn_type], mask[a.attn_mask_type]);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        tt_buf_printf(&out, ", \"%s\": ", numbers[i].name);
-        tt_json_write_double(&out, numbers[i].v);
-    }
     puts(tt_buf_cstr(&out));
-    fputs("}\n", stdout);
     tt_buf_release(&out);
     return tt_prog_finish(prog, 0);
 }

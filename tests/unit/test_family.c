@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -43,6 +44,86 @@ static void test_sizes_and_counts_are_torchtitans(void **state)
         assert_int_equal(tt_family_size(&flavors[i].args, TT_SIZE_HIDDEN), flavors[i].hidden);
         tt_arena_release(&arena);
     }
+}
+
+/* The same of the other families' flavors, from the files. tests/interop/family_keys.py compares every key of every flavor. */
+static void test_every_family_counts_as_torchtitan_does(void **state)
+{
+    static const struct {
+        const char *family, *flavor;
+        int64_t nparams, flops;
+        int n;
+    } rows[] = {
+        { "qwen3", "0.6B", 440467456, 4052090880, 311 },          { "qwen3", "30B-A3B", 30532122624, 23083044864, 627 },
+        { "llama4", "17bx16e", 107769861120, 102870251520, 675 }, { "llama4", "17bx128e", 400711848960, 102941030400, 555 },
+        { "deepseek_v3", "16B", 15706484224, 16407303168, 403 },  { "deepseek_v3", "671B", 671026404352, 250455926784, 1025 },
+        { "gpt_oss", "120b", 116829156672, 34420975488, 651 },
+    };
+
+    (void)state;
+    setenv("TITAN_MODELS", "configs/models", 1);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct tt_arena arena = { 0 };
+        struct tt_model_args args;
+        struct tt_params params;
+        struct tt_err err;
+        assert_int_equal(tt_model_args_load(&args, rows[i].family, rows[i].flavor, &err), TT_OK);
+        assert_int_equal(tt_params_make(&params, &arena, tt_family_find(rows[i].family), &args, &err), TT_OK);
+        const struct tt_model_count count = tt_params_count(&params, &args, 2048);
+        assert_int_equal(params.n, rows[i].n);
+        assert_int_equal(count.nparams, rows[i].nparams);
+        assert_int_equal(count.flops_per_token, rows[i].flops);
+        tt_arena_release(&arena);
+    }
+}
+
+static const struct tt_param *find_param(const struct tt_params *params, const char *fqn)
+{
+    for (int i = 0; i < params->n; i++)
+        if (strcmp(params->p[i].fqn, fqn) == 0)
+            return &params->p[i];
+    return NULL;
+}
+
+static void test_a_layer_has_the_rows_of_its_kind_alone(void **state)
+{
+    struct tt_model_args args = { .dim = 16,
+                                  .n_layers = 4,
+                                  .n_heads = 2,
+                                  .n_kv_heads = 1,
+                                  .vocab_size = 40,
+                                  .multiple_of = 8,
+                                  .ffn_dim_multiplier = 1,
+                                  .interleave_moe_layer_step = 2,
+                                  .auto_scale_hidden_dim = true,
+                                  .moe_args = {
+                                      .num_experts = 4, .num_shared_experts = 1, .top_k = 1, .load_balance_coeff = 1e-3 } };
+    struct tt_arena arena = { 0 };
+    struct tt_params params;
+    struct tt_err err;
+
+    (void)state;
+    assert_int_equal(tt_params_make(&params, &arena, tt_family_find("llama4"), &args, &err), TT_OK);
+    assert_non_null(find_param(&params, "layers.0.feed_forward.w1.weight"));
+    assert_null(find_param(&params, "layers.0.moe.experts.w1"));
+    assert_null(find_param(&params, "layers.1.feed_forward.w1.weight"));
+    const struct tt_param *w2 = find_param(&params, "layers.1.moe.experts.w2"),
+                          *bias = find_param(&params, "layers.3.moe.expert_bias");
+    assert_non_null(w2);
+    assert_int_equal(w2->size[0], 4);
+    assert_int_equal(w2->size[1], 16);
+    assert_int_equal(w2->size[2], 24); /* int(int(2/3 64) / 2) up to a multiple of 8 */
+    assert_int_equal(w2->row->kind, TT_PARAM_EXPERT);
+    assert_non_null(bias);
+    assert_int_equal(bias->row->kind, TT_PARAM_BUFFER);
+    assert_non_null(find_param(&params, "layers.3.moe.shared_experts.w1.weight"));
+
+    args.moe_args.num_shared_experts = 0;
+    args.moe_args.load_balance_coeff = 0;
+    assert_int_equal(tt_params_make(&params, &arena, tt_family_find("llama4"), &args, &err), TT_OK);
+    assert_null(find_param(&params, "layers.3.moe.expert_bias"));
+    assert_null(find_param(&params, "layers.3.moe.shared_experts.w1.weight"));
+    tt_arena_release(&arena);
 }
 
 static void test_parameters_stand_in_the_order_of_the_state_dict(void **state)
@@ -120,6 +201,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes_and_counts_are_torchtitans),
+        cmocka_unit_test(test_every_family_counts_as_torchtitan_does),
+        cmocka_unit_test(test_a_layer_has_the_rows_of_its_kind_alone),
         cmocka_unit_test(test_parameters_stand_in_the_order_of_the_state_dict),
         cmocka_unit_test(test_initial_spread_falls_with_depth),
         cmocka_unit_test(test_sizes_that_do_not_fit_are_an_error),
