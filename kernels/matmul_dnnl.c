@@ -43,13 +43,19 @@ struct slice {
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t len(struct range r) { return r.end - r.begin; }
 
-static bool is_native(const struct tt_matmul *op)
+/* An instruction set is a set of bits: its own and those of what it builds on. */
+static bool has_isa(dnnl_cpu_isa_t want)
 {
-    const unsigned want = (unsigned)dnnl_cpu_isa_avx512_core_bf16;
-    return op->a.dtype == TT_BF16 && op->b.dtype == TT_BF16 && ((unsigned)dnnl_get_effective_cpu_isa() & want) == want;
+    return ((unsigned)dnnl_get_effective_cpu_isa() & (unsigned)want) == (unsigned)want;
 }
 
-enum tt_matmul_path tt_matmul_path(const struct tt_matmul *op) { return is_native(op) ? TT_MATMUL_NATIVE : TT_MATMUL_SGEMM; }
+bool tt_matmul_has_path(enum tt_matmul_path path) { return path == TT_MATMUL_SGEMM || has_isa(dnnl_cpu_isa_avx512_core); }
+
+enum tt_matmul_path tt_matmul_path(const struct tt_matmul *op)
+{
+    const bool bf16 = op->a.dtype == TT_BF16 && op->b.dtype == TT_BF16;
+    return bf16 && has_isa(dnnl_cpu_isa_avx512_core_bf16) ? TT_MATMUL_NATIVE : TT_MATMUL_SGEMM;
+}
 
 static enum axis choose_axis(const struct tt_matmul *op)
 {

@@ -19,6 +19,7 @@ unit() {
 	ok=$(grep -c '^\[       OK \]' "$log")
 	bad=$(grep '^\[  FAILED  \] test' "$log" | sort -u | wc -l) # cmocka names each twice
 	passed=$((passed + ok))
+	grep -h '^SKIP' "$log" | sort -u
 	if [ "$rc" -ne 0 ] || [ "$ok" -eq 0 ]; then
 		grep -vE '^\[( RUN|       OK|==)' "$log" | tail -60
 		[ "$bad" -gt 0 ] || bad=1
