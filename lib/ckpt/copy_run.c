@@ -49,7 +49,7 @@ enum {
     RUN_NBYTES = 8 << 20,       /* what the kernel copies at a time */
 };
 
-uint64_t tt_copy_thread_nbytes(void) { return 3 * (uint64_t)TT_BLOCK_NBYTES + PENDING_NBYTES; }
+uint64_t tt_copy_thread_nbytes(void) { return tt_assembler_nbytes() + TT_BLOCK_NBYTES + PENDING_NBYTES; }
 
 static tt_status check_stop(struct worker *w)
 {
@@ -113,7 +113,7 @@ static void take_piece(struct run *run, struct job *job)
     if (!tt_region_is_empty(&whole) && tt_numel(whole.ndim, whole.size, &total)) {
         job->chunk = can_carry ? whole_chunk(data, run->first, &job->numel) : NULL;
         if (!job->chunk)
-            job->numel = tt_region_piece(&piece, &whole, run->first, TT_BLOCK_NBYTES / (int64_t)tt_output_unit(data->fill.output));
+            job->numel = tt_output_piece(&piece, data->fill.output, &whole, run->first);
         run->first += job->numel;
     }
     if (run->first >= total) {

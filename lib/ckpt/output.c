@@ -6,14 +6,17 @@
 #include "ckpt/output_private.h"
 #include "tensor/cast.h"
 
+uint64_t tt_assembler_nbytes(void) { return sizeof(struct tt_assembler) + 2 * (uint64_t)TT_BLOCK_NBYTES; }
+
 tt_status tt_assembler_new(struct tt_assembler **out, struct tt_ckpt *own, struct tt_verify *verify, struct tt_err *err)
 {
     struct tt_assembler *a = calloc(1, sizeof *a);
 
-    if (!a || !(a->raw = malloc(TT_BLOCK_NBYTES))) {
+    if (!a || !(a->raw = malloc(2 * TT_BLOCK_NBYTES))) {
         free(a);
-        return tt_err_nomem(err, sizeof *a + TT_BLOCK_NBYTES, "an assembler");
+        return tt_err_nomem(err, tt_assembler_nbytes(), "an assembler");
     }
+    a->scratch = a->raw + TT_BLOCK_NBYTES;
     a->own = own;
     a->verify = verify;
     *out = a;
@@ -45,7 +48,7 @@ tt_status tt_assembler_reader(struct tt_assembler *a, const struct tt_part *part
     if (!readers)
         return tt_err_nomem(err, (a->nreaders + 1) * sizeof *readers, "readers");
     a->readers = readers;
-    const tt_status st = tt_reader_new(&readers[a->nreaders], ckpt, a->verify, err);
+    const tt_status st = tt_reader_new(&readers[a->nreaders], ckpt, a->verify, a->scratch, err);
     if (st == TT_OK)
         *out = readers[a->nreaders++];
     return st;
@@ -67,6 +70,35 @@ size_t tt_output_unit(const struct tt_output *o)
         if (o->parts[i].src && tt_dtype_nbytes(o->parts[i].src->dtype) > unit)
             unit = tt_dtype_nbytes(o->parts[i].src->dtype);
     return unit;
+}
+
+/* The rows along dimension d that end with a head, where a piece of n rows from `first` on would cut one. */
+static int64_t whole_heads(const struct tt_output *o, int d, int64_t first, int64_t n)
+{
+    for (size_t i = 0; i < o->nparts; i++) {
+        const struct tt_part *part = &o->parts[i];
+        struct tt_region box;
+        if ((part->map != TT_MAP_HALVES && part->map != TT_MAP_PAIRS) || !part->src || o->ndim - part->src->ndim != d ||
+            !tt_part_box(&box, o, part) || first + n <= box.offset[d] || first + n >= box.offset[d] + box.size[d])
+            continue;
+        const int64_t end = first + n - box.offset[d] + (part->from ? part->from[0] : 0), cut = end % part->head;
+        return cut < n ? n - cut : n;
+    }
+    return n;
+}
+
+int64_t tt_output_piece(struct tt_region *piece, const struct tt_output *o, const struct tt_region *r, int64_t first)
+{
+    const int64_t n = tt_region_piece(piece, r, first, TT_BLOCK_NBYTES / (int64_t)tt_output_unit(o));
+    int d = 0;
+
+    while (d < r->ndim && piece->size[d] == 1)
+        d++;
+    if (d == r->ndim || piece->offset[d] + piece->size[d] == r->offset[d] + r->size[d])
+        return n;
+    const int64_t rows = piece->size[d];
+    piece->size[d] = whole_heads(o, d, piece->offset[d], rows);
+    return n / rows * piece->size[d];
 }
 
 /* The part's share of the piece, as `to`; dst holds the piece row-major. */

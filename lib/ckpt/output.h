@@ -13,10 +13,15 @@ struct tt_assembler;
 TT_MUST_CHECK tt_status tt_assembler_new(struct tt_assembler **out, struct tt_ckpt *own, struct tt_verify *verify,
                                          struct tt_err *err);
 void tt_assembler_free(struct tt_assembler *assembler);
+uint64_t tt_assembler_nbytes(void); /* of its buffers, for however many checkpoints */
 
-/* Bytes of the widest element on the way from the files to the output: pieces of at most TT_BLOCK_NBYTES / unit elements can be
- * assembled. */
+/* Bytes of the widest element on the way from the files to the output: pieces of TT_BLOCK_NBYTES / unit elements fit in the
+ * buffers. */
 size_t tt_output_unit(const struct tt_output *output);
+
+/* What to assemble next of region r of the output, from its element `first` on: as tt_region_piece has it, of at most
+ * TT_BLOCK_NBYTES / unit elements, and of whole heads where they are permuted, so that none is read twice. */
+int64_t tt_output_piece(struct tt_region *piece, const struct tt_output *output, const struct tt_region *r, int64_t first);
 
 /* Whether all that the output asks for can be done: shapes, boxes, casts, quantization and its scales, maps, and that the parts
  * tile the output (TT_EFORMAT where they do not). The message names the key, the input, what was expected and what was found. */

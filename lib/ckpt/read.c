@@ -32,6 +32,7 @@ struct tt_reader {
     struct view views[NVIEWS];
     const struct tt_infile *file; /* of the chunk that is read just now; pinned */
     uint8_t *scratch; /* (TT_BLOCK_NBYTES) */
+    uint8_t *own;     /* scratch, where it is not borrowed */
 };
 
 /* --- verification ------------------------------------------------------------------------------------------------------------- */
@@ -396,10 +397,11 @@ tt_status tt_reader_stored(struct tt_reader *r, const struct tt_entry *entry, co
     return TT_OK;
 }
 
-tt_status tt_reader_new(struct tt_reader **out, struct tt_ckpt *ckpt, struct tt_verify *verify, struct tt_err *err)
+tt_status tt_reader_new(struct tt_reader **out, struct tt_ckpt *ckpt, struct tt_verify *verify, uint8_t *scratch,
+                        struct tt_err *err)
 {
     struct tt_reader *r = calloc(1, sizeof *r);
-    if (!r || !(r->scratch = malloc(TT_BLOCK_NBYTES))) {
+    if (!r || !(r->scratch = scratch ? scratch : (r->own = malloc(TT_BLOCK_NBYTES)))) {
         free(r);
         return tt_err_nomem(err, sizeof *r + TT_BLOCK_NBYTES, "a reader");
     }
@@ -415,6 +417,6 @@ void tt_reader_free(struct tt_reader *r)
 {
     if (!r)
         return;
-    free(r->scratch);
+    free(r->own);
     free(r);
 }

@@ -192,7 +192,7 @@ static tt_status work(struct worker *w)
     w->expected = malloc(TT_BLOCK_NBYTES);
     w->found = malloc(TT_BLOCK_NBYTES);
     if (st == TT_OK)
-        st = tt_reader_new(&w->output, all->out, &all->verify, &w->err);
+        st = tt_reader_new(&w->output, all->out, &all->verify, NULL, &w->err);
     if (st == TT_OK && (!w->expected || !w->found))
         st = tt_err_nomem(&w->err, TT_BLOCK_NBYTES, "a buffer");
     while (st == TT_OK) {

@@ -437,6 +437,29 @@ static void test_halves_and_pairs_undo_each_other(void **state)
     assert_memory_not_equal(there, as_it_was, sizeof there);
 }
 
+static void test_pieces_of_permuted_rows_end_with_a_head(void **state)
+{
+    struct fixture *f = *state;
+    const struct tt_entry src = { .fqn = "src", .dtype = TT_F32, .ndim = 2, .shape = DIMS(f, 32 * 96, 5120) };
+    const struct tt_part parts[] = { { .src = &src, .map = TT_MAP_PAIRS, .head = 96, .to = DIMS(f, 10, 0) },
+                                     { .sizes = DIMS(f, 10, 5120) }, { .to = DIMS(f, 3082, 0), .sizes = DIMS(f, 500, 5120) } };
+    const struct tt_output o = output(TT_F32, 2, DIMS(f, 3582, 5120), parts, 3);
+    const struct tt_region all = tt_region_make(2, NULL, o.shape);
+    int64_t row = 0, npieces = 0;
+
+    for (int64_t first = 0, n; first < 3582 * 5120; first += n, npieces++) {
+        struct tt_region piece;
+        n = tt_output_piece(&piece, &o, &all, first);
+        assert_int_equal(piece.offset[0], row);
+        assert_int_equal(piece.size[0] * 5120, n);
+        row += piece.size[0];
+        if (row > 10 && row < 3082)
+            assert_int_equal((row - 10) % 96, 0);
+    }
+    assert_int_equal(row, 3582);
+    assert_in_range(npieces, 18, 23); /* of 204 rows, or of the 192 of two heads */
+}
+
 /* --- more than the buffers hold ----------------------------------------------------------------------------------------------- */
 
 /* Pieces as a copy takes them, over tensors that are larger than its buffers, rows so wide that one by one is how to read them. */
@@ -701,6 +724,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_last_two_dimensions_are_transposed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rows_of_heads_are_permuted_wherever_pieces_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_halves_and_pairs_undo_each_other, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pieces_of_permuted_rows_end_with_a_head, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_larger_than_the_buffers_is_done_in_parts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_blocks_of_128_are_scaled_to_their_edges, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_groups_of_mxfp4_are_unpacked, set_up, tear_down),
