@@ -1,11 +1,11 @@
 #include "convert/tool.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/meter.h"
+#include "cli/signals.h"
 #include "convert/reread.h"
 
 enum { NAMES_SHOWN = 10 };
@@ -195,7 +195,7 @@ static tt_status write_it(struct run *run, const struct tt_recipe *recipe, struc
     const struct tt_write_opts how = {
         .threads = (int)opts->threads, .max_memory = opts->max_memory, .force = opts->force, .dry_run = opts->dry_run,
         .no_verify = opts->no_verify, .allow_objects = opts->allow_objects, .allow_expand = opts->allow_expand,
-        .progress = on_progress, .ctx = run, .log = &log,
+        .progress = on_progress, .ctx = run, .stop = tt_signals_stop(), .log = &log,
     };
     tt_status st = tt_meter_init(&run->meter, opts->progress, opts->quiet, err);
 
@@ -239,12 +239,16 @@ tt_status tt_tool_write(const struct tt_prog *prog, struct tt_recipe *recipe, co
         st = tt_err_set(err, TT_EINVAL, "stdout is a terminal: a checkpoint is binary; redirect it");
     if (st != TT_OK)
         return st;
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe, and a file over RLIMIT_FSIZE, are errors with a message */
-    signal(SIGXFSZ, SIG_IGN);
+    tt_signals_write_errors();
+    tt_signals_catch();
     st = write_it(&run, recipe, &stats, err);
     if (st == TT_OK && opts->verify && !opts->dry_run)
         st = read_again(&run, recipe, err);
     if (st == TT_OK)
         report(&run, recipe, &stats);
+    if (st != TT_OK && *tt_signals_stop()) {
+        tt_prog_report(prog, err);
+        tt_signals_end();
+    }
     return st;
 }
