@@ -155,6 +155,18 @@ bool tt_value_set(struct tt_arena *arena, struct tt_value *map, const char *key,
     return true;
 }
 
+/* Without its index, which has the old places, the map is searched from end to end. */
+void tt_value_remove(struct tt_value *map, const char *key)
+{
+    struct tt_pair *pair = find(map, key);
+    if (!pair)
+        return;
+    const size_t at = (size_t)(pair - map->u.map.pairs);
+    memmove(pair, pair + 1, (map->u.map.n - at - 1) * sizeof *pair);
+    map->u.map.n--;
+    map->u.map.index = NULL;
+}
+
 struct tt_value *tt_value_get(const struct tt_value *v, const char *key)
 {
     const struct tt_pair *pair = find(v, key);

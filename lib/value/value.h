@@ -63,6 +63,8 @@ struct tt_value *tt_value_map(struct tt_arena *arena);
 TT_MUST_CHECK bool tt_value_append(struct tt_arena *arena, struct tt_value *list, struct tt_value *item);
 TT_MUST_CHECK bool tt_value_put(struct tt_arena *arena, struct tt_value *map, struct tt_value *key, struct tt_value *value);
 TT_MUST_CHECK bool tt_value_set(struct tt_arena *arena, struct tt_value *map, const char *key, struct tt_value *value);
+/* Takes the pair of a string key out; nothing where there is none. */
+void tt_value_remove(struct tt_value *map, const char *key);
 
 /* The value of a string key; NULL where the map has none or v is no map (or NULL). */
 struct tt_value *tt_value_get(const struct tt_value *v, const char *key);
