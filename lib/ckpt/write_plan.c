@@ -312,15 +312,34 @@ static tt_status add_header(struct write_plan *plan, uint32_t f, struct tt_st_te
     return st;
 }
 
+/* The wide elements first, else in their order: so each tensor begins at a multiple of its element, as readers that do not copy need
+ * it, and as the format's own writer has it. */
+static tt_status widest_first(struct write_plan *plan, struct place *places, size_t n, struct tt_err *err)
+{
+    struct place *sorted = tt_arena_array(&plan->arena, n, sizeof *sorted);
+    size_t k = 0;
+
+    if (!sorted)
+        return nomem(plan, err);
+    for (uint64_t nbytes = tt_dtype_nbytes(TT_C128); nbytes; nbytes /= 2)
+        for (size_t i = 0; i < n; i++)
+            if (tt_dtype_nbytes(plan->recipe->items[places[i].item].output.dtype) == nbytes)
+                sorted[k++] = places[i];
+    memcpy(places, sorted, k * sizeof *places);
+    return TT_OK;
+}
+
 static tt_status plan_safetensors(struct write_plan *plan, const struct places *places, struct tt_err *err)
 {
     tt_status st = TT_OK;
 
     for (uint32_t f = 0; f < plan->nfiles && st == TT_OK; f++) {
-        const struct place *items = places->items + places->begin[f];
+        struct place *items = places->items + places->begin[f];
         const size_t n = places->begin[f + 1] - places->begin[f];
         struct tt_st_tensor *tensors = NULL;
-        st = list_tensors(plan, items, n, &tensors, err);
+        st = widest_first(plan, items, n, err);
+        if (st == TT_OK)
+            st = list_tensors(plan, items, n, &tensors, err);
         if (st == TT_OK)
             st = add_header(plan, f, tensors, n, err);
         for (size_t i = 0; i < n && st == TT_OK; i++) {

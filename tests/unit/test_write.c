@@ -170,6 +170,25 @@ static void test_tensors_become_safetensors_and_values_are_refused(void **state)
     assert_reads_back(f, f->out, false);
 }
 
+static void test_safetensors_begin_at_multiples_of_their_elements(void **state)
+{
+    struct fixture *f = *state;
+    const struct tt_target target = { .format = TT_CKPT_SAFETENSORS, .path = f->out };
+    struct tt_recipe recipe = { 0 };
+    struct tt_ckpt *ckpt = NULL;
+
+    add_tensors(&recipe, f);
+    recipe.items[0].output.dtype = TT_BF16; /* an odd number of them, listed before floats */
+    assert_ok(tt_recipe_write(&recipe, &target, NULL, NULL, &e_));
+    tt_recipe_release(&recipe);
+    assert_ok(tt_ckpt_open(&ckpt, f->out, &e_));
+    const struct tt_chunk *big = tt_entries_find(&ckpt->entries, "big.weight")->chunks;
+    const struct tt_chunk *small = tt_entries_find(&ckpt->entries, "small")->chunks;
+    assert_int_equal(small->offset % 8, 0);
+    assert_int_equal(big->offset, small->offset + sizeof f->small);
+    tt_ckpt_close(ckpt);
+}
+
 static void test_a_hugging_face_folder_has_its_files_and_extras(void **state)
 {
     struct fixture *f = *state;
@@ -449,6 +468,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_checkpoint_becomes_a_pt_with_any_number_of_threads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_tensors_become_safetensors_and_values_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_safetensors_begin_at_multiples_of_their_elements, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_hugging_face_folder_has_its_files_and_extras, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_chunks_lie_in_the_files_that_they_are_placed_in, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_cast_output_has_the_other_dtype, set_up, tear_down),
