@@ -87,8 +87,7 @@ static const float e2m1_pairs[256][2] = { PAIRS(0.0f),  PAIRS(0.5f),  PAIRS(1.0f
                                           PAIRS(4.0f),  PAIRS(6.0f),  PAIRS(-0.0f), PAIRS(-0.5f), PAIRS(-1.0f), PAIRS(-1.5f),
                                           PAIRS(-2.0f), PAIRS(-3.0f), PAIRS(-4.0f), PAIRS(-6.0f) };
 
-/* 2^(scale - 127). 0 is 2^-127, a subnormal float. The OCP specification calls 255 NaN; transformers, which is followed, multiplies
- * by 2^128 = infinity: infinities of both signs, and NaN where the number is 0. */
+/* 2^(scale - 127), for scales below 255. 0 is 2^-127, a subnormal float. */
 static float e8m0(uint8_t scale)
 {
     const uint32_t bits = scale ? (uint32_t)scale << 23 : 1u << 22;
@@ -124,8 +123,10 @@ static void mxfp4_row(const struct tt_loaded *l, const int64_t *at, int64_t n, e
         const int64_t first = c % group, left = group - first < CHUNK ? group - first : CHUNK, k = n < left ? n : left;
         place[last] = c / group;
         place[last + 1] = first / 2;
-        const float scale = e8m0(l->group_scales[tt_region_index(&l->scale, place)]);
-        mxfp4_numbers(numbers, l->raw + tt_region_index(&l->src, place), first, k, scale);
+        const uint8_t scale = l->group_scales[tt_region_index(&l->scale, place)];
+        mxfp4_numbers(numbers, l->raw + tt_region_index(&l->src, place), first, k, e8m0(scale == 255 ? 254 : scale));
+        for (int64_t i = 0; scale == 255 && i < k; i++)
+            numbers[i] *= 2; /* the OCP specification says NaN; transformers, which is followed, 2^128, which no float is */
         tt_cast(dst, to, numbers, TT_F32, (size_t)k);
         dst += (size_t)k * tt_dtype_nbytes(to);
         c += k;

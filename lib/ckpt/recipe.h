@@ -15,8 +15,8 @@ enum tt_quant {
     TT_QUANT_BLOCK128, /* out[r,c] = float32(src[r,c]) * scales[r/128, c/128]; 2-D, scales float32 (ceil(R/128), ceil(C/128)):
                         * DeepSeek's weight_scale_inv */
     TT_QUANT_MXFP4,    /* src uint8 (.., R, G, B), scales uint8 (.., R, G) -> (.., R, G*B*2) in float32: the low nibble first,
-                        * times 2^(scale-127) (OCP Microscaling Formats, E2M1 with E8M0). Scale 255, there NaN, is infinity as in
-                        * transformers: its numbers become infinities, and NaN where they are 0 */
+                        * times 2^(scale-127) (OCP Microscaling Formats, E2M1 with E8M0). Scale 255, there NaN, is 2^128 as in
+                        * transformers */
 };
 
 /* Where the elements of a part go, after that. */
