@@ -169,12 +169,14 @@ static tt_status fill_folder(struct write_plan *plan, const char *folder, int nt
     }
     if (st == TT_OK)
         st = clone_files(plan, &files, err);
-    if (st == TT_OK) {
+    if (st == TT_OK && plan->target->zstd_level) {
+        st = tt_write_zstd(plan, &files, nthreads, err);
+    } else if (st == TT_OK) {
         const struct tt_sink sink = tt_out_files_sink(&files);
         st = run_copy(plan, &sink, nthreads, err);
+        if (st == TT_OK)
+            st = tt_out_files_finish(&files, err);
     }
-    if (st == TT_OK)
-        st = tt_out_files_finish(&files, err);
     tt_out_files_release(&files);
     for (size_t i = 0; i < plan->target->nextras && st == TT_OK; i++)
         st = write_extra(&plan->target->extras[i], folder, err);
@@ -234,6 +236,15 @@ static void count(const struct write_plan *plan, int nthreads, struct tt_write_s
                            plan->recipe->arena.used;
 }
 
+static uint64_t count_items(const struct tt_entries *entries)
+{
+    uint64_t nbytes = 0;
+    for (size_t i = 0; i < entries->n; i++)
+        for (uint32_t c = 0; c < entries->items[i].nchunks; c++)
+            nbytes += entries->items[i].chunks[c].nbytes;
+    return nbytes;
+}
+
 tt_status tt_recipe_write(const struct tt_recipe *recipe, const struct tt_target *target, const struct tt_write_opts *opts,
                           struct tt_write_stats *stats, struct tt_err *err)
 {
@@ -261,6 +272,8 @@ tt_status tt_recipe_write(const struct tt_recipe *recipe, const struct tt_target
         else
             st = write_file(&plan, nthreads, err);
     }
+    if (st == TT_OK && target->zstd_level && !plan.opts->dry_run)
+        s->written_nbytes = count_items(&plan.dcp); /* the plan had only what they would be uncompressed */
     tt_write_plan_release(&plan);
     s->seconds = tt_seconds() - start;
     return st;

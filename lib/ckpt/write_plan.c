@@ -150,6 +150,7 @@ static tt_status add_place(struct write_plan *plan, const struct place *place, u
         return TT_OK;
     chunk->codec = TT_CODEC_BLOB;
     chunk->file = file;
+    plan->segment_chunk[plan->nsegments++] = chunk;
     if (kind == TT_ENTRY_VALUE)
         return add_value(plan, item, chunk, err);
     const struct tt_fill fill = { &item->output, chunk->offsets, chunk->sizes };
@@ -255,7 +256,8 @@ static tt_status plan_dcp(struct write_plan *plan, const struct places *places, 
     uint32_t index;
 
     plan->clones = tt_arena_array(&plan->arena, plan->nfiles, sizeof *plan->clones);
-    if (!plan->clones)
+    plan->segment_chunk = tt_arena_array(&plan->arena, places->begin[plan->nfiles], sizeof(struct tt_chunk *));
+    if (!plan->clones || !plan->segment_chunk)
         return nomem(plan, err);
     for (uint32_t f = 0; f < plan->nfiles && st == TT_OK; f++)
         st = tt_entries_file(&plan->dcp, plan->files[f], &index, err);

@@ -36,7 +36,8 @@ struct write_plan {
     uint32_t nfiles;
     struct write_clone *clones; /* (nfiles) DCP */
     struct tt_entries dcp;      /* what .metadata is going to say */
-    struct tt_chunk **segment_chunk; /* DCP with zstd: of each segment of the copy, in order: its chunk in `dcp` */
+    struct tt_chunk **segment_chunk; /* (nsegments) DCP: of each segment of the copy, in order: its chunk in `dcp` */
+    size_t nsegments;
 };
 
 TT_MUST_CHECK tt_status tt_write_plan_make(struct write_plan *plan, struct tt_err *err);
@@ -76,5 +77,10 @@ struct tt_sink tt_out_files_sink(struct out_files *files);
 /* The whole of an input's file as output file `file`: shared where the file system can, else copied. */
 TT_MUST_CHECK tt_status tt_out_files_clone(struct out_files *files, uint32_t file, const struct tt_infile *from, bool link,
                                            struct tt_err *err);
+
+/* --- write_zstd.c: a DCP folder's files, compressed ---------------------------------------------------------------------------------- */
+
+/* Fills the chunks of plan->dcp as their items end. */
+TT_MUST_CHECK tt_status tt_write_zstd(struct write_plan *plan, struct out_files *files, int nthreads, struct tt_err *err);
 
 #endif

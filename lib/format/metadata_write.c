@@ -2,6 +2,7 @@
 
 #include "format/metadata.h"
 #include "format/pickler.h"
+#include "format/zstd.h"
 
 static void put_object(struct tt_pickler *pk, enum tt_py_id id)
 {
@@ -115,6 +116,13 @@ static void put_place(struct tt_pickler *pk, const struct tt_chunk *chunk, const
     tt_pk_int(pk, (int64_t)chunk->offset);
     tt_pk_str(pk, "length");
     tt_pk_int(pk, (int64_t)chunk->nbytes);
+    if (chunk->codec == TT_CODEC_ZSTD) {
+        tt_pk_str(pk, "transform_descriptors");
+        tt_pk_op(pk, TT_PK_EMPTY_LIST);
+        tt_pk_op(pk, TT_PK_MARK);
+        tt_pk_str(pk, TT_ZSTD_TRANSFORM);
+        tt_pk_op(pk, TT_PK_APPENDS);
+    }
     end_state(pk);
 }
 

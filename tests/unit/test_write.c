@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zstd.h>
 #include <cmocka.h>
 
 #include "base/file.h"
@@ -265,6 +266,49 @@ static void test_a_cast_output_has_the_other_dtype(void **state)
     tt_ckpt_close(ckpt);
 }
 
+static void read_file(const char *folder, const char *name, struct tt_buf *out)
+{
+    char path[160];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_ok(tt_file_read_all(out, path, 1 << 24, &e_));
+}
+
+static void test_compressed_items_are_frames_of_the_same_bytes(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const files[] = { "__0_0.distcp", "__1_0.distcp", "__2_0.distcp" };
+    const struct tt_placed last = { .file = 1 };
+    char packed[128];
+    struct tt_recipe recipe = { 0 };
+    struct tt_buf plain = { 0 }, frames = { 0 };
+
+    snprintf(packed, sizeof packed, "%s/packed", f->dir);
+    for (size_t i = 0; i < f->src->entries.n; i++)
+        assert_ok(tt_recipe_add_entry(&recipe, f->src, &f->src->entries.items[i], &e_));
+    tt_recipe_find(&recipe, "small")->placed = &last;
+    tt_recipe_find(&recipe, "small")->nplaced = 1;
+    for (int level = 0; level <= 3; level += 3) {
+        const struct tt_target target = { .format = TT_CKPT_DCP, .path = level ? packed : f->out, .files = files, .nfiles = 3,
+                                          .zstd_level = level };
+        assert_ok(tt_recipe_write(&recipe, &target, NULL, NULL, &e_));
+    }
+    tt_recipe_release(&recipe);
+    for (int i = 0; i < 3; i++) {
+        read_file(f->out, files[i], &plain);
+        read_file(packed, files[i], &frames);
+        assert_true(i < 2 ? frames.len > 0 && frames.len < plain.len : frames.len == 0);
+        uint8_t *got = malloc(plain.len + 1);
+        assert_int_equal(ZSTD_decompress(got, plain.len + 1, frames.data, frames.len), plain.len);
+        assert_memory_equal(got, plain.data ? plain.data : got, plain.len);
+        free(got);
+        tt_buf_release(&plain);
+        tt_buf_release(&frames);
+    }
+    read_file(packed, ".metadata", &frames);
+    assert_non_null(memmem(frames.data, frames.len, "stream.zstd/1", 13));
+    tt_buf_release(&frames);
+}
+
 /* --- damage ----------------------------------------------------------------------------------------------------------------- */
 
 static void test_damage_that_the_kernel_copied_is_still_seen(void **state)
@@ -472,6 +516,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_hugging_face_folder_has_its_files_and_extras, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_chunks_lie_in_the_files_that_they_are_placed_in, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_cast_output_has_the_other_dtype, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_compressed_items_are_frames_of_the_same_bytes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage_that_the_kernel_copied_is_still_seen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage_is_an_error_where_the_output_has_no_checksums, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_shorter_input_is_found_before_the_first_byte, set_up, tear_down),
