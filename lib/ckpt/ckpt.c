@@ -25,19 +25,35 @@ static tt_status make(struct tt_ckpt **out, const char *path, enum tt_ckpt_forma
     return TT_OK;
 }
 
+/* Into the arena, which has a large one on huge pages. */
+static tt_status read_whole(struct tt_arena *arena, const struct tt_infile *file, const uint8_t **out, struct tt_err *err)
+{
+    if (file->nbytes > METADATA_NBYTES_MAX)
+        return tt_err_set(err, TT_EFORMAT, "%s: expected at most %d bytes, found %" PRIu64, file->path, METADATA_NBYTES_MAX,
+                          file->nbytes);
+    uint8_t *bytes = tt_arena_alloc(arena, (size_t)file->nbytes);
+    if (!bytes)
+        return tt_err_nomem(err, (size_t)file->nbytes, file->path);
+    *out = bytes;
+    return tt_infile_pread(file, bytes, (size_t)file->nbytes, 0, err);
+}
+
 static tt_status open_dcp(struct tt_ckpt *ckpt, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
-    struct tt_buf bytes = { 0 };
+    struct tt_infile file = { .fd = -1 };
     const char *path = tt_path_join(&arena, ckpt->path, ".metadata");
-    tt_status st = path ? tt_file_read_all(&bytes, path, METADATA_NBYTES_MAX, err) : tt_err_nomem(err, 0, ckpt->path);
+    const uint8_t *bytes = NULL;
+    tt_status st = path ? tt_infile_open(&file, path, err) : tt_err_nomem(err, 0, ckpt->path);
 
     if (st == TT_ENOENT)
         st = tt_err_set(err, TT_ENOENT, "%s: a folder without .metadata and without .safetensors files is no finished "
                         "checkpoint", ckpt->path);
     if (st == TT_OK)
-        st = tt_metadata_decode(&ckpt->entries, bytes.data, bytes.len, path, err);
-    tt_buf_release(&bytes);
+        st = read_whole(&arena, &file, &bytes, err);
+    if (st == TT_OK)
+        st = tt_metadata_decode(&ckpt->entries, bytes, (size_t)file.nbytes, path, err);
+    tt_infile_close(&file);
     tt_arena_release(&arena);
     return st;
 }

@@ -10,7 +10,11 @@
 struct decoder {
     struct tt_entries *out;
     const char *where;
-    struct tt_map chunks; /* (fqn, offsets) to the chunk, for those whose index is no help; made when first needed */
+    struct tt_py_dims dims; /* in the catalogue's arena */
+    size_t likely; /* the entry behind the last one that storage_data named */
+    struct tt_py path; /* the last relative_path, and */
+    uint32_t file;     /* which file it is */
+    struct tt_map chunks; /* by chunk_key, for those whose index is no help; made when first needed */
     struct tt_arena scratch;
     struct tt_err *err;
 };
@@ -36,40 +40,42 @@ static const struct tt_py *attribute(const struct tt_py *object, const char *nam
 
 static bool is_none(const struct tt_py *v) { return !v || v->kind == TT_PY_NONE; }
 
-/* torch.Size((2, 3)), or the plain tuple. */
-static const struct tt_py *size_items(const struct tt_py *v)
-{
-    if (tt_py_is_object(v, TT_PY_SIZE) && tt_py_len(&v->u.object->args) <= 1)
-        v = tt_py_len(&v->u.object->args) ? tt_py_item(&v->u.object->args, 0) : &v->u.object->args;
-    return v && (v->kind == TT_PY_TUPLE || v->kind == TT_PY_LIST) ? v : NULL;
-}
-
-/* ndim -1 takes any number of dimensions and returns it. */
+/* A torch.Size((2, 3)), or the plain tuple. ndim -1 takes any number of dimensions and returns it. */
 static tt_status read_dims(struct decoder *d, const struct tt_py *v, const char *fqn, const char *what, int32_t *ndim,
                            const int64_t **out)
 {
-    const struct tt_py *items = size_items(v);
-    if (!items)
-        return bad(d, what, v);
-    const uint32_t n = tt_py_len(items);
+    const struct tt_py *items = v;
+    int64_t dims[TT_NDIM_MAX];
+
+    if (v && v->kind == TT_PY_DIMS && (*ndim < 0 || v->n == (uint32_t)*ndim)) {
+        *ndim = (int32_t)v->n;
+        *out = v->u.dims;
+        return TT_OK;
+    }
+    if (tt_py_is_object(v, TT_PY_SIZE) && tt_py_len(&v->u.object->args) <= 1)
+        items = tt_py_len(&v->u.object->args) ? tt_py_item(&v->u.object->args, 0) : &v->u.object->args;
+    const bool is_flat = v && v->kind == TT_PY_DIMS;
+    if (!is_flat && (!items || (items->kind != TT_PY_TUPLE && items->kind != TT_PY_LIST))) {
+        char buf[200];
+        return tt_err_set(d->err, TT_EFORMAT, "%s: key %s: expected %s, found %s", d->where, fqn, what,
+                          tt_py_kind_name(v, buf, sizeof buf));
+    }
+    const uint32_t n = is_flat ? v->n : tt_py_len(items);
     if (n > TT_NDIM_MAX)
         return tt_err_set(d->err, TT_EUNSUPPORTED, "%s: key %s: %" PRIu32 " dimensions; titan reads up to %d", d->where, fqn, n,
                           TT_NDIM_MAX);
     if (*ndim >= 0 && n != (uint32_t)*ndim)
         return tt_err_set(d->err, TT_EFORMAT, "%s: key %s: expected %s of %d dimensions, found %" PRIu32, d->where, fqn, what,
                           *ndim, n);
-    int64_t *dims = tt_arena_array(&d->out->arena, n, sizeof *dims);
-    if (!dims)
-        return nomem(d);
     for (uint32_t i = 0; i < n; i++) {
         const struct tt_py *item = tt_py_item(items, i);
-        if (item->kind != TT_PY_INT || item->u.i < 0)
-            return bad_key(d, fqn, "expected dimensions that are not negative");
+        if (item->kind != TT_PY_INT)
+            return bad_key(d, fqn, "expected dimensions that are integers");
         dims[i] = item->u.i;
     }
+    *out = tt_py_dims_put(&d->dims, dims, n);
     *ndim = (int32_t)n;
-    *out = dims;
-    return TT_OK;
+    return *out ? TT_OK : nomem(d);
 }
 
 static char *copy_str(struct decoder *d, const struct tt_py *v)
@@ -109,14 +115,15 @@ static tt_status read_chunks(struct decoder *d, const struct tt_py *list, struct
     if (!entry->chunks)
         return nomem(d);
     for (uint32_t i = 0; i < entry->nchunks; i++) {
-        const struct tt_py *c = tt_py_item(list, i);
+        struct tt_py own[TT_PY_NATTRS_MAX];
+        const struct tt_py *chunk = tt_py_item(list, i), *a = tt_py_attributes(chunk, TT_PY_CHUNK, own);
         int32_t ndim = entry->ndim;
-        if (!tt_py_is_object(c, TT_PY_CHUNK_METADATA))
-            return bad(d, "ChunkStorageMetadata", c);
+        if (!a)
+            return bad(d, "ChunkStorageMetadata", chunk);
         entry->chunks[i] = (struct tt_chunk){ .codec = TT_CODEC_BLOB, .file = TT_FILE_NONE };
-        tt_status st = read_dims(d, attribute(c, "offsets"), entry->fqn, "chunk offsets", &ndim, &entry->chunks[i].offsets);
+        tt_status st = read_dims(d, &a[TT_PY_CHUNK_OFFSETS], entry->fqn, "chunk offsets", &ndim, &entry->chunks[i].offsets);
         if (st == TT_OK)
-            st = read_dims(d, attribute(c, "sizes"), entry->fqn, "chunk sizes", &ndim, &entry->chunks[i].sizes);
+            st = read_dims(d, &a[TT_PY_CHUNK_SIZES], entry->fqn, "chunk sizes", &ndim, &entry->chunks[i].sizes);
         if (st != TT_OK)
             return st;
     }
@@ -186,11 +193,18 @@ static tt_status read_path(struct decoder *d, struct tt_entry *entry, const stru
     return TT_OK;
 }
 
-static struct tt_entry *find(const struct decoder *d, const struct tt_py *fqn)
+/* Both dicts that name keys most often do so in the order of the first. */
+static struct tt_entry *find(struct decoder *d, const struct tt_py *fqn)
 {
-    uint64_t i;
-    return fqn && fqn->kind == TT_PY_STR && tt_map_get(&d->out->by_fqn, (const char *)fqn->u.s, fqn->n, &i) ? &d->out->items[i]
-                                                                                                         : NULL;
+    uint64_t i = d->likely;
+
+    if (fqn->kind != TT_PY_STR)
+        return NULL;
+    if (i >= d->out->n || strncmp(d->out->items[i].fqn, (const char *)fqn->u.s, fqn->n) != 0 || d->out->items[i].fqn[fqn->n] != 0)
+        if (!tt_map_get(&d->out->by_fqn, (const char *)fqn->u.s, fqn->n, &i))
+            return NULL;
+    d->likely = i + 1;
+    return &d->out->items[i];
 }
 
 static tt_status read_planner_data(struct decoder *d, const struct tt_py *dict)
@@ -210,37 +224,22 @@ static tt_status read_planner_data(struct decoder *d, const struct tt_py *dict)
 
 /* --- storage_data ------------------------------------------------------------------------------------------------------------- */
 
-static bool chunk_is_at(const struct tt_entry *entry, uint32_t i, const struct tt_py *offset)
-{
-    for (uint32_t k = 0; k < (uint32_t)entry->ndim; k++) {
-        const struct tt_py *item = tt_py_item(offset, k);
-        if (item->kind != TT_PY_INT || item->u.i != entry->chunks[i].offsets[k])
-            return false;
-    }
-    return true;
-}
-
-/* "<entry number>:<offsets>", bytewise. */
-static const char *chunk_key(struct decoder *d, size_t entry, const int64_t *offsets, int ndim, size_t *n)
-{
-    *n = sizeof entry + (size_t)ndim * sizeof *offsets;
-    char *key = tt_arena_alloc(&d->scratch, *n);
-    if (key) {
-        memcpy(key, &entry, sizeof entry);
-        if (ndim)
-            memcpy(key + sizeof entry, offsets, (size_t)ndim * sizeof *offsets);
-    }
-    return key;
-}
+/* Which chunk: its entry, and its offsets, of which equal ones are one and the same. */
+struct chunk_key {
+    size_t entry;
+    const int64_t *offsets;
+};
 
 static tt_status index_chunks(struct decoder *d)
 {
     for (size_t e = 0; e < d->out->n; e++) {
         const struct tt_entry *entry = &d->out->items[e];
         for (uint32_t i = 0; entry->kind == TT_ENTRY_TENSOR && i < entry->nchunks; i++) {
-            size_t n;
-            const char *key = chunk_key(d, e, entry->chunks[i].offsets, entry->ndim, &n);
-            const tt_status st = key ? tt_map_put(&d->chunks, key, n, i, NULL, NULL, d->err) : nomem(d);
+            struct chunk_key *key = tt_arena_alloc(&d->scratch, sizeof *key);
+            if (!key)
+                return nomem(d);
+            *key = (struct chunk_key){ e, entry->chunks[i].offsets };
+            const tt_status st = tt_map_put(&d->chunks, (const char *)key, sizeof *key, i, NULL, NULL, d->err);
             if (st != TT_OK)
                 return st;
         }
@@ -252,26 +251,20 @@ static tt_status index_chunks(struct decoder *d)
 static tt_status find_chunk(struct decoder *d, struct tt_entry *entry, const struct tt_py *offset, const struct tt_py *index,
                             struct tt_chunk **out)
 {
-    int64_t offsets[TT_NDIM_MAX];
+    struct chunk_key key = { .entry = (size_t)(entry - d->out->items) };
+    int32_t ndim = entry->ndim;
     uint64_t i;
-    size_t n;
+    tt_status st = read_dims(d, offset, entry->fqn, "the offsets of a chunk in storage_data", &ndim, &key.offsets);
 
-    if (tt_py_len(offset) != (uint32_t)entry->ndim)
-        return bad_key(d, entry->fqn, "storage_data has offsets of another number of dimensions");
-    if (index && index->kind == TT_PY_INT && index->u.i >= 0 && index->u.i < entry->nchunks &&
-        chunk_is_at(entry, (uint32_t)index->u.i, offset)) {
+    if (st != TT_OK)
+        return st;
+    if (index->kind == TT_PY_INT && index->u.i >= 0 && index->u.i < entry->nchunks &&
+        entry->chunks[index->u.i].offsets == key.offsets) {
         *out = &entry->chunks[index->u.i];
         return TT_OK;
     }
-    tt_status st = d->chunks.n == 0 ? index_chunks(d) : TT_OK;
-    for (int32_t k = 0; k < entry->ndim; k++) {
-        const struct tt_py *item = tt_py_item(offset, (uint32_t)k);
-        offsets[k] = item->kind == TT_PY_INT ? item->u.i : -1;
-    }
-    const char *key = st == TT_OK ? chunk_key(d, (size_t)(entry - d->out->items), offsets, entry->ndim, &n) : NULL;
-    if (st == TT_OK && !key)
-        st = nomem(d);
-    if (st == TT_OK && tt_map_get(&d->chunks, key, n, &i))
+    st = d->chunks.n == 0 ? index_chunks(d) : TT_OK;
+    if (st == TT_OK && tt_map_get(&d->chunks, (const char *)&key, sizeof key, &i))
         *out = &entry->chunks[i];
     return st;
 }
@@ -289,12 +282,14 @@ static bool is_safe_path(const char *path)
 
 static tt_status read_place(struct decoder *d, const struct tt_entry *entry, const struct tt_py *v, struct tt_chunk *chunk)
 {
-    const struct tt_py *path = attribute(v, "relative_path"), *offset = attribute(v, "offset"), *nbytes = attribute(v, "length");
-    const struct tt_py *transforms = attribute(v, "transform_descriptors");
+    struct tt_py own[TT_PY_NATTRS_MAX];
+    const struct tt_py *a = tt_py_attributes(v, TT_PY_PLACE, own);
 
-    if (!tt_py_is_object(v, TT_PY_STORAGE_INFO))
+    if (!a)
         return bad(d, "_StorageInfo", v);
-    if (!path || path->kind != TT_PY_STR || !offset || offset->kind != TT_PY_INT || !nbytes || nbytes->kind != TT_PY_INT)
+    const struct tt_py *path = &a[TT_PY_PLACE_PATH], *offset = &a[TT_PY_PLACE_OFFSET], *nbytes = &a[TT_PY_PLACE_LENGTH];
+    const struct tt_py *transforms = &a[TT_PY_PLACE_TRANSFORMS];
+    if (path->kind != TT_PY_STR || offset->kind != TT_PY_INT || nbytes->kind != TT_PY_INT)
         return bad_key(d, entry->fqn, "expected relative_path, offset and length in its _StorageInfo");
     if (offset->u.i < 0 || nbytes->u.i < 0)
         return bad_key(d, entry->fqn, "a negative offset or length in its _StorageInfo");
@@ -303,32 +298,41 @@ static tt_status read_place(struct decoder *d, const struct tt_entry *entry, con
                           "%s: key %s: its items are transformed (transform_descriptors), as by a compression "
                           "extension; save without it",
                           d->where, entry->fqn);
+    chunk->offset = (uint64_t)offset->u.i;
+    chunk->nbytes = (uint64_t)nbytes->u.i;
+    /* One file has many items, and most often its name is one string. */
+    if (d->path.kind == TT_PY_STR && d->path.n == path->n && d->path.u.s == path->u.s) {
+        chunk->file = d->file;
+        return TT_OK;
+    }
     char *name = tt_arena_strn(&d->scratch, (const char *)path->u.s, path->n);
     if (!name)
         return nomem(d);
     if (strlen(name) != path->n || !is_safe_path(name))
         return bad_key(d, entry->fqn, "refused: its relative_path leads out of the checkpoint's folder");
-    chunk->offset = (uint64_t)offset->u.i;
-    chunk->nbytes = (uint64_t)nbytes->u.i;
-    return tt_entries_file(d->out, name, &chunk->file, d->err);
+    const tt_status st = tt_entries_file(d->out, name, &chunk->file, d->err);
+    if (st == TT_OK) {
+        d->path = *path;
+        d->file = chunk->file;
+    }
+    return st;
 }
 
 static tt_status read_storage(struct decoder *d, const struct tt_py *key, const struct tt_py *v)
 {
-    if (!tt_py_is_object(key, TT_PY_METADATA_INDEX))
-        return bad(d, "MetadataIndex", key);
-    struct tt_entry *entry = find(d, attribute(key, "fqn"));
+    struct tt_py own[TT_PY_NATTRS_MAX];
+    const struct tt_py *a = tt_py_attributes(key, TT_PY_INDEX, own);
     struct tt_chunk *chunk = NULL;
+
+    if (!a)
+        return bad(d, "MetadataIndex", key);
+    struct tt_entry *entry = find(d, &a[TT_PY_INDEX_FQN]);
     if (!entry)
         return TT_OK; /* nobody can ask for it */
-    const struct tt_py *offset = attribute(key, "offset");
     if (entry->kind == TT_ENTRY_VALUE) {
-        chunk = is_none(offset) ? entry->chunks : NULL;
+        chunk = is_none(&a[TT_PY_INDEX_OFFSET]) ? entry->chunks : NULL;
     } else {
-        const struct tt_py *items = size_items(offset);
-        if (!items)
-            return bad_key(d, entry->fqn, "expected the offsets of a chunk in storage_data");
-        const tt_status st = find_chunk(d, entry, items, attribute(key, "index"), &chunk);
+        const tt_status st = find_chunk(d, entry, &a[TT_PY_INDEX_OFFSET], &a[TT_PY_INDEX_INDEX], &chunk);
         if (st != TT_OK)
             return st;
     }
@@ -390,13 +394,15 @@ tt_status tt_metadata_decode(struct tt_entries *out, const uint8_t *bytes, size_
     struct decoder d = { .out = out, .where = where, .err = err };
     struct tt_arena nodes = { 0 };
     struct tt_py root;
-    tt_status st = tt_pickle_decode(&nodes, &root, bytes, nbytes, TT_PY_ALLOW_METADATA, where, err);
+    d.dims.arena = &out->arena;
+    tt_status st = tt_pickle_decode(&nodes, &root, bytes, nbytes, TT_PY_ALLOW_METADATA, &d.dims, where, err);
 
     if (st == TT_OK)
         st = read_root(&d, &root);
     tt_arena_release(&nodes);
     tt_arena_release(&d.scratch);
     tt_map_release(&d.chunks);
+    tt_py_dims_release(&d.dims);
     if (st != TT_OK)
         tt_entries_release(out);
     return st;

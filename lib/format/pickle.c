@@ -5,18 +5,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
-
-enum op {
-    OP_MARK = '(', OP_STOP = '.', OP_POP = '0', OP_POP_MARK = '1', OP_DUP = '2', OP_BINFLOAT = 'G', OP_BININT = 'J',
-    OP_BININT1 = 'K', OP_BININT2 = 'M', OP_NONE = 'N', OP_BINPERSID = 'Q', OP_REDUCE = 'R', OP_BINSTRING = 'T',
-    OP_SHORT_BINSTRING = 'U', OP_BINUNICODE = 'X', OP_APPEND = 'a', OP_BUILD = 'b', OP_GLOBAL = 'c', OP_DICT = 'd',
-    OP_APPENDS = 'e', OP_BINGET = 'h', OP_LONG_BINGET = 'j', OP_LIST = 'l', OP_EMPTY_LIST = ']', OP_BINPUT = 'q',
-    OP_LONG_BINPUT = 'r', OP_SETITEM = 's', OP_TUPLE = 't', OP_EMPTY_TUPLE = ')', OP_SETITEMS = 'u', OP_EMPTY_DICT = '}',
-    OP_PROTO = 0x80, OP_NEWOBJ = 0x81, OP_TUPLE1 = 0x85, OP_TUPLE2 = 0x86, OP_TUPLE3 = 0x87, OP_NEWTRUE = 0x88,
-    OP_NEWFALSE = 0x89, OP_LONG1 = 0x8a, OP_LONG4 = 0x8b, OP_BINBYTES = 'B', OP_SHORT_BINBYTES = 'C',
-    OP_SHORT_BINUNICODE = 0x8c, OP_BINUNICODE8 = 0x8d, OP_BINBYTES8 = 0x8e, OP_EMPTY_SET = 0x8f, OP_ADDITEMS = 0x90,
-    OP_FROZENSET = 0x91, OP_NEWOBJ_EX = 0x92, OP_STACK_GLOBAL = 0x93, OP_MEMOIZE = 0x94, OP_FRAME = 0x95, OP_BYTEARRAY8 = 0x96,
-};
+#include "format/pickle_private.h"
 
 struct machine {
     struct tt_arena *arena;
@@ -27,14 +16,14 @@ struct machine {
     const char *where;
     struct tt_err *err;
     tt_status status; /* of the first failure */
-    struct tt_py *stack, *memo; /* malloc'd; a memo slot that was never put has kind UNSET */
-    size_t n, stack_cap, nmemo, memo_cap;
+    struct tt_py *stack; /* malloc'd */
+    size_t n, stack_cap;
+    struct tt_py_memo memo;
+    struct tt_py_flat_reader flat;
     size_t *marks;
     size_t nmarks, marks_cap;
     size_t floor; /* the last mark; 0: none */
 };
-
-enum { UNSET = UINT8_MAX };
 
 static bool fail(struct machine *m, const char *what)
 {
@@ -356,24 +345,20 @@ static bool op_persid(struct machine *m)
     return push(m, (struct tt_py){ .kind = TT_PY_PERSID, .u.persid = pid });
 }
 
-static bool grow_memo(struct machine *m, uint64_t i)
+static inline bool put_memo(struct machine *m, uint64_t i)
 {
-    void *memo = m->memo;
+    if (!need(m, 1))
+        return false;
     /* Python numbers memo slots from 0 and spends at least a byte on each: a higher number is no honest pickle. */
     if (i > m->nbytes)
         return fail(m, "a memo slot beyond the pickle's length");
-    const bool ok = grow(m, &memo, &m->memo_cap, (size_t)i + 1, sizeof *m->memo);
-    m->memo = memo;
-    return ok;
-}
-
-static inline bool put_memo(struct machine *m, uint64_t i)
-{
-    if (!need(m, 1) || (i >= m->memo_cap && !grow_memo(m, i)))
-        return false;
-    for (; m->nmemo <= i; m->nmemo++)
-        m->memo[m->nmemo].kind = UNSET;
-    m->memo[i] = m->stack[m->n - 1];
+    struct tt_py *slot = tt_py_memo_slot(&m->memo, i);
+    if (slot && slot->kind != TT_PY_UNSET) /* what the shortcut knows by its slot may be another thing now */
+        tt_py_flat_init(&m->flat, m->arena, &m->memo, NULL);
+    if (slot)
+        *slot = m->stack[m->n - 1];
+    if (i >= m->memo.next)
+        m->memo.next = i + 1;
     return true;
 }
 
@@ -383,14 +368,52 @@ static inline bool op_put(struct machine *m, size_t width)
     return take_number(m, width, &i) && put_memo(m, i);
 }
 
-static inline bool op_get(struct machine *m, size_t width)
+/* Of the classes that a large .metadata has many objects of, a whole object where one follows. */
+static inline bool get_flat(struct machine *m, uint64_t slot)
 {
-    uint64_t i;
-    if (!take_number(m, width, &i))
-        return false;
-    if (i >= m->nmemo || m->memo[i].kind == UNSET)
+    struct tt_py v;
+
+    for (unsigned shape = 0; shape < TT_PY_NSHAPES; shape++) {
+        if (slot != m->flat.class_slots[shape])
+            continue;
+        const uint8_t *behind = tt_py_read_flat(&m->flat, shape, m->bytes + m->at, m->bytes + m->nbytes, &v);
+        if (!behind)
+            return false;
+        m->at = (size_t)(behind - m->bytes);
+        return push(m, v);
+    }
+    return false;
+}
+
+static void note_class(struct machine *m, uint64_t slot, enum tt_py_id id)
+{
+    const unsigned shape = (unsigned)id - TT_PY_CHUNK_METADATA;
+    if (m->flat.dims && shape < TT_PY_NSHAPES)
+        m->flat.class_slots[shape] = slot;
+}
+
+static inline bool get_memo(struct machine *m, uint64_t i)
+{
+    if (get_flat(m, i))
+        return true;
+    const struct tt_py *slot = tt_py_memo_slot(&m->memo, i);
+    if (!slot || slot->kind == TT_PY_UNSET)
         return fail(m, "a memo slot that was never filled");
-    return push(m, m->memo[i]);
+    if (slot->kind == TT_PY_GLOBAL)
+        note_class(m, i, slot->u.global->id);
+    return push(m, *slot);
+}
+
+static bool op_get(struct machine *m)
+{
+    const uint8_t *p = take(m, 1);
+    return p && get_memo(m, *p);
+}
+
+static bool op_long_get(struct machine *m)
+{
+    const uint8_t *p = take(m, 4);
+    return p && get_memo(m, tt_load_le32(p));
 }
 
 static bool op_proto(struct machine *m)
@@ -494,9 +517,9 @@ static bool step(struct machine *m, uint8_t op)
     case OP_BINPERSID: return op_persid(m);
     case OP_BINPUT: return op_put(m, 1);
     case OP_LONG_BINPUT: return op_put(m, 4);
-    case OP_MEMOIZE: return put_memo(m, m->nmemo);
-    case OP_BINGET: return op_get(m, 1);
-    case OP_LONG_BINGET: return op_get(m, 4);
+    case OP_MEMOIZE: return put_memo(m, m->memo.next);
+    case OP_BINGET: return op_get(m);
+    case OP_LONG_BINGET: return op_long_get(m);
     default: return op_unknown(m, op);
     }
 }
@@ -524,13 +547,18 @@ static bool run(struct machine *m, struct tt_py *root)
 }
 
 tt_status tt_pickle_decode(struct tt_arena *arena, struct tt_py *root, const uint8_t *bytes, size_t nbytes, unsigned allow,
-                           const char *where, struct tt_err *err)
+                           struct tt_py_dims *dims, const char *where, struct tt_err *err)
 {
     struct machine m = { .arena = arena, .bytes = bytes, .nbytes = nbytes, .allow = allow, .where = where, .err = err };
 
-    run(&m, root);
+    if (tt_py_memo_init(&m.memo, bytes, nbytes)) {
+        tt_py_flat_init(&m.flat, arena, &m.memo, dims);
+        run(&m, root);
+    } else {
+        fail_nomem(&m);
+    }
     free(m.stack);
-    free(m.memo);
+    tt_py_memo_release(&m.memo);
     free(m.marks);
     return m.status;
 }
@@ -542,7 +570,7 @@ bool tt_py_is_str(const struct tt_py *v, const char *s)
 
 bool tt_py_is_object(const struct tt_py *v, enum tt_py_id id)
 {
-    return v && v->kind == TT_PY_OBJECT && v->u.object->cls->id == id;
+    return v && ((v->kind == TT_PY_OBJECT && v->u.object->cls->id == id) || (v->kind == TT_PY_FLAT && tt_py_flat_id(v) == id));
 }
 
 const struct tt_py *tt_py_get(const struct tt_py *dict, const char *key)
@@ -565,7 +593,8 @@ const char *tt_py_kind_name(const struct tt_py *v, char *buf, size_t nbuf)
         [TT_PY_NONE] = "None",    [TT_PY_BOOL] = "a bool",   [TT_PY_INT] = "an int",     [TT_PY_BIGINT] = "a large int",
         [TT_PY_FLOAT] = "a float", [TT_PY_STR] = "a str",     [TT_PY_BYTES] = "bytes",    [TT_PY_BYTEARRAY] = "a bytearray",
         [TT_PY_TUPLE] = "a tuple", [TT_PY_LIST] = "a list",   [TT_PY_SETS] = "a set",     [TT_PY_DICT] = "a dict",
-        [TT_PY_GLOBAL] = "",      [TT_PY_OBJECT] = "",       [TT_PY_PERSID] = "a storage",
+        [TT_PY_GLOBAL] = "",      [TT_PY_OBJECT] = "",       [TT_PY_PERSID] = "a storage", [TT_PY_FLAT] = "",
+        [TT_PY_DIMS] = "a torch.Size object",
     };
     if (!v)
         return "nothing";

@@ -47,11 +47,11 @@ enum tt_py_id {
     TT_PY_METADATA,
     TT_PY_TENSOR_METADATA,
     TT_PY_BYTES_METADATA,
-    TT_PY_CHUNK_METADATA,
-    TT_PY_TENSOR_PROPERTIES,
-    TT_PY_MEMORY_FORMAT,
+    TT_PY_CHUNK_METADATA, /* this one and the next two in the order of tt_py_shape */
     TT_PY_METADATA_INDEX,
     TT_PY_STORAGE_INFO,
+    TT_PY_TENSOR_PROPERTIES,
+    TT_PY_MEMORY_FORMAT,
     TT_PY_STORAGE_META,
     TT_PY_PATH,
 };
@@ -88,6 +88,8 @@ enum tt_py_kind {
     TT_PY_GLOBAL,
     TT_PY_OBJECT, /* the result of a call or of NEWOBJ */
     TT_PY_PERSID, /* torch: a storage */
+    TT_PY_FLAT,   /* an object of one of the shapes below, in little memory; asked with tt_py_attributes */
+    TT_PY_DIMS,   /* a torch.Size of ints, within a FLAT */
 };
 
 struct tt_py_items {
@@ -99,7 +101,7 @@ struct tt_py_items {
 
 struct tt_py {
     uint32_t kind;
-    uint32_t n; /* STR, BYTES, BYTEARRAY, BIGINT: bytes */
+    uint32_t n; /* STR, BYTES, BYTEARRAY, BIGINT: bytes; DIMS: how many; FLAT: which shape */
     union {
         bool b;
         int64_t i;
@@ -109,6 +111,8 @@ struct tt_py {
         const struct tt_py_global *global;
         struct tt_py_object *object;
         struct tt_py *persid;
+        const struct tt_py *flat; /* (TT_PY_NATTRS_MAX at most) */
+        const int64_t *dims;
     } u;
 };
 
@@ -121,15 +125,41 @@ struct tt_py_object {
     bool is_mapping;
 };
 
+/* Dimensions, each once however often it comes. */
+struct tt_py_dims {
+    struct tt_arena *arena; /* where they lie */
+    struct tt_py_dims_slot { const int64_t *dims; uint32_t n; } *slots;
+    size_t n, nslots;
+};
+
+void tt_py_dims_release(struct tt_py_dims *pool); /* the table; the dimensions are the arena's */
+const int64_t *tt_py_dims_put(struct tt_py_dims *pool, const int64_t *dims, uint32_t n); /* (n); NULL: no memory */
+
 /* Runs the pickle in bytes[0, nbytes), which must end with its STOP. Nodes live in the arena, their strings in bytes.
- * `where` starts the messages: "<where>: offset 312: ...". */
+ * `where` starts the messages: "<where>: offset 312: ...". dims: objects of the shapes below become FLAT; NULL: none do. */
 TT_MUST_CHECK tt_status tt_pickle_decode(struct tt_arena *arena, struct tt_py *root, const uint8_t *bytes, size_t nbytes,
-                                         unsigned allow, const char *where, struct tt_err *err);
+                                         unsigned allow, struct tt_py_dims *dims, const char *where, struct tt_err *err);
 
 static inline uint32_t tt_py_len(const struct tt_py *v) { return v->u.seq ? v->u.seq->n : 0; }
 static inline const struct tt_py *tt_py_item(const struct tt_py *v, uint32_t i) { return &v->u.seq->items[i]; }
 bool tt_py_is_str(const struct tt_py *v, const char *s);
 bool tt_py_is_object(const struct tt_py *v, enum tt_py_id id);
+
+/* The objects that a .metadata has hundreds of thousands of: of most, an array of their attributes is all that is kept. */
+enum tt_py_shape { TT_PY_CHUNK, TT_PY_INDEX, TT_PY_PLACE, TT_PY_NSHAPES };
+enum { TT_PY_CHUNK_OFFSETS, TT_PY_CHUNK_SIZES };                                           /* ChunkStorageMetadata */
+enum { TT_PY_INDEX_FQN, TT_PY_INDEX_INDEX, TT_PY_INDEX_OFFSET };                           /* MetadataIndex */
+enum { TT_PY_PLACE_PATH, TT_PY_PLACE_OFFSET, TT_PY_PLACE_LENGTH, TT_PY_PLACE_TRANSFORMS }; /* _StorageInfo */
+enum { TT_PY_NATTRS_MAX = 4 };
+
+const struct tt_py *tt_py_object_attributes(const struct tt_py *v, enum tt_py_shape shape, struct tt_py own[TT_PY_NATTRS_MAX]);
+/* The attributes, whether of a FLAT or an OBJECT (then in `own`); what is missing is a NONE. NULL: v is no object of that class. */
+static inline const struct tt_py *tt_py_attributes(const struct tt_py *v, enum tt_py_shape shape,
+                                                   struct tt_py own[TT_PY_NATTRS_MAX])
+{
+    return v->kind == TT_PY_FLAT && v->n == shape ? v->u.flat : tt_py_object_attributes(v, shape, own);
+}
+
 /* The value of a string key of a DICT; NULL: none. */
 const struct tt_py *tt_py_get(const struct tt_py *dict, const char *key);
 /* "None", "a bool", "a torch.Size object" ... for messages; in buf. */

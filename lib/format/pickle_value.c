@@ -249,6 +249,8 @@ static tt_status convert(struct tt_py_convert *how, const struct tt_py *node, in
     case TT_PY_GLOBAL: return make_object(how, (struct tt_pyobj){ .kind = TT_PYOBJ_GLOBAL, .cls = node->u.global }, out, err);
     case TT_PY_OBJECT: return convert_object(how, node->u.object, depth, out, err);
     case TT_PY_PERSID: return bad(how, err, "refused: a storage outside a tensor");
+    case TT_PY_FLAT:
+    case TT_PY_DIMS: return bad(how, err, "refused: an object of a .metadata within a value");
     }
     if (!v)
         return nomem(how, err);
@@ -267,7 +269,7 @@ tt_status tt_pickle_to_value(struct tt_arena *arena, const void *bytes, size_t n
     struct tt_arena nodes = { 0 };
     struct tt_py root;
     struct tt_value *v = NULL;
-    tt_status st = tt_pickle_decode(&nodes, &root, bytes, nbytes, TT_PY_ALLOW_VALUE, where, err);
+    tt_status st = tt_pickle_decode(&nodes, &root, bytes, nbytes, TT_PY_ALLOW_VALUE, NULL, where, err);
 
     if (st == TT_OK) {
         struct tt_py_convert how = { .arena = arena, .where = where };

@@ -274,7 +274,7 @@ static tt_status read_value(struct reader *r, struct tt_arena *nodes, struct tt_
         return nomem(r, err);
     tt_status st = tt_zip_read(entry, nodes, r->src, PICKLE_NBYTES_MAX, &bytes, err);
     if (st == TT_OK)
-        st = tt_pickle_decode(nodes, &node, bytes, (size_t)entry->nbytes, TT_PY_ALLOW_VALUE | TT_PY_ALLOW_TENSOR, where, err);
+        st = tt_pickle_decode(nodes, &node, bytes, (size_t)entry->nbytes, TT_PY_ALLOW_VALUE | TT_PY_ALLOW_TENSOR, NULL, where, err);
     if (st != TT_OK)
         return st;
     struct tt_py_convert how = { .arena = r->arena, .where = where, .tensor = make_tensor, .ctx = r };

@@ -1,0 +1,92 @@
+/* lib/format/pickle_private.h: what the files of the pickle decoder share: opcodes, the memo, and the shortcut for the objects that a
+ * large .metadata is made of. */
+#ifndef TT_FORMAT_PICKLE_PRIVATE_H
+#define TT_FORMAT_PICKLE_PRIVATE_H
+
+#include "format/pickle.h"
+
+enum tt_py_op {
+    OP_MARK = '(', OP_STOP = '.', OP_POP = '0', OP_POP_MARK = '1', OP_DUP = '2', OP_BINFLOAT = 'G', OP_BININT = 'J',
+    OP_BININT1 = 'K', OP_BININT2 = 'M', OP_NONE = 'N', OP_BINPERSID = 'Q', OP_REDUCE = 'R', OP_BINSTRING = 'T',
+    OP_SHORT_BINSTRING = 'U', OP_BINUNICODE = 'X', OP_APPEND = 'a', OP_BUILD = 'b', OP_GLOBAL = 'c', OP_DICT = 'd',
+    OP_APPENDS = 'e', OP_BINGET = 'h', OP_LONG_BINGET = 'j', OP_LIST = 'l', OP_EMPTY_LIST = ']', OP_BINPUT = 'q',
+    OP_LONG_BINPUT = 'r', OP_SETITEM = 's', OP_TUPLE = 't', OP_EMPTY_TUPLE = ')', OP_SETITEMS = 'u', OP_EMPTY_DICT = '}',
+    OP_PROTO = 0x80, OP_NEWOBJ = 0x81, OP_TUPLE1 = 0x85, OP_TUPLE2 = 0x86, OP_TUPLE3 = 0x87, OP_NEWTRUE = 0x88,
+    OP_NEWFALSE = 0x89, OP_LONG1 = 0x8a, OP_LONG4 = 0x8b, OP_BINBYTES = 'B', OP_SHORT_BINBYTES = 'C',
+    OP_SHORT_BINUNICODE = 0x8c, OP_BINUNICODE8 = 0x8d, OP_BINBYTES8 = 0x8e, OP_EMPTY_SET = 0x8f, OP_ADDITEMS = 0x90,
+    OP_FROZENSET = 0x91, OP_NEWOBJ_EX = 0x92, OP_STACK_GLOBAL = 0x93, OP_MEMOIZE = 0x94, OP_FRAME = 0x95, OP_BYTEARRAY8 = 0x96,
+};
+
+/* --- the memo ----------------------------------------------------------------------------------------------------------------- */
+
+/* Python puts nearly every value into the memo and fetches few of them. Which slots a GET may name is known before the pickle runs:
+ * every byte that could be one is looked at. Only their values are kept, and what is in no such slot has no second reference. */
+struct tt_py_memo {
+    uint64_t *wanted; /* (nwords) a bit a slot */
+    uint32_t *before; /* (nwords) wanted slots in the words before */
+    size_t nwords;
+    struct tt_py *kept; /* one a wanted slot; kind UNSET: never put */
+    uint64_t next;      /* the slot of the next MEMOIZE */
+};
+
+enum { TT_PY_UNSET = UINT8_MAX };
+
+/* Without an instruction for it, which a program for any x86-64 cannot count on, the compiler's own is a call. */
+static inline uint32_t tt_popcount(uint64_t x)
+{
+    x -= x >> 1 & UINT64_C(0x5555555555555555);
+    x = (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
+    x = (x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return (uint32_t)(x * UINT64_C(0x0101010101010101) >> 56);
+}
+
+/* False: no memory. */
+bool tt_py_memo_init(struct tt_py_memo *memo, const uint8_t *bytes, size_t nbytes);
+void tt_py_memo_release(struct tt_py_memo *memo);
+
+/* Where the slot's value is kept; NULL: no GET names the slot. */
+static inline struct tt_py *tt_py_memo_slot(const struct tt_py_memo *memo, uint64_t slot)
+{
+    const uint64_t w = slot / 64;
+    if (w >= memo->nwords)
+        return NULL;
+    const uint64_t word = memo->wanted[w], bit = UINT64_C(1) << slot % 64;
+    return word & bit ? &memo->kept[memo->before[w] + tt_popcount(word & (bit - 1))] : NULL;
+}
+
+/* Whether a GET may name one of n slots. */
+static inline bool tt_py_memo_wants(const struct tt_py_memo *memo, uint64_t slot, uint64_t n)
+{
+    for (uint64_t end = slot + n; slot < end && slot / 64 < memo->nwords; slot = slot / 64 * 64 + 64) {
+        const uint64_t word = memo->wanted[slot / 64] >> slot % 64, left = end - slot;
+        if (left < 64 ? word & ((UINT64_C(1) << left) - 1) : word)
+            return true;
+    }
+    return false;
+}
+
+/* --- flat objects ------------------------------------------------------------------------------------------------------------- */
+
+/* Reads objects without running the pickle opcode by opcode. */
+struct tt_py_flat_reader {
+    struct tt_arena *arena;
+    struct tt_py_memo *memo;
+    struct tt_py_dims *dims;
+    struct tt_py *room; /* (room_left) of the arena's, zeroed */
+    uint32_t room_left;
+    /* Where the classes, torch.Size and the names of attributes were found in the memo last; UINT64_MAX: nowhere so far. */
+    uint64_t class_slots[TT_PY_NSHAPES], size_slot, name_slots[TT_PY_NSHAPES][TT_PY_NATTRS_MAX];
+    struct tt_py list; /* the last */
+};
+
+void tt_py_flat_init(struct tt_py_flat_reader *r, struct tt_arena *arena, struct tt_py_memo *memo, struct tt_py_dims *dims);
+
+/* A class of this shape was read, `at` is behind it, `end` that of the pickle. Where what follows is an object of it in the form that
+ * Python's pickler gives it, and nothing in it is wanted from the memo: reads it, and returns what is behind its BUILD. NULL: it
+ * has another form, or there is no memory; nothing has changed. */
+const uint8_t *tt_py_read_flat(struct tt_py_flat_reader *r, enum tt_py_shape shape, const uint8_t *at, const uint8_t *end,
+                               struct tt_py *out);
+
+enum tt_py_id tt_py_flat_id(const struct tt_py *v); /* of a FLAT */
+
+#endif
