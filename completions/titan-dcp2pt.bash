@@ -3,10 +3,38 @@ _titan-dcp2pt()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=()
     case $prev in
+    --format) words=(pt safetensors) ;;
+    --progress) words=(auto json none) ;;
     --help-completion) words=(bash zsh fish) ;;
-    --threads) ;;
+    --prefix | \
+        --strip_prefix | \
+        --include | \
+        --exclude | \
+        --dtype | \
+        --export_dtype | \
+        --threads | \
+        --max_memory) ;;
     *) words=(
+        --reverse
+        --format
+        --flat
+        --prefix
+        --strip_prefix
+        --include
+        --exclude
+        --dtype
+        --export_dtype
         --threads
+        --max_memory
+        --force
+        --dry_run
+        --strict
+        --quiet
+        --progress
+        --verify
+        --no_verify
+        --allow_objects
+        --allow_expand
         --help
         --version
         --help-man

@@ -50,7 +50,9 @@ static void put_line(struct tt_buf *out, uint64_t done, uint64_t total, double s
     if (speed <= 0)
         return;
     const uint64_t left = (uint64_t)((double)(total - done) / speed + 0.5);
-    tt_buf_printf(out, ", %.2f GB/s, ", speed / 1e9);
+    tt_buf_str(out, ", ");
+    tt_buf_nbytes(out, (uint64_t)speed);
+    tt_buf_str(out, "/s, ");
     if (left >= 60)
         tt_buf_printf(out, "%" PRIu64 " min ", left / 60);
     tt_buf_printf(out, "%" PRIu64 " s left", left % 60);
@@ -98,8 +100,9 @@ void tt_meter_update(struct tt_meter *meter, uint64_t done, uint64_t total)
 
     pthread_mutex_lock(&meter->lock);
     const double wait = meter->kind == TT_METER_JSON ? json_seconds : line_seconds;
-    if (meter->kind != TT_METER_NONE && (!meter->shown || done == total || now - meter->shown >= wait))
+    if (meter->kind != TT_METER_NONE && (!meter->shown || (done == total && meter->done != total) || now - meter->shown >= wait))
         show(meter, done, total, now);
+    meter->done = done;
     pthread_mutex_unlock(&meter->lock);
 }
 

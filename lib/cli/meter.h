@@ -1,6 +1,6 @@
 /* lib/cli/meter.h: how far a copy is, on standard error while it runs.
  *
- *   TT_METER_LINE   one line, drawn again and again: 1.25 GB of 6.18 GB (20%), 1.1 GB/s, 5 s left
+ *   TT_METER_LINE   one line, drawn again and again: 1.25 GB of 6.18 GB (20%), 1.10 GB/s, 4 s left
  *   TT_METER_JSON   an object a line: {"done": 1250000000, "total": 6180000000, "seconds": 1.14, "bytes_per_second": 1096491228,
  *                   "seconds_left": 4.5}; seconds_left is null while nothing is done */
 #ifndef TT_CLI_METER_H
@@ -17,6 +17,7 @@ enum tt_meter_kind { TT_METER_NONE, TT_METER_LINE, TT_METER_JSON };
 struct tt_meter {
     enum tt_meter_kind kind;
     double started, shown; /* tt_seconds() */
+    uint64_t done;         /* as of the last update */
     bool is_drawn;         /* LINE: there is a line to clear */
     pthread_mutex_t lock;
 };

@@ -90,39 +90,17 @@ static uint64_t item_nbytes(const struct tt_recipe_item *item)
 
 /* --- values ------------------------------------------------------------------------------------------------------------------- */
 
-/* Two values are the same where their pickles are, and the bytes of their tensors. */
-static tt_status encode(struct tt_buf *pickle, struct tt_pt_storages *storages, struct tt_arena *arena, const struct tt_value *v,
-                        struct tt_err *err)
-{
-    const tt_status st = tt_pt_encode(pickle, storages, arena, v, err);
-    for (size_t i = 0; i < storages->n; i++)
-        storages->items[i]->number = -1; /* as they were: somebody else may write them */
-    return st;
-}
-
 static tt_status compare_value(const struct reread *all, const struct tt_recipe_item *item, struct tt_arena *arena, struct tt_err *err)
 {
     const struct tt_entry *e = tt_entries_find(&all->out->entries, item->fqn);
     const struct tt_value *expected = item->value, *found = NULL;
-    struct tt_buf a = { 0 }, b = { 0 };
-    struct tt_pt_storages sa = { 0 }, sb = { 0 };
     tt_status st = expected ? TT_OK : tt_ckpt_read_value(item->ckpt, item->entry, arena, &expected, err);
 
     if (st != TT_OK)
         return all->opts->allow_objects ? TT_OK : st;
     st = tt_ckpt_read_value(all->out, e, arena, &found, err);
-    if (st == TT_OK)
-        st = encode(&a, &sa, arena, expected, err);
-    if (st == TT_OK)
-        st = encode(&b, &sb, arena, found, err);
-    bool same = st == TT_OK && a.len == b.len && memcmp(a.data, b.data, a.len) == 0 && sa.n == sb.n;
-    for (size_t i = 0; same && i < sa.n; i++)
-        same = sa.items[i]->nbytes == sb.items[i]->nbytes &&
-               (sa.items[i]->crc == sb.items[i]->crc || sa.items[i]->crc == 0 || sb.items[i]->crc == 0);
-    if (st == TT_OK && !same)
+    if (st == TT_OK && !tt_pt_equal(expected, found))
         st = tt_err_set(err, TT_EFORMAT, "%s: key %s: its value is not the one that was to be written", all->out->path, item->fqn);
-    tt_buf_release(&a);
-    tt_buf_release(&b);
     return st;
 }
 

@@ -112,12 +112,12 @@ static void on_progress(void *ctx, uint64_t done, uint64_t total)
     tt_meter_update(&run->meter, done, total);
 }
 
-static const char *output_name(const struct tt_target *target) { return strcmp(target->path, "-") == 0 ? "stdout" : target->path; }
-
-/* "out.pt: 57 tensors and 3 values" */
-static void put_what(struct tt_buf *out, const struct run *run, const struct tt_write_stats *stats)
+/* "out.pt: wrote 57 tensors and 3 values" */
+static void put_what(struct tt_buf *out, const struct run *run, const char *verb, const struct tt_write_stats *stats)
 {
-    tt_buf_printf(out, "%s: %zu tensor%s", output_name(run->target), stats->ntensors, stats->ntensors == 1 ? "" : "s");
+    const char *name = strcmp(run->target->path, "-") == 0 ? "stdout" : run->target->path;
+
+    tt_buf_printf(out, "%s: %s %zu tensor%s", name, verb, stats->ntensors, stats->ntensors == 1 ? "" : "s");
     if (stats->nvalues)
         tt_buf_printf(out, " and %zu value%s", stats->nvalues, stats->nvalues == 1 ? "" : "s");
     if (stats->nfiles > 1)
@@ -126,13 +126,15 @@ static void put_what(struct tt_buf *out, const struct run *run, const struct tt_
 
 static void say_done(const struct run *run, struct tt_buf *line, const struct tt_write_stats *stats)
 {
-    tt_buf_str(line, "wrote ");
-    put_what(line, run, stats);
+    put_what(line, run, "wrote", stats);
     tt_buf_str(line, ", ");
     tt_buf_nbytes(line, stats->written_nbytes);
     tt_buf_printf(line, " in %.2f s", stats->seconds);
-    if (stats->seconds > 0)
-        tt_buf_printf(line, " (%.2f GB/s)", (double)stats->written_nbytes / stats->seconds / 1e9);
+    if (stats->seconds > 0) {
+        tt_buf_str(line, " (");
+        tt_buf_nbytes(line, (uint64_t)((double)stats->written_nbytes / stats->seconds));
+        tt_buf_str(line, "/s)");
+    }
     if (run->opts->verify)
         tt_buf_str(line, ", read again and found the same");
     say(run, line);
@@ -147,8 +149,7 @@ static void say_plan(const struct run *run, struct tt_buf *line, const struct tt
         { "read", stats->read_nbytes },     { "written", stats->written_nbytes }, { "spilled", stats->spill_nbytes },
         { "memory", stats->memory_nbytes }, { "free", stats->free_nbytes },
     };
-    tt_buf_str(line, "would write ");
-    put_what(line, run, stats);
+    put_what(line, run, "would write", stats);
     say(run, line);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         tt_buf_printf(line, "%s: %" PRIu64 " bytes", rows[i].name, rows[i].nbytes);

@@ -239,6 +239,9 @@ static tt_status check_kind(const struct tt_source *src, struct tt_err *err)
     if (memcmp(head, legacy, sizeof legacy) == 0)
         return tt_err_set(err, TT_EUNSUPPORTED,
                           "%s: offset 0: torch.save's format of before version 1.6; load it and save it again", src->name);
+    if (src->nbytes < 4)
+        return tt_err_set(err, TT_EFORMAT, "%s: offset 0: expected a torch zip (PK\\3\\4), found the end of the file at %d", src->name,
+                          (int)src->nbytes);
     if (memcmp(head, "PK\3\4", 4) != 0)
         return tt_err_set(err, TT_EFORMAT, "%s: offset 0: expected a torch zip (PK\\3\\4), found %02x %02x %02x %02x", src->name,
                           head[0], head[1], head[2], head[3]);

@@ -46,6 +46,10 @@ struct tt_pt {
  * needs. TT_EUNSUPPORTED: TorchScript archives, files of before torch 1.6, big-endian ones, conjugate and negative views. */
 TT_MUST_CHECK tt_status tt_pt_open(struct tt_pt *out, struct tt_arena *arena, const struct tt_source *src, struct tt_err *err);
 
+/* Whether two values are the same, the order of maps too. Tensors within are, where dtype, shape, strides and storage are the same, a
+ * storage by its length and, where both archives recorded it, its CRC. */
+bool tt_pt_equal(const struct tt_value *a, const struct tt_value *b);
+
 /* Writes data.pkl of a value; storages get their numbers in the order of their first use, and are listed in *storages (a
  * growing array of the arena). Those of the value's tensors must have number -1 before. */
 struct tt_pt_storages {

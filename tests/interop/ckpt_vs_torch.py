@@ -51,9 +51,9 @@ def check_conversion(name, path, tmp):
     """titan-dcp2pt's file against dcp_to_torch's: nesting, order of keys, values, bytes."""
     ours, theirs, piped = (os.path.join(tmp, f) for f in ("ours.pt", "theirs.pt", "piped.pt"))
     dcp_to_torch_save(path, theirs)
-    run(BIN + "/titan-dcp2pt", path, ours)
+    run(BIN + "/titan-dcp2pt", "--force", "--quiet", path, ours)
     with open(piped, "wb") as f:
-        subprocess.run([f"{BIN}/titan-dcp2pt '{path}' - | cat"], shell=True, check=True, stdout=f)
+        subprocess.run([f"{BIN}/titan-dcp2pt --quiet '{path}' - | cat"], shell=True, check=True, stdout=f)
     ref = torch.load(theirs, weights_only=False)  # PyTorch pickles b"" in a form that weights_only refuses; titan does not
     for how in ({}, {"mmap": True}):
         check(f"{name}: {how or 'read'}", same(torch.load(ours, weights_only=True, **how), ref))
@@ -76,7 +76,7 @@ def check_pt(tmp):
     """A .pt file through titan (which flattens and nests again) holds what torch read from it; views become tensors of their own."""
     for name in ("types", "views", "parameter"):
         ours = os.path.join(tmp, "again.pt")
-        run(BIN + "/titan-dcp2pt", f"{GOLDEN}/pt/{name}.pt", ours)
+        run(BIN + "/titan-dcp2pt", "--force", "--quiet", f"{GOLDEN}/pt/{name}.pt", ours)
         got, ref = torch.load(ours, weights_only=True), torch.load(f"{GOLDEN}/pt/{name}.pt", weights_only=False)
         ref = dcp_like(ref)
         check(f"pt/{name}", same(got, ref), f"{got} {ref}" if name != "types" else "")

@@ -47,7 +47,7 @@ def difference(a, b, where=""):
 def check_flattened(work, name, step):
     ours, theirs = work.path("ours.pt"), work.path("theirs.pt")
     dcp_to_torch_save(step, theirs)
-    subprocess.run([BIN + "/titan-dcp2pt", step, ours], check=True)
+    subprocess.run([BIN + "/titan-dcp2pt", "--force", "--quiet", step, ours], check=True)
     for how in ({}, {"mmap": True}):
         a, b = (torch.load(path, weights_only=True, **how) for path in (ours, theirs))
         check(f"{name}: titan-dcp2pt as dcp_to_torch {how or ''}", difference(a, b) is None and len(a) > 3,

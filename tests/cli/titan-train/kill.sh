@@ -16,7 +16,7 @@ for pause in 0.5 0.37 0.61 0.43 0.55; do
 	now=$(newest)
 	[ "$now" -gt "$last" ] || echo "no progress: $last, $now"
 	for dir in out/checkpoint/step-*/.metadata; do
-		titan-dcp2pt "${dir%/.metadata}" - >/dev/null || echo "$dir: does not read"
+		titan-dcp2pt --quiet "${dir%/.metadata}" - >/dev/null || echo "$dir: does not read"
 	done
 	last=$now
 done

@@ -1,0 +1,8 @@
+# --verify reads the output again.
+titan-dcp2pt --verify "$ROOT/tests/golden/dcp-types" a.pt 2>&1 | sed 's/ in [0-9.]* s (.*)/ in N s/'
+titan-dcp2pt --verify --dtype float64 "$ROOT/tests/golden/dcp-rows4" b.safetensors 2>&1 | sed 's/ in [0-9.]* s (.*)/ in N s/'
+titan-dcp2pt --verify --reverse --quiet a.pt c && titan-dcp2pt --verify c - >d.pt
+# --no_verify takes what has a wrong CRC.
+cp -r "$ROOT/tests/golden/bad/wrong-crc" in
+titan-dcp2pt --quiet in e.pt
+titan-dcp2pt --quiet --no_verify in e.pt && ls
