@@ -80,16 +80,28 @@ static unsigned holds(const struct tt_family *family, const struct tt_model_args
            (args->qk_norm ? TT_IF_QK_NORM : 0) | (args->q_lora_rank > 0 ? TT_IF_Q_LORA : TT_IF_Q_WHOLE);
 }
 
-const char *tt_family_key(struct tt_arena *arena, const char *pattern, int64_t layer, int64_t expert)
+void tt_family_key(struct tt_buf *out, const char *pattern, int64_t layer, int64_t expert)
 {
-    const char *first = strstr(pattern, "{}"), *second = first ? strstr(first + 2, "{}") : NULL;
+    const int64_t numbers[] = { layer, expert };
 
-    if (!first)
-        return tt_arena_str(arena, pattern);
-    if (!second)
-        return tt_arena_printf(arena, "%.*s%" PRId64 "%s", (int)(first - pattern), pattern, layer, first + 2);
-    return tt_arena_printf(arena, "%.*s%" PRId64 "%.*s%" PRId64 "%s", (int)(first - pattern), pattern, layer,
-                           (int)(second - first - 2), first + 2, expert, second + 2);
+    for (int i = 0; i < 2; i++) {
+        const char *hole = strstr(pattern, "{}");
+        if (!hole)
+            break;
+        tt_buf_printf(out, "%.*s%" PRId64, (int)(hole - pattern), pattern, numbers[i]);
+        pattern = hole + 2;
+    }
+    tt_buf_str(out, pattern);
+}
+
+static const char *fqn_of(struct tt_arena *arena, const char *pattern, int layer)
+{
+    struct tt_buf fqn = { 0 };
+
+    tt_family_key(&fqn, pattern, layer, 0);
+    const char *copy = fqn.failed ? NULL : tt_arena_str(arena, tt_buf_cstr(&fqn));
+    tt_buf_release(&fqn);
+    return copy;
 }
 
 static tt_status param_make(struct tt_param *out, struct tt_arena *arena, const struct tt_param_row *row,
@@ -97,7 +109,7 @@ static tt_status param_make(struct tt_param *out, struct tt_arena *arena, const 
 {
     struct tt_param p = { .row = row, .layer = layer, .numel = 1 };
 
-    p.fqn = tt_family_key(arena, row->key, layer, 0);
+    p.fqn = fqn_of(arena, row->key, layer);
     if (!p.fqn)
         return tt_err_nomem(err, strlen(row->key) + 16, "a parameter's name");
     p.unit = row->part == TT_PART_EMBED ? 0 : row->part == TT_PART_LAYER ? 1 + layer : 1 + (int)args->n_layers;

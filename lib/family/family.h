@@ -144,8 +144,8 @@ struct tt_params {
 TT_MUST_CHECK tt_status tt_params_make(struct tt_params *out, struct tt_arena *arena, const struct tt_family *family,
                                        const struct tt_model_args *args, struct tt_err *err);
 
-/* A key pattern with its first {} replaced by the layer and its second by the expert; NULL: no memory. */
-const char *tt_family_key(struct tt_arena *arena, const char *pattern, int64_t layer, int64_t expert);
+/* Appends a key pattern with its first {} replaced by the layer and its second by the expert. */
+void tt_family_key(struct tt_buf *out, const char *pattern, int64_t layer, int64_t expert);
 
 /* The distribution a parameter's initial values are drawn from. */
 struct tt_init {
