@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -125,33 +126,56 @@ tt_status tt_write_full(int fd, const void *src, size_t nbytes, const char *path
     return TT_OK;
 }
 
-tt_status tt_outfile_open(struct tt_outfile *out, const char *path, struct tt_err *err)
+/* A name that nobody else uses, beside the final one so that the rename stays within a file system; the file is locked for as long as
+ * this process has it open, which tells those who clear up that it lives. *made is false where one of them was faster. */
+static tt_status make_tmp(struct tt_outfile *o, bool *made, struct tt_err *err)
 {
-    struct tt_outfile o = { .fd = -1 };
-    struct stat there;
+    const char *base = tt_path_base(o->path);
+    struct stat here;
     uint64_t random;
 
-    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
-        return tt_err_set(err, TT_EIO, "%s: expected a regular file or none, found %s", path,
-                          S_ISDIR(there.st_mode) ? "a folder" : "something else");
-    /* A name that nobody else uses, beside the final one so that the rename stays within a file system. */
     if (getrandom(&random, sizeof random, 0) != sizeof random)
-        return tt_err_errno(err, errno, "%s: cannot draw a random name", path);
-    o.path = strdup(path);
-    const char *base = tt_path_base(path);
-    if (!o.path || asprintf(&o.tmp, "%.*s.titan-%016llx.tmp", (int)(base - path), path, (unsigned long long)random) < 0) {
-        free(o.path);
-        return tt_err_nomem(err, strlen(path) + 1, "a path");
+        return tt_err_errno(err, errno, "%s: cannot draw a random name", o->path);
+    free(o->tmp);
+    o->tmp = NULL;
+    if (asprintf(&o->tmp, "%.*s" TT_TMP_PREFIX "%016llx" TT_TMP_SUFFIX, (int)(base - o->path), o->path, (unsigned long long)random) < 0) {
+        o->tmp = NULL;
+        return tt_err_nomem(err, strlen(o->path) + 1, "a path");
     }
-    o.fd = open(o.tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (o.fd < 0) {
-        const tt_status st = tt_err_errno(err, errno, "%s: cannot create", o.tmp);
-        free(o.path);
-        free(o.tmp);
-        return st;
+    o->fd = open(o->tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (o->fd < 0)
+        return tt_err_errno(err, errno, "%s: cannot create", o->tmp);
+    (void)flock(o->fd, LOCK_EX | LOCK_NB); /* where there are no locks nobody clears up */
+    *made = fstat(o->fd, &here) == 0 && here.st_nlink > 0;
+    if (!*made) {
+        close(o->fd);
+        o->fd = -1;
     }
-    *out = o;
     return TT_OK;
+}
+
+tt_status tt_outfile_open(struct tt_outfile *out, const char *path, struct tt_err *err)
+{
+    enum { TRIES = 10 };
+    struct tt_outfile o = { .fd = -1, .path = strdup(path) };
+    struct stat there;
+    bool made = false;
+    tt_status st = o.path ? TT_OK : tt_err_nomem(err, strlen(path) + 1, "a path");
+
+    if (st == TT_OK && stat(path, &there) == 0 && !S_ISREG(there.st_mode))
+        st = tt_err_set(err, TT_EIO, "%s: expected a regular file or none, found %s", path,
+                        S_ISDIR(there.st_mode) ? "a folder" : "something else");
+    for (int i = 0; i < TRIES && st == TT_OK && !made; i++)
+        st = make_tmp(&o, &made, err);
+    if (st == TT_OK && !made)
+        st = tt_err_set(err, TT_EIO, "%s: cannot make a temporary file of its own", path);
+    if (st == TT_OK) {
+        *out = o;
+        return TT_OK;
+    }
+    free(o.path);
+    free(o.tmp);
+    return st;
 }
 
 int tt_rename_new(const char *from, const char *to)

@@ -35,6 +35,9 @@ TT_MUST_CHECK tt_status tt_write_full(int fd, const void *src, size_t nbytes, co
 /* A file that appears whole or not at all: written beside its final place under a temporary name, fsynced, renamed. What is there
  * already is replaced where it is a regular file, and is TT_EIO where it is not: a rename would put a file in the place of
  * /dev/null. */
+#define TT_TMP_PREFIX ".titan-" /* and hexadecimal digits; a file's name ends with */
+#define TT_TMP_SUFFIX ".tmp"
+
 struct tt_outfile {
     int fd;
     char *path, *tmp; /* owned */

@@ -14,16 +14,23 @@
 
 #include "base/file.h"
 
-#define TMP_PREFIX ".titan-"
-enum { TMP_DIGITS = 12, TRIES = 100 };
+enum { TMP_DIGITS = 12, TMP_FILE_DIGITS = 16, TRIES = 100 };
 
 /* A folder in the making: ".titan-" and 12 hexadecimal digits. An earlier step that was put aside, where it could not be exchanged
  * in one go: the same, a "-", and the name that it had, escaped so that nobody takes it for a step: ".titan-0123456789ab-step%2D5".
  */
 static size_t tmp_length(const char *name)
 {
-    const size_t n = strlen(TMP_PREFIX);
-    return strncmp(name, TMP_PREFIX, n) == 0 && strspn(name + n, "0123456789abcdef") == TMP_DIGITS ? n + TMP_DIGITS : 0;
+    const size_t n = strlen(TT_TMP_PREFIX);
+    return strncmp(name, TT_TMP_PREFIX, n) == 0 && strspn(name + n, "0123456789abcdef") == TMP_DIGITS ? n + TMP_DIGITS : 0;
+}
+
+/* A file in the making (tt_outfile). */
+static bool is_tmp_file(const char *name)
+{
+    const size_t n = strlen(TT_TMP_PREFIX);
+    return strncmp(name, TT_TMP_PREFIX, n) == 0 && strspn(name + n, "0123456789abcdef") == TMP_FILE_DIGITS &&
+           strcmp(name + n + TMP_FILE_DIGITS, TT_TMP_SUFFIX) == 0;
 }
 
 static char *aside_path(struct tt_arena *arena, const struct tt_save_dir *save)
@@ -102,6 +109,21 @@ static void clear_up(const char *path, const char *was, const struct tt_log *log
     close(fd);
 }
 
+/* A file that a dead process left. */
+static void clear_up_file(const char *path, const struct tt_log *log)
+{
+    const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        if (unlink(path) == 0)
+            tt_log_line(log, TT_LOG_INFO, "removed %s, left by a run that did not end", path);
+        else
+            tt_log_line(log, TT_LOG_WARNING, "%s: cannot remove it: %s", path, strerror(errno));
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
 void tt_save_dir_recover(const char *parent, const struct tt_log *log)
 {
     struct tt_arena arena = { 0 };
@@ -118,8 +140,11 @@ void tt_save_dir_recover(const char *parent, const struct tt_log *log)
         const size_t ntmp = tmp_length(names[i]);
         const char *path = was || (ntmp && names[i][ntmp] == 0) ? tt_path_join(&arena, parent, names[i]) : NULL;
         const char *final = was ? tt_path_join(&arena, parent, was) : NULL;
+        const char *file = is_tmp_file(names[i]) ? tt_path_join(&arena, parent, names[i]) : NULL;
         if (path && (!was || final))
             clear_up(path, final, log);
+        if (file)
+            clear_up_file(file, log);
     }
     tt_arena_release(&arena);
 }
@@ -149,7 +174,7 @@ static tt_status try_make_tmp(struct tt_save_dir *save, bool *made, struct tt_er
 
     if (getrandom(&random, sizeof random, 0) != sizeof random)
         return tt_err_errno(err, errno, "getrandom");
-    snprintf(save->tmp, strlen(save->parent) + 64, "%s/" TMP_PREFIX "%0*" PRIx64, save->parent, TMP_DIGITS, random >> 16);
+    snprintf(save->tmp, strlen(save->parent) + 64, "%s/" TT_TMP_PREFIX "%0*" PRIx64, save->parent, TMP_DIGITS, random >> 16);
     if (mkdir(save->tmp, 0700) != 0)
         return errno == EEXIST ? TT_OK : tt_err_errno(err, errno, "%s: cannot make the folder", save->tmp);
     const tt_status st = lock_tmp(save, made, err);

@@ -15,7 +15,7 @@ struct tt_save_dir {
 };
 
 /* Sets right what dead processes left in the folder of the steps: a step that was put aside to be replaced gets its name back where
- * nothing has it, folders half-written are removed. Before looking for the newest step, and at the begin of each save. What cannot
+ * nothing has it, folders and files half-written are removed. Before looking for the newest step, and at the begin of each save. What cannot
  * be done is logged. */
 void tt_save_dir_recover(const char *parent, const struct tt_log *log);
 

@@ -76,12 +76,17 @@ static tt_status write_stdout(const struct write_plan *plan, struct tt_err *err)
     return run_copy(plan, &sink, 1, err);
 }
 
-static tt_status write_file(const struct write_plan *plan, int nthreads, struct tt_err *err)
+static tt_status write_file(struct write_plan *plan, int nthreads, struct tt_err *err)
 {
     struct tt_outfile out = { .fd = -1 };
     struct out_files files = { 0 };
-    tt_status st = tt_outfile_open(&out, plan->target->path, err);
+    const char *folder = tt_path_dir(&plan->arena, plan->target->path);
+    tt_status st = folder ? tt_mkdir_p(folder, err) : tt_err_nomem(err, 0, plan->target->path);
 
+    if (st != TT_OK)
+        return st;
+    tt_save_dir_recover(folder, plan->opts->log);
+    st = tt_outfile_open(&out, plan->target->path, err);
     if (st != TT_OK)
         return st;
     out.no_replace = !plan->opts->force;

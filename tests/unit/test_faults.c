@@ -1,10 +1,6 @@
 #define _GNU_SOURCE
-/* Saves that fail or are killed at each of their calls to the system, one after the other. The functions that change files are
- * defined here, in place of the C library's: a child process sets which of its calls goes wrong, and how. */
-#include <errno.h>
-#include <fcntl.h>
+/* Saves that fail or are killed at each of their calls to the system, one after the other. */
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,10 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 /* clang-format off */
 #include <cmocka.h>
 /* clang-format on */
@@ -26,77 +19,9 @@
 #include "ckpt/save.h"
 #include "ckpt/save_dir.h"
 #include "ckpt/write.h"
+#include "faults.h"
 
-/* --- what goes wrong ---------------------------------------------------------------------------------------------------------- */
-
-static struct {
-    bool armed, is_kill, is_full; /* is_full: from that call on every one that needs room fails, as on a full disk */
-    int at, calls;                /* the call that goes wrong, from 1; how many there were */
-    int error, writes;
-    bool no_flags; /* renameat2 takes no flags, as on many a network file system */
-} fault;
-
-enum { NEEDS_ROOM = 1 };
-
-/* Whether this call goes wrong. */
-static bool strikes(int needs_room)
-{
-    if (!fault.armed)
-        return false;
-    const int n = ++fault.calls;
-    if (fault.is_kill && n == fault.at)
-        syscall(SYS_kill, getpid(), SIGKILL);
-    const bool now = !fault.is_kill && (fault.is_full ? needs_room && n >= fault.at : n == fault.at);
-    if (now)
-        errno = fault.error;
-    return now;
-}
-
-ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
-{
-    __atomic_fetch_add(&fault.writes, 1, __ATOMIC_RELAXED); /* from any thread */
-    if (!strikes(NEEDS_ROOM))
-        return syscall(SYS_pwrite64, fd, bytes, n, at);
-    if (n > 1 && fault.is_full && fault.calls == fault.at) /* the last room there is */
-        return syscall(SYS_pwrite64, fd, bytes, n / 2, at);
-    return -1;
-}
-
-ssize_t write(int fd, const void *bytes, size_t n) { return strikes(NEEDS_ROOM) ? -1 : syscall(SYS_write, fd, bytes, n); }
-int mkdir(const char *path, mode_t mode) { return strikes(NEEDS_ROOM) ? -1 : (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode); }
-int fsync(int fd) { return strikes(NEEDS_ROOM) ? -1 : (int)syscall(SYS_fsync, fd); }
-
-int close(int fd)
-{
-    const int rc = (int)syscall(SYS_close, fd);
-    return strikes(0) ? -1 : rc;
-}
-
-int rename(const char *from, const char *to)
-{
-    return strikes(0) ? -1 : (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
-}
-
-int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
-{
-    if (flags && fault.no_flags) {
-        errno = EINVAL;
-        return -1;
-    }
-    return strikes(0) ? -1 : (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
-}
-
-int open(const char *path, int flags, ...)
-{
-    va_list ap;
-    va_start(ap, flags);
-    const mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
-    va_end(ap);
-    return strikes(flags & O_CREAT ? NEEDS_ROOM : 0) ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-}
-
-/* --- checkpoints
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- checkpoints ------------------------------------------------------------------------------------------------------------- */
 
 #define assert_ok(call)              \
     do {                             \
