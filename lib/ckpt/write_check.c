@@ -171,12 +171,17 @@ static bool is_empty_folder(const char *path)
 }
 
 /* Whether what is there would be a loss only of a checkpoint: --force replaces nothing else. */
-static bool is_checkpoint(const char *path)
+static tt_status check_checkpoint(const char *path, struct tt_err *err)
 {
     struct tt_ckpt *ckpt = NULL;
-    const bool is = tt_ckpt_is_complete(path) || tt_ckpt_open(&ckpt, path, NULL) == TT_OK;
+    struct tt_err why = { 0 };
+
+    if (tt_ckpt_is_complete(path))
+        return TT_OK;
+    if (tt_ckpt_open(&ckpt, path, &why) != TT_OK)
+        return tt_err_set(err, TT_EINVAL, "%s: is no checkpoint that titan knows, and is not replaced (%s)", path, why.msg);
     tt_ckpt_close(ckpt);
-    return is;
+    return TT_OK;
 }
 
 static tt_status check_absent(const struct write_plan *plan, struct tt_err *err)
@@ -192,9 +197,7 @@ static tt_status check_absent(const struct write_plan *plan, struct tt_err *err)
         return tt_err_set(err, TT_EINVAL, "%s: is there already, and is %s folder", path, is_folder ? "no" : "a");
     if (!plan->opts->force)
         return tt_err_set(err, TT_EINVAL, "%s: is there already; --force replaces it", path);
-    if (!is_checkpoint(path))
-        return tt_err_set(err, TT_EINVAL, "%s: is no checkpoint that titan knows, and is not replaced", path);
-    return TT_OK;
+    return check_checkpoint(path, err);
 }
 
 static tt_status check_space(const struct write_plan *plan, struct tt_write_stats *stats, struct tt_err *err)
