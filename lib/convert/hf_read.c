@@ -3,13 +3,18 @@
 
 /* --- one tensor of the input ------------------------------------------------------------------------------------------------ */
 
-/* A tensor of the given shape, in FP8 with a scale for each block of 128 by 128 where one lies beside it. */
+/* A tensor of the given shape: floats, or FP8 where a scale for each block of 128 by 128 lies beside it. */
 static tt_status plain_source(struct tt_part *part, struct tt_hf_job *job, const struct tt_entry *src, int ndim,
                               const int64_t *shape, struct tt_err *err)
 {
+    const struct tt_dtype_info *dtype = &tt_dtypes[src->dtype];
+
     *part = (struct tt_part){ .ckpt = job->in, .src = src, .scales = tt_hf_find_beside(job, src, ".weight", ".weight_scale_inv") };
     if (part->scales)
         part->quant = TT_QUANT_BLOCK128;
+    else if (!dtype->is_float || dtype->nbytes == 1)
+        return tt_err_set(err, TT_EUNSUPPORTED, "%s: %s: %s without the scales that titan knows (weight_scale_inv)", job->in->path,
+                          src->fqn, dtype->torch);
     return tt_hf_check_shape(job, src, ndim, shape, err);
 }
 

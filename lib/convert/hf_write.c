@@ -80,17 +80,16 @@ static tt_status choose_names(struct names *names, struct tt_hf_job *job, struct
     if (!job->opts->tt_names && !in_assets(names, first))
         names->prefix = "";
 
-    for (int i = 0; i < job->params.n && !names->blocks && job->opts->assets; i++) {
-        const struct tt_param *p = &job->params.p[i];
-        const char *key = p->row->hf_blocks ? name(names, p->row->hf_blocks, p->layer, 0) : "";
-        if (!key)
-            return tt_err_nomem(err, 64, "a key");
-        const struct tt_entry *entry = in_assets(names, key);
-        if (entry) {
-            names->blocks = tt_dtypes[entry->dtype].is_float;
-            break;
-        }
-    }
+    const struct tt_param *p = job->params.p, *end = p + job->params.n;
+    while (p < end && !p->row->hf_blocks)
+        p++;
+    if (p == end || names->blocks)
+        return TT_OK;
+    const char *key = name(names, p->row->hf_blocks, p->layer, 0);
+    if (!key)
+        return tt_err_nomem(err, 64, "a key");
+    const struct tt_entry *entry = in_assets(names, key);
+    names->blocks = entry && tt_dtypes[entry->dtype].is_float; /* else they are packed, which titan does not write */
     return TT_OK;
 }
 

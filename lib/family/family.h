@@ -62,7 +62,8 @@ enum tt_tp_place { TT_TP_REPLICATE, TT_TP_SHARD0, TT_TP_SHARD1, TT_TP_SHARD2 };
 
 /* What a row is to the rest of training.
  * EXPERT: a stack of experts, one a step of dimension 0: expert parallelism shards that dimension, and tensor parallelism within
- * it (expert_tensor_parallel_degree) as tp says. FSDP shards it by dimension 0, or by 1 where there are more shards than experts.
+ * it (expert_tensor_parallel_degree) as tp says. FSDP then shards it by dimension 0, or by 1 where it and expert parallelism have more
+ * shards than there are experts.
  * BUFFER: no parameter: no gradient, no optimizer state, whole on every rank. float32 in every checkpoint, whatever the dtype of
  * the model. */
 enum tt_param_kind { TT_PARAM_WEIGHT, TT_PARAM_EXPERT, TT_PARAM_BUFFER };

@@ -202,6 +202,24 @@ static void test_another_shape_than_the_flavors_is_an_error(void **state)
     tt_ckpt_close(tt);
 }
 
+static void test_numbers_without_their_scales_are_an_error(void **state)
+{
+    (void)state;
+    const struct model *m = find_model("llama3");
+    const struct tt_hf_opts opts = opts_of(m);
+    struct tt_ckpt *tt = titan_ckpt(m, ""), *hf = to_hf(tt, &opts), *fp8 = without(hf, "model.norm.weight");
+    struct tt_recipe recipe = { 0 };
+    struct tt_err err = { .msg = "" };
+
+    PUT(fp8, "model.norm.weight", TT_F8_E4M3FN, NULL, 32);
+    assert_int_equal(tt_hf_read_recipe(&recipe, fp8, &opts, &err), TT_EUNSUPPORTED);
+    assert_string_equal(err.msg, "memory: model.norm.weight: float8_e4m3fn without the scales that titan knows (weight_scale_inv)");
+    tt_recipe_release(&recipe);
+    tt_ckpt_close(fp8);
+    tt_ckpt_close(hf);
+    tt_ckpt_close(tt);
+}
+
 /* --- names that follow something ----------------------------------------------------------------------------------------------- */
 
 static void test_names_follow_the_assets(void **state)
@@ -318,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_what_has_no_home_is_noted),
         cmocka_unit_test(test_what_is_missing_is_an_error_that_names_all),
         cmocka_unit_test(test_another_shape_than_the_flavors_is_an_error),
+        cmocka_unit_test(test_numbers_without_their_scales_are_an_error),
         cmocka_unit_test(test_names_follow_the_assets),
         cmocka_unit_test(test_gpt_oss_has_torchtitans_names_and_orientation_on_demand),
         cmocka_unit_test(test_dtypes_follow_the_assets),
