@@ -3,6 +3,7 @@ _titan-ckpt-inspect()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=()
     case $prev in
+    --help-man) words=(options settings) ;;
     --help-completion) words=(bash zsh fish) ;;
     *) words=(
         --json

@@ -2,5 +2,5 @@
 complete -c titan-ckpt-inspect -l json -d 'print one JSON object for each key'
 complete -c titan-ckpt-inspect -l help -d 'Print this help and exit'
 complete -c titan-ckpt-inspect -l version -d 'Print the version and exit'
-complete -c titan-ckpt-inspect -l help-man -d 'Print the options as a manual page has them and exit'
+complete -c titan-ckpt-inspect -l help-man -a 'options settings' -d 'Print the options, or the settings, as a manual page has them and exit'
 complete -c titan-ckpt-inspect -l help-completion -x -a 'bash zsh fish' -d 'Print the completion rules for a shell and exit'

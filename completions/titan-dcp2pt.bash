@@ -5,6 +5,7 @@ _titan-dcp2pt()
     case $prev in
     --format) words=(pt safetensors) ;;
     --progress) words=(auto json none) ;;
+    --help-man) words=(options settings) ;;
     --help-completion) words=(bash zsh fish) ;;
     --prefix | \
         --strip_prefix | \

@@ -19,6 +19,7 @@ _titan-seed()
     --quantize.linear.mx.mxfp8_dim1_cast_kernel_choice) words=(triton cuda torch) ;;
     --quantize.grouped_mm.mx.recipe_name) words=(mxfp8) ;;
     --comm.mode) words=(default fake_backend local_tensor) ;;
+    --help-man) words=(options settings) ;;
     --help-completion) words=(bash zsh fish) ;;
     --job.config_file | \
         --job.dump_folder | \
@@ -110,7 +111,8 @@ _titan-seed()
         --validation.steps | \
         --validation.dataloader.num_workers | \
         --validation.dataloader.prefetch_factor | \
-        --debug.seed) ;;
+        --debug.seed | \
+        --threads) ;;
     *) words=(
         --job.config_file
         --job.dump_folder
@@ -305,6 +307,9 @@ _titan-seed()
         --debug.no_deterministic_warn_only
         --debug.moe_force_load_balance
         --debug.no_moe_force_load_balance
+        --threads
+        --dry_run
+        --quiet
         --help
         --version
         --help-man

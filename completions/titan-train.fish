@@ -192,7 +192,10 @@ complete -c titan-train -l debug.deterministic_warn_only -d 'Only warn about ope
 complete -c titan-train -l debug.no_deterministic_warn_only
 complete -c titan-train -l debug.moe_force_load_balance -d 'Give all experts the same number of tokens'
 complete -c titan-train -l debug.no_moe_force_load_balance
+complete -c titan-train -l threads -x -d 'Use N threads (default: one a core; to copy, at most 4)'
+complete -c titan-train -l dry_run -d 'Write nothing; say what would be done, and exit as the run would'
+complete -c titan-train -l quiet -d 'Print errors and warnings only'
 complete -c titan-train -l help -d 'Print this help and exit'
 complete -c titan-train -l version -d 'Print the version and exit'
-complete -c titan-train -l help-man -d 'Print the options as a manual page has them and exit'
+complete -c titan-train -l help-man -a 'options settings' -d 'Print the options, or the settings, as a manual page has them and exit'
 complete -c titan-train -l help-completion -x -a 'bash zsh fish' -d 'Print the completion rules for a shell and exit'

@@ -20,10 +20,10 @@ put() {
 	fi
 }
 
-# splice PAGE PROGRAM: the page with what PROGRAM --help-man prints between its marks.
+# splice PAGE PROGRAM PART: the page with what PROGRAM --help-man=PART prints between its marks.
 splice() {
-	awk -v program="$2" '
-		/^\.\\" begin generated/ { print; system(program " --help-man"); skip = 1 }
+	awk -v program="$2" -v part="$3" '
+		/^\.\\" begin generated/ { print; system(program " --help-man=" part); skip = 1 }
 		/^\.\\" end generated/ { skip = 0 }
 		!skip' "$1"
 }
@@ -35,10 +35,10 @@ for source in cmd/titan-*.c; do
 	put "completions/_$program" < <("$bin/$program" --help-completion=zsh)
 	put "completions/$program.fish" < <("$bin/$program" --help-completion=fish)
 	page=man/$program.1
-	[ "$program" = titan-train ] && page=man/titan.toml.5
 	if [ -e "$page" ] && grep -q 'begin generated' "$page"; then
-		put "$page" < <(splice "$page" "$bin/$program")
+		put "$page" < <(splice "$page" "$bin/$program" options)
 	fi
+	[ "$program" != titan-train ] || put man/titan.toml.5 < <(splice man/titan.toml.5 "$bin/$program" settings)
 done
 [ "$check" != --check ] || echo "generate: $([ $stale = 0 ] && echo 'completions and man pages are current' || echo stale)"
 exit $stale

@@ -216,6 +216,28 @@ static tt_status parse_option(const struct tt_prog *prog, char **argv, int *i, v
     return set_value(o, value, dst, err);
 }
 
+tt_status tt_opt_take_shared(const struct tt_prog *prog, int *argc, char **argv, void *dst, struct tt_err *err)
+{
+    const struct tt_prog shared = { .name = prog->name, .shared = prog->shared, .shared_rows = prog->shared_rows };
+    bool options = true;
+    int left = 1;
+
+    for (int i = 1; i < *argc; i++) {
+        const char *name = argv[i] + 2;
+        options &= strcmp(argv[i], "--") != 0;
+        if (!options || strncmp(argv[i], "--", 2) != 0 || !find(&shared, name, strcspn(name, "="))) {
+            argv[left++] = argv[i];
+            continue;
+        }
+        const tt_status st = parse_option(&shared, argv, &i, dst, err);
+        if (st != TT_OK)
+            return st;
+    }
+    argv[left] = NULL;
+    *argc = left;
+    return TT_OK;
+}
+
 static tt_status check_count(const struct tt_prog *prog, int n, const char *extra, struct tt_err *err)
 {
     if (n < prog->args_min)

@@ -64,6 +64,10 @@ const struct tt_opt *tt_opt_next(struct tt_opt_walk *walk); /* NULL: no more */
  * the nearest known one. */
 TT_MUST_CHECK tt_status tt_opt_parse(const struct tt_prog *prog, int argc, char **argv, void *dst, int *first, struct tt_err *err);
 
+/* For a program that reads the rest in another way (tt_config_load): fills *dst from the shared options alone and takes them out of
+ * argv, whose count *argc becomes what is left. The same errors. */
+TT_MUST_CHECK tt_status tt_opt_take_shared(const struct tt_prog *prog, int *argc, char **argv, void *dst, struct tt_err *err);
+
 /* Where an argument before "--" is --help (-h), --version, --help-man or --help-completion=SHELL: prints that and exits 0.
  * tt_opt_parse does this first; a program that reads its arguments in another way (tt_config_load) calls it itself. Closed standard
  * streams are occupied, so that no file that is opened later takes their place. */

@@ -5,11 +5,13 @@
 #include "cli/opt_private.h"
 
 static const char *const shells[] = { "bash", "zsh", "fish", NULL };
+static const char *const man_parts[] = { "options", "settings", NULL };
 
 const struct tt_opt tt_opt_common[] = {
     { "help", TT_OPT_FLAG, .text = "Print this help and exit." },
     { "version", TT_OPT_FLAG, .text = "Print the version and exit." },
-    { "help-man", TT_OPT_FLAG, .text = "Print the options as a manual page has them and exit." },
+    { "help-man", TT_OPT_STR, .arg = "PART", .choices = man_parts, .implied = "options",
+      .text = "Print the options, or the settings, as a manual page has them and exit." },
     { "help-completion", TT_OPT_STR, .arg = "SHELL", .choices = shells,
       .text = "Print the completion rules for a shell and exit." },
     { 0 },
@@ -168,27 +170,45 @@ static void man_row(struct tt_buf *out, const struct tt_opt *o)
     man_text(out, o->text);
 }
 
-void tt_opt_write_man(struct tt_buf *out, const struct tt_prog *prog)
+static void man_settings(struct tt_buf *out, const struct tt_prog *prog)
 {
     struct tt_opt_walk walk = { .prog = prog };
     const char *before = NULL;
-    for (const struct tt_opt *o; (o = tt_opt_next(&walk)); before = o->name) {
+    for (const struct tt_opt *o; (o = tt_opt_next(&walk));) {
+        if (!section_len(o->name))
+            continue;
         if (!before || !same_section(before, o->name)) {
             tt_buf_str(out, before ? ".El\n" : "");
-            if (section_len(o->name))
-                tt_buf_printf(out, ".Ss Section %.*s\n", (int)section_len(o->name), o->name);
+            tt_buf_printf(out, ".Ss Section %.*s\n", (int)section_len(o->name), o->name);
             tt_buf_str(out, ".Bl -tag -width Ds\n");
         }
         man_row(out, o);
+        before = o->name;
     }
-    if (before && section_len(before)) { /* a page of settings: the program's own options are on the program's page */
-        tt_buf_str(out, ".El\n");
-        return;
-    }
-    tt_buf_str(out, before ? "" : ".Bl -tag -width Ds\n");
+    tt_buf_str(out, before ? ".El\n" : "");
+}
+
+static void man_options(struct tt_buf *out, const struct tt_prog *prog)
+{
+    struct tt_opt_walk walk = { .prog = prog };
+    tt_buf_str(out, ".Bl -tag -width Ds\n");
+    for (const struct tt_opt *o; (o = tt_opt_next(&walk));)
+        if (!section_len(o->name))
+            man_row(out, o);
     for (const struct tt_opt *o = tt_opt_common; o->name; o++)
         man_row(out, o);
     tt_buf_str(out, ".El\n");
+}
+
+bool tt_opt_write_man(struct tt_buf *out, const struct tt_prog *prog, const char *part)
+{
+    static void (*const writers[])(struct tt_buf *, const struct tt_prog *) = { man_options, man_settings };
+    for (size_t i = 0; man_parts[i]; i++)
+        if (strcmp(part, man_parts[i]) == 0) {
+            writers[i](out, prog);
+            return true;
+        }
+    return false;
 }
 
 /* --- completions ----------------------------------------------------------------------------------------------------------- */

@@ -14,7 +14,8 @@ extern const struct tt_opt tt_opt_common[];
 bool tt_opt_same_name(const char *typed, size_t n, const char *name);
 
 void tt_opt_write_help(struct tt_buf *out, const struct tt_prog *prog);
-void tt_opt_write_man(struct tt_buf *out, const struct tt_prog *prog);
+/* part: "options", or "settings" (the rows that have a section); false: no such part. */
+bool tt_opt_write_man(struct tt_buf *out, const struct tt_prog *prog, const char *part);
 bool tt_opt_write_completion(struct tt_buf *out, const struct tt_prog *prog, const char *shell); /* false: no such shell */
 
 #endif

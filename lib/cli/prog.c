@@ -61,32 +61,39 @@ static void print_and_exit(const struct tt_prog *prog, struct tt_buf *text)
     exit(tt_prog_finish(prog, failed));
 }
 
-static void answer_completion(const struct tt_prog *prog, const char *shell, struct tt_buf *text)
+/* A question that has one of several answers. */
+static void answer_one_of(const struct tt_prog *prog, const char *name, const char *value, const char *allowed,
+                          bool (*write)(struct tt_buf *, const struct tt_prog *, const char *), struct tt_buf *text)
 {
-    if (tt_opt_write_completion(text, prog, shell))
+    if (write(text, prog, value))
         return;
     struct tt_err err;
-    tt_err_set(&err, TT_EUSAGE, "--help-completion: expected one of bash, zsh, fish, found '%s'", shell);
+    tt_err_set(&err, TT_EUSAGE, "--%s: expected one of %s, found '%s'", name, allowed, value);
     tt_buf_release(text);
     exit(tt_prog_usage(prog, &err));
+}
+
+/* What stands behind "--name", "" or "=value"; NULL where the argument is another one. */
+static const char *behind(const char *arg, const char *name)
+{
+    const size_t n = strlen(name);
+    return strncmp(arg, name, n) == 0 && (arg[n] == 0 || arg[n] == '=') ? arg + n : NULL;
 }
 
 /* The answer to one argument in text; false where it asks for none. */
 static bool answer(const struct tt_prog *prog, const char *arg, const char *following, struct tt_buf *text)
 {
-    static const char completion[] = "--help-completion";
-    const size_t n = sizeof completion - 1;
+    const char *man = behind(arg, "--help-man"), *completion = behind(arg, "--help-completion");
 
     if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
         tt_opt_write_help(text, prog);
     else if (strcmp(arg, "--version") == 0)
         tt_buf_printf(text, "%s (titan) %s\n", prog->name, TT_TITAN_VERSION);
-    else if (strcmp(arg, "--help-man") == 0)
-        tt_opt_write_man(text, prog);
-    else if (strncmp(arg, completion, n) == 0 && arg[n] == '=')
-        answer_completion(prog, arg + n + 1, text);
-    else if (strcmp(arg, completion) == 0)
-        answer_completion(prog, following ? following : "", text);
+    else if (man)
+        answer_one_of(prog, "help-man", *man ? man + 1 : "options", "options, settings", tt_opt_write_man, text);
+    else if (completion)
+        answer_one_of(prog, "help-completion", *completion ? completion + 1 : following ? following : "", "bash, zsh, fish",
+                      tt_opt_write_completion, text);
     else
         return false;
     return true;

@@ -23,11 +23,11 @@ void tt_run_log_format(struct tt_buf *out, enum tt_log_level level, struct times
 
 static void write_line(void *ctx, enum tt_log_level level, const char *text)
 {
-    (void)ctx;
+    const enum tt_log_level *least = ctx;
     struct tt_buf line = { 0 };
     struct timespec now;
 
-    if (level < TT_LOG_INFO)
+    if (level < *least)
         return;
     clock_gettime(CLOCK_REALTIME, &now);
     tt_run_log_format(&line, level, now, text);
@@ -37,4 +37,8 @@ static void write_line(void *ctx, enum tt_log_level level, const char *text)
     tt_buf_release(&line);
 }
 
-struct tt_log tt_run_log(void) { return (struct tt_log){ .write = write_line }; }
+struct tt_log tt_run_log(enum tt_log_level least)
+{
+    static enum tt_log_level levels[] = { TT_LOG_DEBUG, TT_LOG_INFO, TT_LOG_WARNING, TT_LOG_ERROR };
+    return (struct tt_log){ .write = write_line, .ctx = &levels[least] };
+}

@@ -11,8 +11,8 @@
 #include "base/buf.h"
 #include "base/log.h"
 
-/* Info and above, on standard error. */
-struct tt_log tt_run_log(void);
+/* Lines of this level and above, on standard error. */
+struct tt_log tt_run_log(enum tt_log_level least);
 
 /* The line for a time (local), with its newline. */
 void tt_run_log_format(struct tt_buf *out, enum tt_log_level level, struct timespec when, const char *text);

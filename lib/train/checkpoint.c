@@ -255,7 +255,8 @@ tt_status tt_checkpointer_load(struct tt_checkpointer *c, struct tt_train_state 
     *loaded = false;
     if (!c->folder)
         return TT_OK;
-    tt_save_dir_recover(c->folder, c->log);
+    if (!c->read_only)
+        tt_save_dir_recover(c->folder, c->log);
     tt_status status = list_steps(&steps, &arena, c->folder, err);
     if (status == TT_OK)
         status = find_source(&source, c, &arena, &steps, err);

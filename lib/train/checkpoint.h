@@ -20,6 +20,7 @@ struct tt_checkpointer {
     struct tt_pool *pool;
     char *folder;     /* owned; NULL: checkpointing is off */
     unsigned exclude; /* parts that are not loaded */
+    bool read_only;   /* what dead processes left is not set right */
 };
 
 /* TT_EINVAL: a part to exclude that there is not, keep_latest_k of 1. Off where checkpoint.enable is: load and save do nothing. */

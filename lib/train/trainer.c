@@ -97,7 +97,7 @@ static tt_status begin(struct trainer *t, struct tt_err *err)
     if (status == TT_OK)
         status = tt_config_report(config, t->log, err);
     if (status == TT_OK)
-        status = tt_pool_new(&t->pool, 0, err);
+        status = tt_pool_new(&t->pool, t->opts->threads, err);
     if (status != TT_OK)
         return status;
     if (config->debug.deterministic)
@@ -254,7 +254,9 @@ static tt_status build(struct trainer *t, struct tt_err *err)
     if (status != TT_OK)
         return status;
     tt_metrics_log_model(&t->metrics);
-    return tt_checkpointer_init(&t->checkpointer, t->config, t->log, t->pool, err);
+    status = tt_checkpointer_init(&t->checkpointer, t->config, t->log, t->pool, err);
+    t->checkpointer.read_only = t->opts->dry_run;
+    return status;
 }
 
 static void release(struct trainer *t)
@@ -402,6 +404,10 @@ static tt_status run(struct trainer *t, struct tt_err *err)
         status = tt_metrics_open_jsonl(&t->metrics, t->config->metrics.save_jsonl, t->state.step > 0, err);
     if (status != TT_OK)
         return status;
+    if (t->opts->dry_run) {
+        INFO(t, "Would train from step %" PRId64 " to %" PRId64, t->state.step + 1, training->steps);
+        return TT_OK;
+    }
     INFO(t, "Training starts at step %" PRId64, t->state.step + 1);
     if (t->opts->started)
         t->opts->started();
@@ -418,6 +424,10 @@ static tt_status save_seed(struct trainer *t, struct tt_err *err)
     if (!t->config->checkpoint.enable)
         return tt_err_set(err, TT_EINVAL, "%s: Must enable checkpointing when creating a seed checkpoint.",
                           tt_config_where(t->config, "checkpoint.create_seed_checkpoint"));
+    if (t->opts->dry_run) {
+        INFO(t, "Would create a seed checkpoint in %s", t->checkpointer.folder);
+        return TT_OK;
+    }
     const tt_status status = tt_checkpointer_save(&t->checkpointer, &t->state, true, err);
     if (status == TT_OK)
         INFO(t, "Created seed checkpoint");

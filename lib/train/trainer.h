@@ -11,6 +11,8 @@
 struct tt_trainer_opts {
     const struct tt_log *log; /* borrowed; may be NULL */
     bool colors;              /* the log is a terminal */
+    int threads;              /* 0: one a core */
+    bool dry_run;             /* everything up to the first step, and the save of a seed checkpoint, and no further; nothing is written */
     /* Set by a signal handler: the step in progress, and a save that is due after it, are finished, then the run ends. NULL: never.
      * Nothing looks at it before the first step; `started`, which may be NULL, is called when that is about to come. */
     const volatile sig_atomic_t *stop;

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -91,6 +92,29 @@ static void test_a_value_may_be_implied(void **state)
     }
 }
 
+static void test_the_shared_options_are_taken_out_of_the_arguments(void **state)
+{
+    (void)state;
+    const struct tt_prog other = { .name = "titan-y", .shared = opts, .shared_rows = 1 << 1 | 1 << 5 };
+    struct wishes w = { 0 };
+    struct tt_err err;
+    char *args[] = { "y", "--a.b", "3", "--max-depth", "2", "--name=x", "--json", "file", "--", "--name", "z", NULL };
+    static const char *const left[] = { "y", "--a.b", "3", "--json", "file", "--", "--name", "z" };
+    int argc = 11;
+    assert_int_equal(tt_opt_take_shared(&other, &argc, args, &w, &err), TT_OK);
+    assert_int_equal(argc, 8);
+    for (int i = 0; i < argc; i++)
+        assert_string_equal(args[i], left[i]);
+    assert_null(args[argc]);
+    assert_int_equal(w.depth, 2);
+    assert_int_equal(w.names.n, 1);
+    free(w.names.items);
+    char *bad[] = { "y", "--max-depth", NULL };
+    argc = 2;
+    assert_int_equal(tt_opt_take_shared(&other, &argc, bad, &w, &err), TT_EUSAGE);
+    assert_string_equal(err.msg, "--max-depth: expected a value (N)");
+}
+
 static void test_sizes_have_units(void **state)
 {
     (void)state;
@@ -171,7 +195,7 @@ static void test_help_man_page_and_completions_name_every_option(void **state)
     assert_non_null(strstr(tt_buf_cstr(&text), "  --version\n"));
     assert_non_null(strstr(tt_buf_cstr(&text), "  --zstd, --x.zstd[=LEVEL]\n"));
     tt_buf_clear(&text);
-    tt_opt_write_man(&text, &prog);
+    assert_true(tt_opt_write_man(&text, &prog, "options"));
     assert_non_null(strstr(tt_buf_cstr(&text), ".It Fl Fl max-depth Ar N\nFold names below this depth.\n"));
     assert_non_null(strstr(tt_buf_cstr(&text), ".It Fl Fl zstd , Fl Fl x.zstd Ns Op Cm = Ns Ar LEVEL\n"));
     assert_non_null(strstr(tt_buf_cstr(&text), "Print JSON.\nIt's one object a tensor.\n"));
@@ -197,7 +221,7 @@ static void test_a_man_page_escapes_what_is_a_macro_there(void **state)
     };
     const struct tt_prog page = { .name = "titan-x", .opts = rows };
     struct tt_buf text = { 0 };
-    tt_opt_write_man(&text, &page);
+    assert_true(tt_opt_write_man(&text, &page, "settings"));
     assert_string_equal(tt_buf_cstr(&text), ".Ss Section a\n.Bl -tag -width Ds\n.It Cm a.b Ar X\n\\&.gz and a \\e here.\n"
                                             "\\&'Tis the second sentence, which is so long that it has to go on in a line of\n"
                                             "its own after eighty bytes.\n.El\n");
@@ -209,6 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_and_arguments_may_stand_in_any_order),
         cmocka_unit_test(test_a_value_may_be_implied),
+        cmocka_unit_test(test_the_shared_options_are_taken_out_of_the_arguments),
         cmocka_unit_test(test_sizes_have_units),
         cmocka_unit_test(test_a_wrong_argument_is_a_usage_error_that_names_it),
         cmocka_unit_test(test_the_nearest_name_is_near_or_none),
