@@ -53,6 +53,20 @@ const char *tt_setting_nearest(const char *typed)
     return tt_nearest_name(typed, names, n);
 }
 
+const char *tt_setting_nearest_section(const char *typed, struct tt_arena *arena)
+{
+    const char **names = tt_arena_array(arena, tt_nsettings, sizeof *names);
+    size_t n = 0;
+
+    for (size_t i = 0; names && i < tt_nsettings; i++) {
+        const char *key = tt_settings[i].key;
+        names[n] = tt_arena_strn(arena, key, (size_t)(strrchr(key, '.') - key));
+        if (!names[n++])
+            return NULL;
+    }
+    return names ? tt_nearest_name(typed, names, n) : NULL;
+}
+
 static size_t index_of(const char *key)
 {
     const struct tt_setting *s = tt_setting_find(key, strlen(key));

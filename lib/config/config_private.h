@@ -67,6 +67,8 @@ struct tt_config_origin {
 const struct tt_setting *tt_setting_find(const char *typed, size_t n);
 /* The nearest setting's name, or NULL; `typed` as it was written. */
 const char *tt_setting_nearest(const char *typed);
+/* The nearest section's; in the arena. */
+const char *tt_setting_nearest_section(const char *typed, struct tt_arena *arena);
 /* Some setting is below this section ("training", "quantize.linear"). */
 bool tt_setting_is_section(const char *name);
 

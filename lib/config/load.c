@@ -22,11 +22,10 @@ static tt_status nomem(const struct load *l) { return tt_err_nomem(l->err, 0, "t
 static bool is_yaml(const char *path) { return tt_has_suffix(path, ".yaml") || tt_has_suffix(path, ".yml"); }
 static bool is_plain_file(const char *arg) { return arg[0] != '-' && (is_yaml(arg) || tt_has_suffix(arg, ".toml")); }
 
-/* ", did you mean X?" for a name that is no setting's. */
-static tt_status unknown(const struct load *l, tt_status status, const char *where, const char *typed)
+/* A name that is no `what`; near: the one that may have been meant, or NULL. */
+static tt_status unknown(const struct load *l, tt_status status, const char *where, const char *what, const char *near)
 {
-    const char *near = tt_setting_nearest(typed);
-    return tt_err_set(l->err, status, "%s: no such setting%s%s%s", where, near ? "; did you mean " : "", near ? near : "",
+    return tt_err_set(l->err, status, "%s: no such %s%s%s%s", where, what, near ? "; did you mean " : "", near ? near : "",
                       near ? "?" : "");
 }
 
@@ -46,7 +45,8 @@ static tt_status load_pair(struct load *l, const char *name, const struct tt_val
         return tt_setting_from_value(s, l->config, l->arena, value, where, l->err);
     }
     if (!tt_setting_is_section(name))
-        return unknown(l, TT_EINVAL, where, name);
+        return value->kind == TT_V_MAP ? unknown(l, TT_EINVAL, where, "section", tt_setting_nearest_section(name, l->arena))
+                                       : unknown(l, TT_EINVAL, where, "setting", tt_setting_nearest(name));
     if (value->kind == TT_V_NULL) /* a YAML section with nothing in it */
         return TT_OK;
     if (value->kind != TT_V_MAP)
@@ -201,7 +201,7 @@ static tt_status load_args(struct load *l, int argc, char *const *argv)
         const struct option o = option_of(argv[i]);
         if (!o.setting) {
             const char *name = tt_arena_strn(l->arena, argv[i], strcspn(argv[i], "="));
-            return name ? unknown(l, TT_EUSAGE, name, name + 2) : nomem(l);
+            return name ? unknown(l, TT_EUSAGE, name, "setting", tt_setting_nearest(name + 2)) : nomem(l);
         }
         const int nwords = count_words(&o, argc, argv, i);
         st = set_option(l, &o, argv + i + 1, nwords, i + 1 < argc ? argv[i + 1] : NULL);

@@ -4,18 +4,28 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "family/family_private.h"
 
 static const struct tt_family *const families[] = {
     &tt_family_llama3, &tt_family_qwen3, &tt_family_llama4, &tt_family_deepseek_v3, &tt_family_gpt_oss,
 };
+enum { NFAMILIES = sizeof families / sizeof families[0] };
 
 const struct tt_family *tt_family_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
+    for (size_t i = 0; i < NFAMILIES; i++)
         if (strcmp(families[i]->name, name) == 0)
             return families[i];
     return NULL;
+}
+
+const char *tt_family_nearest(const char *name)
+{
+    const char *names[NFAMILIES];
+    for (size_t i = 0; i < NFAMILIES; i++)
+        names[i] = families[i]->name;
+    return tt_nearest_name(name, names, NFAMILIES);
 }
 
 /* --- sizes ----------------------------------------------------------------------------------------------------------------- */

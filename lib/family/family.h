@@ -121,6 +121,7 @@ struct tt_family {
 };
 
 const struct tt_family *tt_family_find(const char *name); /* NULL where there is none */
+const char *tt_family_nearest(const char *name);          /* the nearest family's name, or NULL */
 
 /* The number that a size stands for. */
 int64_t tt_family_size(const struct tt_model_args *args, enum tt_size size);

@@ -51,9 +51,11 @@ static tt_status open_model(struct trainer *t, struct tt_err *err)
     struct tt_buf text = { 0 };
 
     t->family = tt_family_find(model->name);
-    if (!t->family)
-        return tt_err_set(err, TT_EINVAL, "%s: titan has no model family '%s'", tt_config_where(t->config, "model.name"),
-                          model->name);
+    if (!t->family) {
+        const char *near = tt_family_nearest(model->name);
+        return tt_err_set(err, TT_EINVAL, "%s: titan has no model family '%s'%s%s%s", tt_config_where(t->config, "model.name"),
+                          model->name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    }
     if (!tt_model_forward(t->family))
         return tt_err_set(err, TT_EUNSUPPORTED, "%s: titan cannot train %s yet: it has its tensors, but not its forward function",
                           tt_config_where(t->config, "model.name"), model->name);

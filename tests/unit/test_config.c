@@ -242,7 +242,7 @@ static void test_a_wrong_file_is_an_error_with_its_line(void **state)
         const char *suffix, *text, *message;
     } rows[] = {
         { ".toml", "[training]\n\nstep = 7\n", ":3: training.step: no such setting; did you mean training.steps?" },
-        { ".toml", "[trainin]\nsteps = 7\n", ":1: trainin: no such setting" },
+        { ".toml", "[trainin]\nsteps = 7\n", ":1: trainin: no such section; did you mean training?" },
         { ".toml", "[optimizer]\nseq_len = 7\n", ":2: optimizer.seq_len: no such setting; did you mean training.seq_len?" },
         { ".toml", "[training]\nseq-len = 7\n", ":2: training.seq-len: no such setting; did you mean training.seq_len?" },
         { ".toml", "[training]\nsteps = 7.0\n", ":2: training.steps: expected an integer of at least 0, found 7.0" },
