@@ -46,7 +46,7 @@ isa_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mp
 cpu_obj := $(foreach i,$(isas),$(patsubst kernels/cpu/%.c,$(B)/kernels/cpu/$(i)/%.o,$(wildcard kernels/cpu/*.c)))
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo check unit clean format bench bench-kernels fuzz fuzz-build bless install uninstall \
+.PHONY: all help deps demo check unit clean format bench bench-kernels kills fuzz fuzz-build bless install uninstall \
         compile_commands.json tools generate
 
 all: $(progs:%=$(BIN)/%)            ## build the programs into build/bin
@@ -154,6 +154,15 @@ $(B)/tools/%: $(B)/tests/tools/%.o $(B)/libtitan.a
 	@mkdir -p $(@D)
 	@echo "  LD $@"
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+
+# For LD_PRELOAD, in tests that hold the programs up.
+$(B)/preload/%.so: tests/preload/%.c
+	@mkdir -p $(@D)
+	@echo "  CC $@"
+	$(Q)$(CC) $(CSTD) $(WARN) $(OPT) -shared -fPIC -o $@ $< -ldl
+
+kills: all tools $(B)/preload/slow.so     ## kill conversions in every phase: 300 times, in a minute
+	@BIN=$(BIN) B=$(B) tests/kills.sh
 
 $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libtitan.a
 	@mkdir -p $(@D)
