@@ -16,6 +16,7 @@ static struct {
     bool armed, is_kill, is_full; /* is_full: from that call on every one that needs room fails, as on a full disk */
     int at, calls;                /* the call that goes wrong, from 1; how many there were */
     int error, writes;
+    int shrink; /* from this read on, from 1, every one finds the end of the file; 0: none does */
     bool no_flags; /* renameat2 takes no flags, as on many a network file system */
 } fault;
 
@@ -69,8 +70,19 @@ int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned
     return strikes(0) ? -1 : (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
 }
 
+/* Whether the file that is read has shrunk by now. */
+static bool shrank(void)
+{
+    static int reads;
+    return fault.armed && fault.shrink && __atomic_add_fetch(&reads, 1, __ATOMIC_RELAXED) >= fault.shrink;
+}
+
+ssize_t pread(int fd, void *bytes, size_t n, off_t at) { return shrank() ? 0 : syscall(SYS_pread64, fd, bytes, n, at); }
+
 ssize_t copy_file_range(int from, off_t *from_at, int to, off_t *to_at, size_t n, unsigned flags)
 {
+    if (shrank())
+        return 0;
     return strikes(NEEDS_ROOM) ? -1 : syscall(SYS_copy_file_range, from, from_at, to, to_at, n, flags);
 }
 

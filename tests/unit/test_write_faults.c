@@ -156,7 +156,7 @@ static int convert_in_child(const struct fixture *f, const struct kind *kind, bo
         fault.armed = false;
         if (st == TT_OK)
             _exit(fault.calls < n ? NOT_REACHED : DONE);
-        const bool named = strstr(err.msg, f->dir) && strstr(err.msg, strerror(fault.error));
+        const bool named = strstr(err.msg, f->dir) && strstr(err.msg, fault.shrink ? "end" : strerror(fault.error));
         if (!named)
             fprintf(stderr, "%s, call %d: %s\n", kind->name, n, err.msg);
         _exit(named ? FAILED : BAD_MESSAGE);
@@ -234,6 +234,29 @@ static void test_a_disk_that_is_full_from_any_call_on_leaves_no_half_output(void
     fault.is_full = false;
 }
 
+static void test_an_input_that_shrinks_while_it_is_read_is_an_error(void **state)
+{
+    const struct fixture *f = *state;
+
+    save(f->in, 5);
+    for (size_t k = 0; k < NKINDS; k++) {
+        int failed = 0;
+        for (int n = 1;; n++) {
+            prepare(f, &kinds[k], false);
+            fault.shrink = n;
+            const int how = convert_in_child(f, &kinds[k], false, 0);
+            fault.shrink = 0;
+            if (how == DONE)
+                break;
+            assert_int_equal(how, FAILED);
+            assert_names(f, "in ");
+            failed++;
+        }
+        if (failed == 0 && kinds[k].format != TT_CKPT_DCP)
+            fail_msg("%s: nothing was read", kinds[k].name);
+    }
+}
+
 /* --- kills ---------------------------------------------------------------------------------------------------------------------- */
 
 static void kill_everywhere(const struct fixture *f, const struct kind *kind, bool replaced)
@@ -278,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_an_error_in_any_call_leaves_no_half_output),
         TEST(test_a_disk_that_is_full_from_any_call_on_leaves_no_half_output),
+        TEST(test_an_input_that_shrinks_while_it_is_read_is_an_error),
         TEST(test_a_kill_at_any_call_leaves_no_half_output),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
