@@ -46,8 +46,8 @@ isa_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mp
 cpu_obj := $(foreach i,$(isas),$(patsubst kernels/cpu/%.c,$(B)/kernels/cpu/$(i)/%.o,$(wildcard kernels/cpu/*.c)))
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo check unit clean format bench bench-kernels kills fuzz fuzz-build bless install uninstall \
-        compile_commands.json tools generate
+.PHONY: all help deps demo check unit clean format bench bench-tools bench-kernels kills fuzz fuzz-build bless install \
+        uninstall compile_commands.json tools generate
 
 all: $(progs:%=$(BIN)/%)            ## build the programs into build/bin
 
@@ -82,6 +82,9 @@ bless: all                          ## rewrite the expected output of the CLI te
 
 bench: all                          ## tokens/s and peak memory against the real TorchTitan, as ratios
 	@BIN=$(BIN) tests/bench/train.sh
+
+bench-tools: all                    ## the checkpoint tools against cp and against the real ones: time, CPU, memory
+	@BIN=$(BIN) tests/bench/tools.sh
 
 bench-kernels: $(bench_bin)         ## each kernel's speed on this machine
 	@for b in $(bench_bin); do $$b || exit 1; done
