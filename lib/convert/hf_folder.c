@@ -50,15 +50,26 @@ static bool has_file(struct tt_arena *arena, const char *folder, const char *nam
     return path && tt_path_exists(path);
 }
 
-/* A checkpoint of names: what it has, and nothing about it. */
+/* A checkpoint of names: what it has, and nothing about it but whether it is packed, which X_blocks with X_scales are. */
 static tt_status open_names(struct tt_ckpt **out, const struct tt_hf_index *index, struct tt_err *err)
 {
     struct tt_ckpt *ckpt = NULL;
     tt_status st = tt_ckpt_memory(&ckpt, err);
 
     for (size_t i = 0; i < index->n && st == TT_OK; i++) {
-        const struct tt_entry entry = { .fqn = tt_arena_str(&ckpt->entries.arena, index->items[i].tensor), .kind = TT_ENTRY_VALUE };
+        const struct tt_entry entry = {
+            .fqn = tt_arena_str(&ckpt->entries.arena, index->items[i].tensor), .kind = TT_ENTRY_TENSOR, .dtype = TT_F32
+        };
         st = entry.fqn ? tt_entries_add(&ckpt->entries, &entry, err) : nomem(err);
+    }
+    for (size_t i = 0; i < index->n && st == TT_OK; i++) {
+        struct tt_entry *entry = &ckpt->entries.items[i];
+        const size_t stem = strlen(entry->fqn) - (tt_has_suffix(entry->fqn, "_blocks") ? strlen("_blocks") : 0);
+        const char *scales = tt_arena_printf(&ckpt->entries.arena, "%.*s_scales", (int)stem, entry->fqn);
+        if (!scales)
+            st = nomem(err);
+        else if (entry->fqn[stem] && tt_entries_find(&ckpt->entries, scales))
+            entry->dtype = TT_U8;
     }
     if (st != TT_OK)
         tt_ckpt_close(ckpt);

@@ -14,9 +14,9 @@ struct tt_hf_folder_opts {
     const struct tt_log *log; /* warnings; NULL: none */
 };
 
-/* The names of the assets' tensors, for tt_hf_opts.assets: those of its index, which need no weights beside it, as entries that are no
- * tensors; without an index, or for `like`, which needs the dtypes, the checkpoint itself. NULL where the folder has none of these
- * (TT_ENOENT for `like`). */
+/* The names of the assets' tensors, for tt_hf_opts.assets: those of its index, which need no weights beside it, as tensors of no shape
+ * or chunk (uint8 where X_blocks lies with X_scales: MXFP4); without an index, or for `like`, which needs the dtypes, the checkpoint
+ * itself. NULL where the folder has none of these (TT_ENOENT for `like`). */
 TT_MUST_CHECK tt_status tt_hf_assets_open(struct tt_ckpt **out, const char *path, bool like, struct tt_err *err);
 
 /* Places the recipe's items in files, and fills the target's files and extras (in the recipe's arena). Where the assets have an index:

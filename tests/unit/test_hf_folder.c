@@ -232,10 +232,12 @@ static void test_the_names_of_an_index_need_no_weights(void **state)
     make_assets(f);
     assert_int_equal(tt_hf_assets_open(&names, f->assets, false, &f->err), TT_OK);
     assert_null(names);
-    put_asset(f, "model.safetensors.index.json", "{\"weight_map\": {\"a\": \"x-1.safetensors\", \"b\": \"x-1.safetensors\"}}");
+    put_asset(f, "model.safetensors.index.json",
+              "{\"weight_map\": {\"a_blocks\": \"x-1.safetensors\", \"a_scales\": \"x-1.safetensors\", \"b_blocks\": \"y.safetensors\"}}");
     assert_int_equal(tt_hf_assets_open(&names, f->assets, false, &f->err), TT_OK);
-    assert_int_equal(names->entries.n, 2);
-    assert_int_equal(tt_entries_find(&names->entries, "b")->kind, TT_ENTRY_VALUE);
+    assert_int_equal(names->entries.n, 3);
+    assert_int_equal(tt_entries_find(&names->entries, "a_blocks")->dtype, TT_U8); /* MXFP4 */
+    assert_int_equal(tt_entries_find(&names->entries, "b_blocks")->dtype, TT_F32);
     tt_ckpt_close(names);
     assert_int_not_equal(tt_hf_assets_open(&names, f->assets, true, &f->err), TT_OK); /* its dtypes are in the weights */
 }
