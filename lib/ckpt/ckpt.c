@@ -5,15 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "ckpt/ckpt_private.h"
 #include "format/metadata.h"
 #include "format/pt.h"
 #include "format/safetensors.h"
 
-enum { METADATA_NBYTES_MAX = 1 << 30 };
-
-static tt_status make(struct tt_ckpt **out, const char *path, enum tt_ckpt_format format, struct tt_err *err)
+tt_status tt_ckpt_make(struct tt_ckpt **out, const char *path, enum tt_ckpt_format format, struct tt_err *err)
 {
     struct tt_ckpt *ckpt = calloc(1, sizeof *ckpt);
     if (!ckpt || !(ckpt->path = strdup(path))) {
@@ -28,8 +25,8 @@ static tt_status make(struct tt_ckpt **out, const char *path, enum tt_ckpt_forma
 /* Into the arena, which has a large one on huge pages. */
 static tt_status read_whole(struct tt_arena *arena, const struct tt_infile *file, const uint8_t **out, struct tt_err *err)
 {
-    if (file->nbytes > METADATA_NBYTES_MAX)
-        return tt_err_set(err, TT_EFORMAT, "%s: expected at most %d bytes, found %" PRIu64, file->path, METADATA_NBYTES_MAX,
+    if (file->nbytes > TT_METADATA_NBYTES_MAX)
+        return tt_err_set(err, TT_EFORMAT, "%s: expected at most %d bytes, found %" PRIu64, file->path, TT_METADATA_NBYTES_MAX,
                           file->nbytes);
     uint8_t *bytes = tt_arena_alloc(arena, (size_t)file->nbytes);
     if (!bytes)
@@ -77,12 +74,11 @@ static tt_status open_pt(struct tt_ckpt *ckpt, struct tt_err *err)
     return st;
 }
 
-/* A header length and a header, as the file begins; a zip's first bytes are too large a length. */
+/* A zip's first bytes are too large a length for a header. */
 static bool looks_like_safetensors(const struct tt_infile *in)
 {
     uint8_t head[TT_ST_PREFIX_NBYTES + 1];
-    return in->nbytes >= sizeof head && tt_infile_pread(in, head, sizeof head, 0, NULL) == TT_OK &&
-           tt_load_le64(head) <= TT_ST_HEADER_NBYTES_MAX && head[TT_ST_PREFIX_NBYTES] == '{';
+    return in->nbytes >= sizeof head && tt_infile_pread(in, head, sizeof head, 0, NULL) == TT_OK && tt_st_is_start(head);
 }
 
 static tt_status find_format(const char *path, enum tt_ckpt_format *format, struct tt_err *err)
@@ -111,7 +107,7 @@ tt_status tt_ckpt_open(struct tt_ckpt **out, const char *path, struct tt_err *er
     tt_status st = find_format(path, &format, err);
 
     if (st == TT_OK)
-        st = make(&ckpt, path, format, err);
+        st = tt_ckpt_make(&ckpt, path, format, err);
     if (st != TT_OK)
         return st;
     st = open_format[format](ckpt, err);
@@ -124,7 +120,7 @@ tt_status tt_ckpt_open(struct tt_ckpt **out, const char *path, struct tt_err *er
     return st;
 }
 
-tt_status tt_ckpt_memory(struct tt_ckpt **out, struct tt_err *err) { return make(out, "memory", TT_CKPT_MEMORY, err); }
+tt_status tt_ckpt_memory(struct tt_ckpt **out, struct tt_err *err) { return tt_ckpt_make(out, "memory", TT_CKPT_MEMORY, err); }
 
 void tt_ckpt_close(struct tt_ckpt *ckpt)
 {

@@ -15,6 +15,7 @@ struct tt_ckpt {
     enum tt_ckpt_format format;
     struct tt_entries entries;
     struct tt_files files; /* of the catalogue, by its index */
+    bool is_pipe;          /* it came through one: there is the catalogue, and no file (lib/ckpt/pipe.h) */
 };
 
 /* TT_ENOENT where there is nothing, or a folder without .metadata and without .safetensors files. Symbolic links are followed, in a

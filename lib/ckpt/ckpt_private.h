@@ -5,6 +5,9 @@
 #include "ckpt/ckpt.h"
 #include "format/source.h"
 
+/* An empty one. */
+TT_MUST_CHECK tt_status tt_ckpt_make(struct tt_ckpt **out, const char *path, enum tt_ckpt_format format, struct tt_err *err);
+
 /* Appends an entry for each leaf of a state dict, as DCP's planner flattens: dicts are entered, lists where they hold (at any list
  * depth) a tensor or a dict; tuples never. Keys become strings; empty dicts vanish. Tensors are of file 0. */
 TT_MUST_CHECK tt_status tt_flatten(struct tt_entries *out, const struct tt_value *root, const char *where, struct tt_err *err);
@@ -13,6 +16,7 @@ TT_MUST_CHECK tt_status tt_flatten(struct tt_entries *out, const struct tt_value
  * it, in the order of their names. In a folder, tensors of one name that say where they belong (DCP_SHARDING_INFO) are chunks of
  * one; a file by itself has what it has. */
 TT_MUST_CHECK tt_status tt_open_safetensors(struct tt_ckpt *ckpt, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_fill_safetensors(struct tt_ckpt *ckpt, const struct tt_source *src, struct tt_err *err);
 TT_MUST_CHECK tt_status tt_open_hf(struct tt_ckpt *ckpt, struct tt_err *err);
 bool tt_is_hf_folder(const char *path); /* there is an index, or a *.safetensors */
 

@@ -80,6 +80,8 @@ tt_status tt_files_pin(struct tt_files *files, uint32_t index, const struct tt_i
 {
     tt_status st = TT_OK;
 
+    if (!files->slots)
+        return tt_err_set(err, TT_EINVAL, "a checkpoint that comes through a pipe can only be listed");
     pthread_mutex_lock(&files->lock);
     struct tt_files_slot *slot = &files->slots[index];
     if (!slot->in.path)

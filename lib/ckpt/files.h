@@ -22,7 +22,7 @@ TT_MUST_CHECK tt_status tt_files_init(struct tt_files *files, const char *folder
                                       struct tt_err *err);
 void tt_files_release(struct tt_files *files); /* nothing is pinned; fine on a zeroed struct */
 
-/* The file, open until it is unpinned as often as it was pinned. */
+/* TT_EINVAL where there are no files: what came through a pipe. The file is open until it is unpinned as often as it was pinned. */
 TT_MUST_CHECK tt_status tt_files_pin(struct tt_files *files, uint32_t index, const struct tt_infile **out, struct tt_err *err);
 void tt_files_unpin(struct tt_files *files, uint32_t index);
 

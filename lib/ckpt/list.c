@@ -2,8 +2,10 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ckpt/ckpt.h"
+#include "ckpt/pipe.h"
 #include "format/pickle_text.h"
 #include "format/pickle_value.h"
 #include "value/json.h"
@@ -63,6 +65,8 @@ static const struct tt_value *read_value(struct list *l, const struct tt_entry *
     struct tt_err err;
 
     tt_arena_release(&l->arena);
+    if (l->ckpt->is_pipe && !e->value) /* of a .metadata: the value is in a file that is not here */
+        return NULL;
     if (tt_ckpt_read_value(l->ckpt, e, &l->arena, &v, &err) != TT_OK && l->status == TT_OK) {
         l->status = err.status;
         l->err = err;
@@ -79,7 +83,7 @@ static void put_value(struct list *l, const struct tt_value *v)
     const struct tt_value *inner = NULL;
 
     if (!v)
-        tt_buf_str(&text, "(unreadable)");
+        tt_buf_str(&text, l->ckpt->is_pipe ? "(not in .metadata)" : "(unreadable)");
     else if (v->kind == TT_V_BYTES &&
              tt_pickle_to_value(&l->arena, v->u.str.s, v->u.str.nbytes, "", &inner, NULL) == TT_OK) {
         tt_buf_printf(&text, "%zu bytes, a pickle of ", v->u.str.nbytes);
@@ -241,7 +245,8 @@ static tt_status list_all(struct list *l, const struct tt_ckpt_list_opts *how, s
 tt_status tt_ckpt_list(FILE *out, const char *path, const struct tt_ckpt_list_opts *how, struct tt_err *err)
 {
     struct list l = { .out = out, .path = path };
-    tt_status st = tt_ckpt_open(&l.ckpt, path, err);
+    const bool is_pipe = strcmp(path, "-") == 0;
+    tt_status st = is_pipe ? tt_ckpt_open_pipe(&l.ckpt, STDIN_FILENO, "stdin", err) : tt_ckpt_open(&l.ckpt, path, err);
 
     if (st == TT_OK)
         st = list_all(&l, how, err);

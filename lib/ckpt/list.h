@@ -11,7 +11,7 @@ struct tt_ckpt_list_opts {
     bool json; /* one object a line and entry */
 };
 
-/* Lists every entry, in the checkpoint's order. A value that cannot be read does not end the list: it is marked, and the first of
+/* Lists every entry, in the checkpoint's order; path "-" is a pipe, stdin (lib/ckpt/pipe.h). A value that cannot be read does not end the list: it is marked, and the first of
  * them is the error in the end. */
 TT_MUST_CHECK tt_status tt_ckpt_list(FILE *out, const char *path, const struct tt_ckpt_list_opts *how, struct tt_err *err);
 

@@ -137,25 +137,28 @@ static tt_status add_pieces(struct opener *o, const struct tt_st_file *f, uint32
     return TT_OK;
 }
 
-/* name "": the checkpoint itself is the file. */
+static tt_status read_header(struct opener *o, const struct tt_source *src, const char *name, struct tt_st_file *f)
+{
+    uint32_t file = 0;
+    tt_status st = tt_st_decode(f, &o->scratch, src, o->err);
+    if (st == TT_OK)
+        st = tt_entries_file(&o->ckpt->entries, name, &file, o->err);
+    return st == TT_OK ? add_pieces(o, f, file) : st;
+}
+
 static tt_status read_file(struct opener *o, const char *name)
 {
-    const char *path = name[0] ? tt_path_join(&o->scratch, o->ckpt->path, name) : o->ckpt->path;
+    const char *path = tt_path_join(&o->scratch, o->ckpt->path, name);
     struct tt_infile in = { .fd = -1 };
     struct tt_st_file f = { 0 };
-    uint32_t file = 0;
     tt_status st = path ? tt_infile_open(&in, path, o->err) : nomem(o);
 
     if (st != TT_OK)
         return st;
     const struct tt_source src = { .file = &in, .nbytes = in.nbytes, .name = path };
-    st = tt_st_decode(&f, &o->scratch, &src, o->err);
+    st = read_header(o, &src, name, &f);
     tt_infile_close(&in);
-    for (size_t i = 0; i < f.n && !name[0]; i++)
-        f.tensors[i].saved_offsets = NULL; /* a shard by itself: the rest of the tensor is elsewhere */
-    if (st == TT_OK)
-        st = tt_entries_file(&o->ckpt->entries, name, &file, o->err);
-    return st == TT_OK ? add_pieces(o, &f, file) : st;
+    return st;
 }
 
 static void opener_release(struct opener *o)
@@ -165,14 +168,30 @@ static void opener_release(struct opener *o)
     tt_arena_release(&o->scratch);
 }
 
-tt_status tt_open_safetensors(struct tt_ckpt *ckpt, struct tt_err *err)
+tt_status tt_fill_safetensors(struct tt_ckpt *ckpt, const struct tt_source *src, struct tt_err *err)
 {
     struct opener o = { .ckpt = ckpt, .err = err };
-    tt_status st = read_file(&o, "");
+    struct tt_st_file f = { 0 };
+    tt_status st = read_header(&o, src, "", &f); /* "": the checkpoint itself is the file */
 
+    for (size_t i = 0; i < f.n; i++)
+        f.tensors[i].saved_offsets = NULL; /* a shard by itself: the rest of the tensor is elsewhere */
     if (st == TT_OK)
         st = make_entries(&o);
     opener_release(&o);
+    return st;
+}
+
+tt_status tt_open_safetensors(struct tt_ckpt *ckpt, struct tt_err *err)
+{
+    struct tt_infile in = { .fd = -1 };
+    tt_status st = tt_infile_open(&in, ckpt->path, err);
+
+    if (st != TT_OK)
+        return st;
+    const struct tt_source src = { .file = &in, .nbytes = in.nbytes, .name = ckpt->path };
+    st = tt_fill_safetensors(ckpt, &src, err);
+    tt_infile_close(&in);
     return st;
 }
 

@@ -8,6 +8,8 @@
 #include "base/buf.h"
 #include "format/entry.h"
 
+enum { TT_METADATA_NBYTES_MAX = 1 << 30 }; /* more is refused before it is read */
+
 /* *out, which is empty before, gets the entries in the order of state_dict_metadata: their chunks are TT_CODEC_BLOB. Checked: each
  * chunk has its storage, lies inside the shape, overlaps none, and together they leave no hole; file names stay inside the folder.
  * Messages begin with `where`, and name the key. On error *out is released. */

@@ -7,11 +7,10 @@
 
 /* The decoder; what is written is in pt_write.c. */
 
-enum { PICKLE_NBYTES_MAX = 1 << 30 };
-
 struct reader {
     struct tt_arena *arena;
-    const struct tt_source *src;
+    const char *name;
+    const struct tt_source *src; /* of the archive; NULL: there is data.pkl alone */
     struct tt_zip zip;
     struct tt_map by_key; /* storage key to index */
     struct tt_pt_storage **storages;
@@ -20,10 +19,10 @@ struct reader {
 
 static tt_status bad(const struct reader *r, struct tt_err *err, const char *what)
 {
-    return tt_err_set(err, TT_EFORMAT, "%s: data.pkl: %s", r->src->name, what);
+    return tt_err_set(err, TT_EFORMAT, "%s: data.pkl: %s", r->name, what);
 }
 
-static tt_status nomem(const struct reader *r, struct tt_err *err) { return tt_err_nomem(err, r->arena->used, r->src->name); }
+static tt_status nomem(const struct reader *r, struct tt_err *err) { return tt_err_nomem(err, r->arena->used, r->name); }
 
 /* --- storages ----------------------------------------------------------------------------------------------------------------- */
 
@@ -34,11 +33,11 @@ static tt_status resolve_record(const struct reader *r, struct tt_pt_storage *s,
         return nomem(r, err);
     const struct tt_zip_entry *entry = tt_zip_find(&r->zip, name);
     if (!entry)
-        return tt_err_set(err, TT_EFORMAT, "%s: data.pkl: there is no record %s", r->src->name, name);
+        return tt_err_set(err, TT_EFORMAT, "%s: data.pkl: there is no record %s", r->name, name);
     if (entry->nbytes != s->nbytes)
         return tt_err_set(err, TT_EFORMAT,
                           "%s: offset %" PRIu64 ": record %s: expected the %" PRIu64 " bytes of its storage, found %" PRIu64,
-                          r->src->name, entry->offset, name, s->nbytes, entry->nbytes);
+                          r->name, entry->offset, name, s->nbytes, entry->nbytes);
     s->offset = r->src->offset + entry->offset;
     s->crc = entry->crc;
     return TT_OK;
@@ -88,7 +87,7 @@ static tt_status get_storage(struct reader *r, const struct tt_py *node, struct 
     s->key = tt_arena_strn(r->arena, (const char *)key->u.s, key->n);
     if (!s->key)
         return nomem(r, err);
-    tt_status st = resolve_record(r, s, err);
+    tt_status st = r->src ? resolve_record(r, s, err) : TT_OK;
     if (st == TT_OK)
         st = tt_map_put(&r->by_key, s->key, key->n, r->n, NULL, NULL, err);
     if (st == TT_OK)
@@ -108,7 +107,7 @@ static tt_status get_dims(const struct reader *r, const struct tt_py *node, int6
     const uint32_t ndim = tt_py_len(node);
     if (ndim > TT_NDIM_MAX)
         return tt_err_set(err, TT_EUNSUPPORTED, "%s: data.pkl: a tensor of %" PRIu32 " dimensions; titan reads up to %d",
-                          r->src->name, ndim, TT_NDIM_MAX);
+                          r->name, ndim, TT_NDIM_MAX);
     *dims = tt_arena_array(r->arena, ndim, sizeof **dims);
     if (!*dims)
         return nomem(r, err);
@@ -158,7 +157,7 @@ static tt_status check_extra(const struct reader *r, const struct tt_py *args, u
     if (extra->kind == TT_PY_NONE || (extra->kind == TT_PY_DICT && tt_py_len(extra) == 0))
         return TT_OK;
     return tt_err_set(err, TT_EUNSUPPORTED, "%s: data.pkl: a tensor with extra metadata (a conjugate or negative view); "
-                      "save it resolved (resolve_conj, resolve_neg)", r->src->name);
+                      "save it resolved (resolve_conj, resolve_neg)", r->name);
 }
 
 static tt_status rebuild_tensor(struct reader *r, const struct tt_py_object *o, struct tt_pt_tensor *t, struct tt_err *err)
@@ -192,7 +191,7 @@ static tt_status rebuild_tensor(struct reader *r, const struct tt_py_object *o, 
     t->requires_grad = grad->kind == TT_PY_BOOL && grad->u.b;
     if (!view_fits(t))
         return tt_err_set(err, TT_EFORMAT, "%s: data.pkl: a tensor reaches beyond the %" PRIu64 " bytes of its storage %s",
-                          r->src->name, t->storage->nbytes, t->storage->key);
+                          r->name, t->storage->nbytes, t->storage->key);
     return TT_OK;
 }
 
@@ -228,15 +227,21 @@ static tt_status make_tensor(void *ctx, const struct tt_py_object *o, struct tt_
 
 /* --- the archive -------------------------------------------------------------------------------------------------------------- */
 
+static const uint8_t legacy[] = { 0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19 };
+
+bool tt_pt_is_legacy(const uint8_t *head, size_t nbytes)
+{
+    return nbytes >= sizeof legacy && memcmp(head, legacy, sizeof legacy) == 0;
+}
+
 static tt_status check_kind(const struct tt_source *src, struct tt_err *err)
 {
-    static const uint8_t legacy[] = { 0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19 };
     uint8_t head[sizeof legacy] = { 0 };
     const tt_status st = tt_source_read(src, head, src->nbytes < sizeof head ? src->nbytes : sizeof head, 0, err);
 
     if (st != TT_OK)
         return st;
-    if (memcmp(head, legacy, sizeof legacy) == 0)
+    if (tt_pt_is_legacy(head, sizeof head))
         return tt_err_set(err, TT_EUNSUPPORTED,
                           "%s: offset 0: torch.save's format of before version 1.6; load it and save it again", src->name);
     if (src->nbytes < 4)
@@ -255,40 +260,60 @@ static tt_status check_records(struct reader *r, struct tt_err *err)
 
     if (tt_zip_find(&r->zip, "constants.pkl"))
         return tt_err_set(err, TT_EUNSUPPORTED, "%s: a TorchScript archive (it has a record constants.pkl), not one of torch.save",
-                          r->src->name);
+                          r->name);
     if (!order)
         return TT_OK;
     const tt_status st = tt_zip_read(order, r->arena, r->src, 64, &text, err);
     if (st == TT_OK && (order->nbytes != 6 || memcmp(text, "little", 6) != 0))
-        return tt_err_set(err, TT_EUNSUPPORTED, "%s: record byteorder: expected \"little\"", r->src->name);
+        return tt_err_set(err, TT_EUNSUPPORTED, "%s: record byteorder: expected \"little\"", r->name);
     return st;
 }
 
-static tt_status read_value(struct reader *r, struct tt_arena *nodes, struct tt_value **root, struct tt_err *err)
+/* data.pkl in bytes[0, nbytes) to values; nodes holds what is needed on the way. */
+static tt_status read_value(struct reader *r, struct tt_arena *nodes, const uint8_t *bytes, size_t nbytes, struct tt_pt *out,
+                            struct tt_err *err)
 {
-    const struct tt_zip_entry *entry = tt_zip_find(&r->zip, "data.pkl");
-    const uint8_t *bytes = NULL;
+    struct tt_value *root = NULL;
     struct tt_py node;
-
-    if (!entry)
-        return tt_err_set(err, TT_EFORMAT, "%s: expected a record data.pkl", r->src->name);
-    const char *where = tt_arena_printf(r->arena, "%s: data.pkl", r->src->name);
+    const char *where = tt_arena_printf(r->arena, "%s: data.pkl", r->name);
     if (!where)
         return nomem(r, err);
-    tt_status st = tt_zip_read(entry, nodes, r->src, PICKLE_NBYTES_MAX, &bytes, err);
-    if (st == TT_OK)
-        st = tt_pickle_decode(nodes, &node, bytes, (size_t)entry->nbytes, TT_PY_ALLOW_VALUE | TT_PY_ALLOW_TENSOR, NULL, where, err);
+    tt_status st = tt_pickle_decode(nodes, &node, bytes, nbytes, TT_PY_ALLOW_VALUE | TT_PY_ALLOW_TENSOR, NULL, where, err);
     if (st != TT_OK)
         return st;
     struct tt_py_convert how = { .arena = r->arena, .where = where, .tensor = make_tensor, .ctx = r };
-    return tt_py_to_value(&how, &node, root, err);
+    st = tt_py_to_value(&how, &node, &root, err);
+    tt_map_release(&r->by_key);
+    if (st == TT_OK)
+        *out = (struct tt_pt){ root, r->storages, r->n };
+    return st;
+}
+
+tt_status tt_pt_decode(struct tt_pt *out, struct tt_arena *arena, const uint8_t *pickle, size_t nbytes, const char *name,
+                       struct tt_err *err)
+{
+    struct reader r = { .arena = arena, .name = name };
+    struct tt_arena nodes = { 0 };
+    const tt_status st = read_value(&r, &nodes, pickle, nbytes, out, err);
+    tt_arena_release(&nodes);
+    return st;
+}
+
+static tt_status read_pickle(const struct reader *r, struct tt_arena *nodes, const uint8_t **bytes, size_t *nbytes, struct tt_err *err)
+{
+    const struct tt_zip_entry *entry = tt_zip_find(&r->zip, "data.pkl");
+    if (!entry)
+        return tt_err_set(err, TT_EFORMAT, "%s: expected a record data.pkl", r->name);
+    *nbytes = (size_t)entry->nbytes;
+    return tt_zip_read(entry, nodes, r->src, TT_PT_PICKLE_NBYTES_MAX, bytes, err);
 }
 
 tt_status tt_pt_open(struct tt_pt *out, struct tt_arena *arena, const struct tt_source *src, struct tt_err *err)
 {
-    struct reader r = { .arena = arena, .src = src };
+    struct reader r = { .arena = arena, .name = src->name, .src = src };
     struct tt_arena nodes = { 0 };
-    struct tt_value *root = NULL;
+    const uint8_t *pickle = NULL;
+    size_t nbytes = 0;
     tt_status st = check_kind(src, err);
 
     if (st == TT_OK)
@@ -296,10 +321,9 @@ tt_status tt_pt_open(struct tt_pt *out, struct tt_arena *arena, const struct tt_
     if (st == TT_OK)
         st = check_records(&r, err);
     if (st == TT_OK)
-        st = read_value(&r, &nodes, &root, err);
-    tt_arena_release(&nodes);
-    tt_map_release(&r.by_key);
+        st = read_pickle(&r, &nodes, &pickle, &nbytes, err);
     if (st == TT_OK)
-        *out = (struct tt_pt){ root, r.storages, r.n };
+        st = read_value(&r, &nodes, pickle, nbytes, out, err);
+    tt_arena_release(&nodes);
     return st;
 }

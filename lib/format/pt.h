@@ -46,6 +46,15 @@ struct tt_pt {
  * needs. TT_EUNSUPPORTED: TorchScript archives, files of before torch 1.6, big-endian ones, conjugate and negative views. */
 TT_MUST_CHECK tt_status tt_pt_open(struct tt_pt *out, struct tt_arena *arena, const struct tt_source *src, struct tt_err *err);
 
+/* The same of data.pkl alone, without the archive: a storage has its key and nbytes, but no place yet. `name` starts the messages. */
+TT_MUST_CHECK tt_status tt_pt_decode(struct tt_pt *out, struct tt_arena *arena, const uint8_t *pickle, size_t nbytes,
+                                     const char *name, struct tt_err *err);
+
+/* Whether the first bytes of a file are those of torch.save before version 1.6, which is no zip. */
+bool tt_pt_is_legacy(const uint8_t *head, size_t nbytes);
+
+enum { TT_PT_PICKLE_NBYTES_MAX = 1 << 30 };
+
 /* Whether two values are the same, the order of maps too. Tensors within are, where dtype, shape, strides and storage are the same, a
  * storage by its length and, where both archives recorded it, its CRC. */
 bool tt_pt_equal(const struct tt_value *a, const struct tt_value *b);

@@ -31,6 +31,12 @@ static tt_status bad(const struct reader *r, const char *tensor, const char *wha
     return tt_err_set(r->err, TT_EFORMAT, "%s: tensor %s: %s", r->src->name, tensor, what);
 }
 
+bool tt_st_is_start(const uint8_t head[TT_ST_PREFIX_NBYTES + 1])
+{
+    const uint8_t c = head[TT_ST_PREFIX_NBYTES];
+    return tt_load_le64(head) <= TT_ST_HEADER_NBYTES_MAX && (c == '{' || c == ' ' || c == '\t' || c == '\r' || c == '\n');
+}
+
 static tt_status read_header(struct reader *r, struct tt_value **header)
 {
     const char *name = r->src->name;

@@ -33,6 +33,9 @@ struct tt_st_file {
     uint64_t data_offset;
 };
 
+/* Whether a file can be one by its first 9 bytes: a length, and JSON behind it. */
+bool tt_st_is_start(const uint8_t head[TT_ST_PREFIX_NBYTES + 1]);
+
 /* Reads and checks the header: every rule above, known dtypes, no second tensor of a name. What is in *out lives in the arena.
  * TT_EFORMAT names src->name, the offset or the tensor; TT_EUNSUPPORTED a dtype that titan has none for. */
 TT_MUST_CHECK tt_status tt_st_decode(struct tt_st_file *out, struct tt_arena *arena, const struct tt_source *src,
