@@ -1,103 +1,12 @@
 #include "tensor/cast.h"
 
 #include <assert.h>
-#include <math.h>
 #include <string.h>
 
-/* --- small floats ---------------------------------------------------------------------------------------------------------------
- * Each is described by its exponent and mantissa bits, its bias, and what the top of its range means. */
-struct small_float {
-    int exponent_bits, mantissa_bits, bias;
-    bool has_inf;       /* the top exponent is infinity and NaN, as in IEEE; else only `nan` is NaN */
-    uint32_t nan;       /* the pattern of NaN (without sign, but for the fnuz types, where it is the negative zero) */
-    bool is_fnuz;       /* no negative zero */
-    bool saturates;     /* what is too large becomes the largest value, infinity too (PyTorch's choice) */
-};
+#include "tensor/cast_private.h"
 
-static const struct small_float small_floats[TT_NDTYPE] = {
-    [TT_F16] = { 5, 10, 15, true, 0x7e00, false, false },
-    [TT_F8_E5M2] = { 5, 2, 15, true, 0x7f, false, false },
-    [TT_F8_E4M3FN] = { 4, 3, 7, false, 0x7f, false, true },
-    [TT_F8_E4M3FNUZ] = { 4, 3, 8, false, 0x80, true, false },
-    [TT_F8_E5M2FNUZ] = { 5, 2, 16, false, 0x80, true, false },
-};
-
-static uint32_t bits_of(float f)
-{
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    return bits;
-}
-
-static float float_of(uint32_t bits)
-{
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-/* v / 2^shift, to the nearest, ties to even. */
-static uint32_t round_shift(uint32_t v, int shift)
-{
-    if (shift <= 0)
-        return v << -shift;
-    if (shift > 25) /* below half of the smallest step: v has 24 bits */
-        return 0;
-    const uint32_t half = 1u << (shift - 1), rest = v & ((1u << shift) - 1), q = v >> shift;
-    return q + (rest > half || (rest == half && (q & 1)));
-}
-
-static uint32_t to_small(float f, const struct small_float *t)
-{
-    const int width = 1 + t->exponent_bits + t->mantissa_bits;
-    const uint32_t bits = bits_of(f), sign = bits >> 31 ? 1u << (width - 1) : 0;
-    const uint32_t magnitude = bits & 0x7fffffff, mantissa_one = 1u << t->mantissa_bits;
-    const uint32_t inf = (uint32_t)((1 << t->exponent_bits) - 1) << t->mantissa_bits;
-    const uint32_t top = t->has_inf ? inf - 1 : t->is_fnuz ? (mantissa_one << t->exponent_bits) - 1 : t->nan - 1;
-
-    if (magnitude > 0x7f800000)
-        return t->is_fnuz ? t->nan : sign | t->nan;
-    /* f = m * 2^(e - 23), m with 24 bits; the result counts steps of 2^(1 - bias - mantissa_bits) below the first normal. */
-    const int e = (int)(magnitude >> 23) - 127;
-    const uint32_t m = magnitude >= 0x00800000 ? (magnitude & 0x7fffff) | 0x800000 : magnitude & 0x7fffff;
-    const int exponent = magnitude >= 0x00800000 ? e : -126;
-    const int normal = exponent + t->bias; /* biased exponent in the small type */
-    uint32_t out;
-    if (magnitude >= 0x7f800000 || normal >= (1 << t->exponent_bits))
-        out = top + 1;
-    else if (normal >= 1)
-        /* The implicit one adds 1 to the exponent field, so that a mantissa that rounds up carries into it by itself. */
-        out = ((uint32_t)(normal - 1) << t->mantissa_bits) + round_shift(m, 23 - t->mantissa_bits);
-    else
-        out = round_shift(m, 23 - t->mantissa_bits + 1 - normal);
-    if (out > top)
-        out = t->saturates ? top : t->has_inf ? inf : t->nan;
-    if (t->is_fnuz)
-        return out == 0 || out == t->nan ? out : sign | out;
-    return sign | out;
-}
-
-static float from_small(uint32_t v, const struct small_float *t)
-{
-    const int width = 1 + t->exponent_bits + t->mantissa_bits;
-    const uint32_t sign = v >> (width - 1), magnitude = v & ((1u << (width - 1)) - 1);
-    const uint32_t exponent = magnitude >> t->mantissa_bits, mantissa = magnitude & ((1u << t->mantissa_bits) - 1);
-    const uint32_t inf_exponent = (1u << t->exponent_bits) - 1;
-    float f;
-
-    if (t->is_fnuz ? v == t->nan : !t->has_inf && magnitude == t->nan)
-        return float_of(sign << 31 | 0x7fc00000);
-    if (t->has_inf && exponent == inf_exponent)
-        return float_of(sign << 31 | 0x7f800000 | mantissa << (23 - t->mantissa_bits));
-    if (exponent == 0)
-        f = ldexpf((float)mantissa, 1 - t->bias - t->mantissa_bits);
-    else
-        f = float_of((uint32_t)((int)exponent - t->bias + 127) << 23 | mantissa << (23 - t->mantissa_bits));
-    return sign ? -f : f;
-}
-
-uint16_t tt_f32_to_f16(float f) { return (uint16_t)to_small(f, &small_floats[TT_F16]); }
-float tt_f16_to_f32(uint16_t h) { return from_small(h, &small_floats[TT_F16]); }
+uint16_t tt_f32_to_f16(float f) { return (uint16_t)tt_f32_to_small(f, TT_F16); }
+float tt_f16_to_f32(uint16_t h) { return tt_small_to_f32(h, TT_F16); }
 
 /* --- one element at a time, through a carrier ----------------------------------------------------------------------------------
  * A float travels as float32 (float64 from and to itself and to float32 as double), an integer as int64. */
@@ -108,8 +17,7 @@ struct carrier {
     double d;
 };
 
-static bool is_small(enum tt_dtype t) { return small_floats[t].mantissa_bits > 0; }
-static bool is_float(enum tt_dtype t) { return t == TT_F32 || t == TT_F64 || t == TT_BF16 || is_small(t); }
+static bool is_float(enum tt_dtype t) { return t == TT_F32 || t == TT_F64 || t == TT_BF16 || tt_is_small_float(t); }
 static bool is_integer(enum tt_dtype t) { return !tt_dtypes[t].is_float && !tt_dtypes[t].is_complex; }
 
 static struct carrier load(const char *p, enum tt_dtype from)
@@ -124,8 +32,10 @@ static struct carrier load(const char *p, enum tt_dtype from)
         memcpy(&c.d, p, sizeof c.d);
     } else if (is_float(from)) {
         c.kind = FROM_F32;
-        c.f = from == TT_F32 ? float_of((uint32_t)raw)
-              : from == TT_BF16 ? tt_bf16_to_f32((uint16_t)raw) : from_small((uint32_t)raw, &small_floats[from]);
+        if (from == TT_F32)
+            memcpy(&c.f, p, sizeof c.f);
+        else
+            c.f = from == TT_BF16 ? tt_bf16_to_f32((uint16_t)raw) : tt_small_to_f32((uint32_t)raw, from);
     } else if (from == TT_BOOL) {
         c.i = raw != 0;
     } else if (tt_dtypes[from].is_signed) {
@@ -167,17 +77,18 @@ static bool is_nonzero(const struct carrier *c)
 
 static void store(char *p, enum tt_dtype to, const struct carrier *c)
 {
-    uint64_t raw;
+    const double d = as_f64(c);
+    const float f = as_f32(c);
+    uint64_t raw = 0;
 
-    if (to == TT_F64) {
-        const double d = as_f64(c);
+    if (to == TT_F64)
         memcpy(&raw, &d, sizeof d);
-    } else if (to == TT_F32)
-        raw = bits_of(as_f32(c));
+    else if (to == TT_F32)
+        memcpy(&raw, &f, sizeof f);
     else if (to == TT_BF16)
-        raw = tt_f32_to_bf16(as_f32(c));
-    else if (is_small(to))
-        raw = to_small(as_f32(c), &small_floats[to]);
+        raw = tt_f32_to_bf16(f);
+    else if (tt_is_small_float(to))
+        raw = tt_f32_to_small(f, to);
     else if (to == TT_BOOL)
         raw = is_nonzero(c);
     else
@@ -196,23 +107,25 @@ bool tt_cast_supported(enum tt_dtype to, enum tt_dtype from)
     return is_float(from) && (is_float(to) || to == TT_BOOL);
 }
 
-static void cast_f32_to_bf16(char *dst, const char *src, size_t n)
+/* Through float32, as much of it at a time as stays in the cache. */
+static void cast_floats(char *dst, enum tt_dtype to, const char *src, enum tt_dtype from, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        float f;
-        memcpy(&f, src + 4 * i, 4);
-        const uint16_t v = tt_f32_to_bf16(f);
-        memcpy(dst + 2 * i, &v, 2);
-    }
-}
+    const struct tt_cast_loops *loops = tt_cast_loops_fast();
+    float numbers[512];
+    enum { MOST = sizeof numbers / sizeof *numbers };
 
-static void cast_bf16_to_f32(char *dst, const char *src, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint16_t v;
-        memcpy(&v, src + 2 * i, 2);
-        const float f = tt_bf16_to_f32(v);
-        memcpy(dst + 4 * i, &f, 4);
+    if (from == TT_F32) {
+        loops->from_f32[to](dst, src, n);
+        return;
+    }
+    if (to == TT_F32) {
+        loops->to_f32[from](dst, src, n);
+        return;
+    }
+    for (size_t i = 0, k; i < n; i += k) {
+        k = n - i < MOST ? n - i : MOST;
+        loops->to_f32[from](numbers, src + i * tt_dtype_nbytes(from), k);
+        loops->from_f32[to](dst + i * tt_dtype_nbytes(to), numbers, k);
     }
 }
 
@@ -225,10 +138,8 @@ void tt_cast(void *dst, enum tt_dtype to, const void *src, enum tt_dtype from, s
         return;
     if (to == from) {
         memcpy(dst, src, n * dn);
-    } else if (from == TT_F32 && to == TT_BF16) {
-        cast_f32_to_bf16(dst, src, n);
-    } else if (from == TT_BF16 && to == TT_F32) {
-        cast_bf16_to_f32(dst, src, n);
+    } else if (is_float(from) && is_float(to)) {
+        cast_floats(dst, to, src, from, n);
     } else {
         for (size_t i = 0; i < n; i++) {
             const struct carrier c = load((const char *)src + i * sn, from);

@@ -132,37 +132,126 @@ static void copy_row(char *dst, int64_t dstep, const char *src, int64_t sstep, i
     }
 }
 
+/* dst[c * dstep + r] = src[r * sstep + c], a block of h rows and w columns at a time: its lines of src stay in the cache while runs of
+ * dst are written. */
+#define COPY_TURNED(name, type, block_rows, block_cols)                                                                        \
+    static void name(char *dst, int64_t dstep, const char *src, int64_t sstep, int64_t rows, int64_t cols)                     \
+    {                                                                                                                          \
+        typedef type element __attribute__((may_alias, aligned(1)));                                                           \
+        const element *restrict s = (const element *)(const void *)src;                                                        \
+        element *restrict d = (element *)(void *)dst;                                                                          \
+        for (int64_t y = 0; y < rows; y += block_rows)                                                                         \
+            for (int64_t x = 0; x < cols; x += block_cols) {                                                                   \
+                const int64_t h = rows - y < block_rows ? rows - y : block_rows;                                               \
+                const int64_t w = cols - x < block_cols ? cols - x : block_cols;                                               \
+                for (int64_t c = x; c < x + w; c++) {                                                                          \
+                    int64_t r = y;                                                                                             \
+                    for (; r + 8 <= y + h; r += 8)                                                                             \
+                        _Pragma("GCC unroll 8") for (int k = 0; k < 8; k++) d[c * dstep + r + k] = s[(r + k) * sstep + c];     \
+                    for (; r < y + h; r++)                                                                                     \
+                        d[c * dstep + r] = s[r * sstep + c];                                                                   \
+                }                                                                                                              \
+            }                                                                                                                  \
+    }
+
+COPY_TURNED(copy_turned_1, uint8_t, 64, 64)
+COPY_TURNED(copy_turned_2, uint16_t, 64, 32)
+COPY_TURNED(copy_turned_4, uint32_t, 64, 16)
+COPY_TURNED(copy_turned_8, uint64_t, 32, 16)
+
+static void copy_turned(char *dst, int64_t dstep, const char *src, int64_t sstep, int64_t rows, int64_t cols, size_t nbytes)
+{
+    switch (nbytes) {
+    case 1: copy_turned_1(dst, dstep, src, sstep, rows, cols); return;
+    case 2: copy_turned_2(dst, dstep, src, sstep, rows, cols); return;
+    case 4: copy_turned_4(dst, dstep, src, sstep, rows, cols); return;
+    case 8: copy_turned_8(dst, dstep, src, sstep, rows, cols); return;
+    default:
+        for (int64_t r = 0; r < rows; r++)
+            copy_row(dst + r * (int64_t)nbytes, dstep, src + r * sstep * (int64_t)nbytes, 1, cols, nbytes);
+    }
+}
+
+/* A copy whose dimensions may be in any order: of size 1 are none, and where one side is dense along one dimension and the other
+ * along another, these are the last two. */
+struct box_copy {
+    int ndim;
+    int64_t size[TT_NDIM_MAX], dst[TT_NDIM_MAX], src[TT_NDIM_MAX];
+    bool is_turned; /* src is dense along the last dimension, dst along the one before */
+};
+
+static void move_last(struct box_copy *b, int d)
+{
+    const int64_t size = b->size[d], dst = b->dst[d], src = b->src[d];
+    for (; d + 1 < b->ndim; d++) {
+        b->size[d] = b->size[d + 1];
+        b->dst[d] = b->dst[d + 1];
+        b->src[d] = b->src[d + 1];
+    }
+    b->size[d] = size;
+    b->dst[d] = dst;
+    b->src[d] = src;
+}
+
+static struct box_copy order_box(const int64_t *dstride, const int64_t *sstride, int ndim, const int64_t *size)
+{
+    struct box_copy b = { 0 };
+    int dense_dst = -1, dense_src = -1;
+
+    for (int d = 0; d < ndim; d++) {
+        if (size[d] == 1)
+            continue;
+        b.size[b.ndim] = size[d];
+        b.dst[b.ndim] = dstride[d];
+        b.src[b.ndim] = sstride[d];
+        dense_dst = dstride[d] == 1 ? b.ndim : dense_dst;
+        dense_src = sstride[d] == 1 ? b.ndim : dense_src;
+        b.ndim++;
+    }
+    b.is_turned = dense_dst >= 0 && dense_src >= 0 && dense_dst != dense_src;
+    if (b.is_turned) {
+        move_last(&b, dense_dst);
+        move_last(&b, dense_src > dense_dst ? dense_src - 1 : dense_src);
+    }
+    return b;
+}
+
 void tt_box_copy(void *dst, const int64_t *dstride, const void *src, const int64_t *sstride, int ndim, const int64_t *size,
                  size_t nbytes)
 {
+    const struct box_copy b = order_box(dstride, sstride, ndim, size);
+    const int last = b.ndim - 1;
     int64_t at[TT_NDIM_MAX] = { 0 };
     int64_t numel, row = 1, dstep = 1, sstep = 1;
     const bool ok = tt_numel(ndim, size, &numel);
     char *d = dst;
     const char *s = src;
-    int outer = ndim;
+    int outer = b.is_turned ? b.ndim - 2 : b.ndim;
 
     assert(ok);
     if (!ok || numel == 0)
         return;
     /* The innermost dimensions that are dense on both sides make one row. */
-    if (ndim > 0) {
-        row = size[--outer];
-        dstep = dstride[outer];
-        sstep = sstride[outer];
-        while (outer > 0 && dstep == 1 && sstep == 1 && dstride[outer - 1] == row && sstride[outer - 1] == row)
-            row *= size[--outer];
+    if (!b.is_turned && outer > 0) {
+        row = b.size[--outer];
+        dstep = b.dst[outer];
+        sstep = b.src[outer];
+        while (outer > 0 && dstep == 1 && sstep == 1 && b.dst[outer - 1] == row && b.src[outer - 1] == row)
+            row *= b.size[--outer];
     }
     for (;;) {
-        copy_row(d, dstep, s, sstep, row, nbytes);
+        if (b.is_turned)
+            copy_turned(d, b.dst[last], s, b.src[last - 1], b.size[last - 1], b.size[last], nbytes);
+        else
+            copy_row(d, dstep, s, sstep, row, nbytes);
         int i = outer - 1;
         for (; i >= 0; i--) {
-            d += dstride[i] * (int64_t)nbytes;
-            s += sstride[i] * (int64_t)nbytes;
-            if (++at[i] < size[i])
+            d += b.dst[i] * (int64_t)nbytes;
+            s += b.src[i] * (int64_t)nbytes;
+            if (++at[i] < b.size[i])
                 break;
-            d -= dstride[i] * size[i] * (int64_t)nbytes;
-            s -= sstride[i] * size[i] * (int64_t)nbytes;
+            d -= b.dst[i] * b.size[i] * (int64_t)nbytes;
+            s -= b.src[i] * b.size[i] * (int64_t)nbytes;
             at[i] = 0;
         }
         if (i < 0)

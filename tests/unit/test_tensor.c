@@ -4,10 +4,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
 #include "tensor/cast.h"
+#include "tensor/cast_private.h"
 #include "tensor/region.h"
 
 static void test_numel_and_fits_withstand_any_number(void **state)
@@ -94,6 +96,36 @@ static void test_boxes_are_copied_through_any_strides(void **state)
     }
 }
 
+/* Sizes around those of the blocks that a copy is made in, and another dimension around them, between them or in them. */
+static void test_boxes_are_turned_in_blocks(void **state)
+{
+    static const size_t units[] = { 1, 2, 4, 8, 16 };
+    static const int64_t sizes[] = { 1, 2, 7, 8, 9, 16, 33, 64, 71, 130 };
+    enum { MOST = 130 * 130 * 2 * 16 };
+    uint8_t *src = malloc(MOST), *dst = malloc(MOST + 1);
+    (void)state;
+    for (int i = 0; i < MOST; i++)
+        src[i] = (uint8_t)((uint32_t)i * 2654435761u >> 24);
+    for (size_t u = 0; u < 5; u++)
+        for (int round = 0; round < 300; round++) {
+            const int64_t r = sizes[round % 10], c = sizes[round / 10 % 10], size[] = { round / 100 == 0 ? 2 : r, round / 100 == 0 ? r : 2, c };
+            const int64_t from[] = { size[1] * c, c, 1 };
+            const int64_t to[3][3] = { { r * c, 1, r }, { 1, r * c, r }, { 2, 1, 2 * r } };
+            const int64_t *out = to[round / 100];
+            memset(dst, 0xa5, MOST + 1);
+            tt_box_copy(dst, out, src, from, 3, size, units[u]);
+            for (int64_t i = 0; i < size[0]; i++)
+                for (int64_t j = 0; j < size[1]; j++)
+                    for (int64_t k = 0; k < c; k++)
+                        if (memcmp(dst + (size_t)(i * out[0] + j * out[1] + k * out[2]) * units[u],
+                                   src + (size_t)(i * from[0] + j * from[1] + k) * units[u], units[u]) != 0)
+                            fail_msg("unit %d, round %d: element (%d, %d, %d)", (int)units[u], round, (int)i, (int)j, (int)k);
+            assert_int_equal(dst[(size_t)(2 * r * c) * units[u]], 0xa5);
+        }
+    free(src);
+    free(dst);
+}
+
 static void test_strides_tell_whether_a_tensor_is_dense(void **state)
 {
     const int64_t size[] = { 3, 1, 4 }, dense[] = { 4, 99, 1 }, turned[] = { 1, 3, 3 }, empty[] = { 3, 0, 4 };
@@ -145,6 +177,63 @@ static void test_every_small_float_goes_through_float32_and_back(void **state)
         }
 }
 
+/* What is not a whole block, at any address, and nothing beside it. */
+static void check_loops(const struct tt_cast_loops *loops, enum tt_dtype type, size_t n, const uint32_t *bits)
+{
+    const size_t unit = tt_dtype_nbytes(type);
+    uint8_t src[4 * 64 + 1], dst[4 * 64 + 5], back[4 * 64 + 5];
+
+    memcpy(src + 1, bits, 4 * n);
+    memset(dst, 0xa5, sizeof dst);
+    loops->from_f32[type](dst + 1, src + 1, n);
+    assert_int_equal(dst[0], 0xa5);
+    assert_int_equal(dst[1 + n * unit], 0xa5);
+    memset(back, 0xa5, sizeof back);
+    loops->to_f32[type](back + 1, dst + 1, n);
+    assert_int_equal(back[0], 0xa5);
+    assert_int_equal(back[1 + n * 4], 0xa5);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t small = 0, wide;
+        float f;
+        memcpy(&f, &bits[i], 4);
+        small = tt_is_small_float(type) ? tt_f32_to_small(f, type) : tt_f32_to_bf16(f);
+        assert_memory_equal(dst + 1 + i * unit, &small, unit);
+        f = tt_is_small_float(type) ? tt_small_to_f32(small, type) : tt_bf16_to_f32((uint16_t)small);
+        memcpy(&wide, &f, 4);
+        assert_memory_equal(back + 1 + 4 * i, &wide, 4);
+    }
+}
+
+static void test_every_instruction_set_casts_alike(void **state)
+{
+    static const enum tt_dtype types[] = { TT_F16, TT_BF16, TT_F8_E4M3FN, TT_F8_E5M2, TT_F8_E4M3FNUZ, TT_F8_E5M2FNUZ };
+    uint32_t bits[64], seed = 1;
+    (void)state;
+    for (int round = 0; round < 2000; round++) {
+        for (int i = 0; i < 64; i++) {
+            seed = seed * 1664525 + 1013904223;
+            /* Any float, and as often one near the range of the small types; ties too. */
+            bits[i] = round % 2 ? seed : (seed & 0x8fffe000) + 0x38000000 + (seed % 3 ? 0 : 0x1000);
+        }
+        for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+            check_loops(&tt_cast_loops_base, types[t], (size_t)round % 65, bits);
+            check_loops(tt_cast_loops_fast(), types[t], (size_t)round % 65, bits);
+        }
+    }
+}
+
+static void test_doubles_go_through_float32(void **state)
+{
+    double from[40];
+    uint16_t got[40];
+    (void)state;
+    for (int i = 0; i < 40; i++)
+        from[i] = 1 + 0x1p-8 + (i % 3 - 1) * 0x1p-40; /* near a tie of bfloat16, nearer than float32 tells */
+    tt_cast(got, TT_BF16, from, TT_F64, 40);
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(got[i], 0x3f80);
+}
+
 static void test_integers_and_booleans(void **state)
 {
     const int64_t i = -300;
@@ -176,9 +265,12 @@ int main(void)
         cmocka_unit_test(test_regions_intersect),
         cmocka_unit_test(test_pieces_cover_a_region_once_and_in_order),
         cmocka_unit_test(test_boxes_are_copied_through_any_strides),
+        cmocka_unit_test(test_boxes_are_turned_in_blocks),
         cmocka_unit_test(test_strides_tell_whether_a_tensor_is_dense),
         cmocka_unit_test(test_floats_round_to_nearest_with_ties_to_even),
         cmocka_unit_test(test_every_small_float_goes_through_float32_and_back),
+        cmocka_unit_test(test_every_instruction_set_casts_alike),
+        cmocka_unit_test(test_doubles_go_through_float32),
         cmocka_unit_test(test_integers_and_booleans),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
