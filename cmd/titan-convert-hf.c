@@ -54,7 +54,7 @@ static tt_status take_args(struct tt_hf_convert_opts *job, int n, char **args, s
     }
     job->input = args[n - 2];
     job->output = args[n - 1];
-    return TT_OK;
+    return strcmp(job->output, "-") != 0 ? TT_OK : tt_err_set(err, TT_EUSAGE, "a folder cannot be written to stdout");
 }
 
 int main(int argc, char **argv)

@@ -4,9 +4,9 @@ import json
 import os
 
 import torch
-from hf_models import (DEEPSEEK_V3, DEEPSEEK_V3_LORA, GPT_OSS, LLAMA4, QWEN3_MOE, check_round, check_same, convert,
+from hf_models import (DEEPSEEK_V3, DEEPSEEK_V3_LORA, GPT_OSS, LLAMA4, QWEN3_MOE, check_opens, check_round, check_same, convert,
                        hf_logits, make_assets, placement, prepare_for_cpu, read_dcp, read_hf, strict_load_error,
-                       theirs_from_hf)  # fmt: skip
+                       theirs_from_hf, tokens)  # fmt: skip
 from runs import Workdir, check, finish
 from safetensors.torch import save_file
 
@@ -55,6 +55,28 @@ def check_transposed(work, model):
     want = read_hf(work.path("llama4-1-made"))
     got = read_hf(work.path("from-theirs"))
     check_same("llama4: transposed strides of TorchTitan's DCP", got, want, keys=got)
+
+
+def check_vision(work):
+    """A multimodal folder: the vision tower has no place, and the language model comes back into a folder that opens."""
+    import transformers
+
+    small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64, "vision_output_dim": 32,
+             "image_size": 28, "patch_size": 14, "projector_input_dim": 32, "projector_output_dim": 32}  # fmt: skip
+    net = transformers.Llama4ForConditionalGeneration(transformers.Llama4Config(text_config=LLAMA4.config, vision_config=small))
+    for name, x in net.state_dict().items():
+        x.normal_(1 if "norm" in name else 0, 0.2 if "norm" in name else 0.02)
+    assets, dcp, back = (work.path(f"vision-{what}") for what in ("assets", "dcp", "back"))
+    net.to(torch.bfloat16).save_pretrained(assets, max_shard_size="150KB")
+    message = convert(work, LLAMA4, assets, dcp, fails=True)
+    check("llama4, vision: refused by name", "26 tensors of the input have no place in the flavor" in message and "vision_model." in
+          message, message[:100])  # fmt: skip
+    convert(work, LLAMA4, assets, dcp, "--allow_unused")
+    convert(work, LLAMA4, dcp, back, "--hf_assets_path", assets, "--export_dtype", "like")
+    want = {k: v for k, v in read_hf(assets).items() if k.startswith("language_model.")}
+    check_same("llama4, vision: the language model comes back", read_hf(back), want)
+    whole = transformers.Llama4ForConditionalGeneration.from_pretrained(assets)
+    check_opens("llama4, vision: transformers", back, whole(tokens()).logits)
 
 
 # --- deepseek_v3: FP8 in blocks ----------------------------------------------------------------------------------------------
@@ -154,6 +176,7 @@ def main():
         every = LLAMA4.but({"interleave_moe_layer_step": 1}, {"interleave_moe_layer_step": 1})
         check_llama4(work, "llama4-1", every)
         check_transposed(work, every)
+        check_vision(work)
         check_round(work, "deepseek_v3", DEEPSEEK_V3)
         check_round(work, "deepseek_v3, q_lora", DEEPSEEK_V3_LORA)
         check_fp8(work)

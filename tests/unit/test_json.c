@@ -15,6 +15,25 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
+static void test_a_removed_key_is_gone_from_a_map_of_any_size(void **state)
+{
+    (void)state;
+    for (int n = 1; n < 40; n += 13) { /* a large one has an index */
+        struct tt_arena arena = { 0 };
+        struct tt_value *map = tt_value_map(&arena);
+        for (int i = 0; i < n; i++)
+            assert_true(tt_value_set(&arena, map, tt_arena_printf(&arena, "%d", i), tt_value_int(&arena, i)));
+        tt_value_remove(map, "0");
+        tt_value_remove(map, "absent");
+        assert_int_equal(map->u.map.n, n - 1);
+        assert_null(tt_value_get(map, "0"));
+        assert_true(tt_value_set(&arena, map, "0", tt_value_int(&arena, 100)));
+        for (int i = 0; i < n; i++)
+            assert_int_equal(tt_value_get(map, tt_arena_printf(&arena, "%d", i))->u.i, i ? i : 100);
+        tt_arena_release(&arena);
+    }
+}
+
 static void test_a_document_comes_back_as_it_was_written(void **state)
 {
     (void)state;
@@ -146,6 +165,7 @@ static void test_deep_nesting_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_removed_key_is_gone_from_a_map_of_any_size),
         cmocka_unit_test(test_a_document_comes_back_as_it_was_written),
         cmocka_unit_test(test_an_indented_document_is_as_pythons),
         cmocka_unit_test(test_numbers_are_the_shortest_that_read_back),
