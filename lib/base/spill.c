@@ -27,8 +27,8 @@ static const char *existing(struct tt_arena *arena, const char *folder)
     return folder;
 }
 
-/* For file systems that have no files without a name: one whose name is taken away at once. */
-static int open_and_unlink(struct tt_arena *arena, const char *folder)
+/* A file whose name is taken away at once: not every file system has O_TMPFILE. */
+static int open_nameless(struct tt_arena *arena, const char *folder)
 {
     uint64_t random;
     if (getrandom(&random, sizeof random, 0) != sizeof random)
@@ -70,9 +70,7 @@ tt_status tt_spill_stdin(const char *folder, struct tt_err *err)
     if (is_file_from_its_start())
         return TT_OK;
     const char *at = existing(&arena, folder);
-    int fd = at ? open(at, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
-    if (fd < 0 && at)
-        fd = open_and_unlink(&arena, at);
+    const int fd = at ? open_nameless(&arena, at) : -1;
     if (fd < 0)
         st = tt_err_errno(err, errno, "%s: cannot make a temporary file for what comes from stdin", at ? at : folder);
     if (st == TT_OK)

@@ -52,6 +52,11 @@ def check_flattened(work, name, step):
         a, b = (torch.load(path, weights_only=True, **how) for path in (ours, theirs))
         check(f"{name}: titan-dcp2pt as dcp_to_torch {how or ''}", difference(a, b) is None and len(a) > 3,
               difference(a, b) or f"{len(a)} keys")
+    back = work.path("back")
+    subprocess.run([BIN + "/titan-dcp2pt", "--reverse", "--force", "--quiet", ours, back], check=True)
+    was, now = (FileSystemReader(path).read_metadata() for path in (step, back))
+    check(f"{name}: and back: the same keys and paths", now.planner_data == was.planner_data and
+          {k: type(v) for k, v in now.state_dict_metadata.items()} == {k: type(v) for k, v in was.state_dict_metadata.items()})
 
 
 def expected_row(key, item, meta):

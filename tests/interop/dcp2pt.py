@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import pty
 import subprocess
 import sys
 import tempfile
@@ -167,6 +168,35 @@ def check_pipe(tmp):
     check("a .pt on stdout", same(torch.load(io.BytesIO(r.stdout), weights_only=True), read(dcp, tmp)))
 
 
+def on_a_terminal(*args):
+    """What a program says where stderr is a terminal, and its exit status."""
+    ours, theirs = pty.openpty()
+    p = subprocess.Popen([TOOL, *args], stdin=theirs, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    text = b""
+    try:
+        while part := os.read(ours, 4096):
+            text += part
+    except OSError:  # Linux' way to say that nobody has the other end any more
+        pass
+    os.close(ours)
+    return text, p.wait()
+
+
+def check_terminal(tmp):
+    """A line of progress that is drawn over and gone at the end; and a terminal gives no checkpoint."""
+    dcp, out = os.path.join(tmp, "full.ours"), os.path.join(tmp, "terminal.pt")
+    text, status = on_a_terminal(dcp, out)
+    lines = text.split(b"\r\n")[0].split(b"\r")
+    check("progress on a terminal", status == 0 and b"%)" in lines[1] and lines[1].endswith(b"\x1b[K"), lines)
+    check("the line is gone at the end", lines[-1].startswith(b"\x1b[Ktitan-dcp2pt: ") and b"wrote" in lines[-1], lines)
+    for quiet in (["--quiet"], ["--progress=none"]):
+        text, status = on_a_terminal("--force", *quiet, dcp, out)
+        check(f"{quiet}: no progress", status == 0 and b"%)" not in text, text)
+    text, status = on_a_terminal("--reverse", "-", os.path.join(tmp, "from-terminal"))
+    check("stdin is a terminal", status == 1 and b"stdin is a terminal" in text, text)
+
+
 def main():
     with tempfile.TemporaryDirectory() as tmp:
         for name, pt in make_files(tmp).items():
@@ -174,6 +204,7 @@ def main():
         check_names(tmp)
         check_safetensors(tmp)
         check_pipe(tmp)
+        check_terminal(tmp)
     print(f"{passed} passed, {failed} failed")
     return failed != 0
 
