@@ -103,8 +103,9 @@ int main(int argc, char **argv)
     struct tt_err err = { 0 };
     int first;
 
-    if (tt_opt_parse(&prog, argc, argv, &how, &first, &err) != TT_OK)
-        return tt_prog_usage(&prog, &err);
-    const tt_status st = run(argv[first], argv[first + 1], &how, &err);
+    tt_status st = tt_opt_parse(&prog, argc, argv, &how, &first, &err);
+    if (st == TT_OK)
+        st = run(argv[first], argv[first + 1], &how, &err);
+    tt_opt_release(&prog, &how);
     return st == TT_EUSAGE ? tt_prog_usage(&prog, &err) : tt_prog_finish(&prog, st == TT_OK ? 0 : tt_prog_report(&prog, &err));
 }

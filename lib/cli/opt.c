@@ -216,6 +216,17 @@ static tt_status parse_option(const struct tt_prog *prog, char **argv, int *i, v
     return set_value(o, value, dst, err);
 }
 
+void tt_opt_release(const struct tt_prog *prog, void *dst)
+{
+    struct tt_opt_walk walk = { .prog = prog };
+    for (const struct tt_opt *o; (o = tt_opt_next(&walk));)
+        if (o->kind == TT_OPT_LIST) {
+            struct tt_opt_list *list = (void *)((char *)dst + o->offset);
+            free(list->items);
+            *list = (struct tt_opt_list){ 0 };
+        }
+}
+
 tt_status tt_opt_take_shared(const struct tt_prog *prog, int *argc, char **argv, void *dst, struct tt_err *err)
 {
     const struct tt_prog shared = { .name = prog->name, .shared = prog->shared, .shared_rows = prog->shared_rows };

@@ -23,7 +23,7 @@ enum tt_opt_kind {
 
 /* The values of an option that may be repeated, in order; borrowed from argv. */
 struct tt_opt_list {
-    const char **items; /* (n), lives as long as the process */
+    const char **items; /* (n), until tt_opt_release */
     size_t n;
 };
 
@@ -63,6 +63,9 @@ const struct tt_opt *tt_opt_next(struct tt_opt_walk *walk); /* NULL: no more */
  * argument. --help and --version (and the two above) print and exit 0 here. TT_EUSAGE, with a message that names the option and
  * the nearest known one. */
 TT_MUST_CHECK tt_status tt_opt_parse(const struct tt_prog *prog, int argc, char **argv, void *dst, int *first, struct tt_err *err);
+
+/* Frees the lists in *dst, and empties them. */
+void tt_opt_release(const struct tt_prog *prog, void *dst);
 
 /* For a program that reads the rest in another way (tt_config_load): fills *dst from the shared options alone and takes them out of
  * argv, whose count *argc becomes what is left. The same errors. */

@@ -7,7 +7,6 @@
 #include <cmocka.h>
 
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -108,7 +107,8 @@ static void test_the_shared_options_are_taken_out_of_the_arguments(void **state)
     assert_null(args[argc]);
     assert_int_equal(w.depth, 2);
     assert_int_equal(w.names.n, 1);
-    free(w.names.items);
+    tt_opt_release(&other, &w);
+    assert_int_equal(w.names.n, 0);
     char *bad[] = { "y", "--max-depth", NULL };
     argc = 2;
     assert_int_equal(tt_opt_take_shared(&other, &argc, bad, &w, &err), TT_EUSAGE);

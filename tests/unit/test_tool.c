@@ -7,7 +7,6 @@
 #include <cmocka.h>
 
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/glob.h"
@@ -187,8 +186,7 @@ static void test_the_shared_options_are_parsed_behind_a_programs_own(void **stat
     assert_int_equal(mine.tool.max_memory, 128 << 20);
     assert_string_equal(mine.tool.progress, "auto");
     assert_int_equal(first, 13);
-    free(mine.tool.include.items);
-    free(mine.tool.dtype.items);
+    tt_opt_release(&prog, &mine);
     char *bad[] = { "x", "--dtype", "bf16", "in", "out", NULL };
     struct tt_err err;
     assert_int_equal(tt_opt_parse(&prog, 5, bad, &mine, &first, &err), TT_EUSAGE);
