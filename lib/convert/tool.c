@@ -12,6 +12,7 @@ enum { NAMES_SHOWN = 10 };
 
 tt_status tt_tool_add_all(struct tt_recipe *recipe, struct tt_ckpt *ckpt, const struct tt_tool_opts *opts, struct tt_err *err)
 {
+    const size_t before = recipe->n;
     tt_status st = TT_OK;
 
     for (size_t i = 0; i < ckpt->entries.n && st == TT_OK; i++) {
@@ -28,6 +29,8 @@ tt_status tt_tool_add_all(struct tt_recipe *recipe, struct tt_ckpt *ckpt, const 
             st = tt_recipe_note(recipe, &recipe->recast, entry->fqn, err);
         }
     }
+    if (st == TT_OK && ckpt->entries.n && recipe->n == before)
+        st = tt_err_set(err, TT_EINVAL, "%s: --include and --exclude leave none of its %zu keys", ckpt->path, ckpt->entries.n);
     return st;
 }
 

@@ -56,7 +56,8 @@ TT_MUST_CHECK tt_status tt_tool_dtype(enum tt_dtype *out, const struct tt_tool_o
 /* A value of --dtype: for rows of that kind in other tables (struct tt_opt's check). */
 TT_MUST_CHECK tt_status tt_tool_check_dtype(const char *text, struct tt_err *err);
 
-/* Appends every entry of the checkpoint that is taken, in its order, cast as asked for; what is cast is noted as recast. */
+/* Appends every entry of the checkpoint that is taken, in its order, cast as asked for; what is cast is noted as recast. TT_EINVAL:
+ * none of them is taken. */
 TT_MUST_CHECK tt_status tt_tool_add_all(struct tt_recipe *recipe, struct tt_ckpt *ckpt, const struct tt_tool_opts *opts,
                                         struct tt_err *err);
 
