@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ckpt/ckpt_private.h"
+#include "ckpt/unpack.h"
 #include "format/metadata.h"
 #include "format/pt.h"
 #include "format/safetensors.h"
@@ -50,6 +51,8 @@ static tt_status open_dcp(struct tt_ckpt *ckpt, struct tt_err *err)
         st = read_whole(&arena, &file, &bytes, err);
     if (st == TT_OK)
         st = tt_metadata_decode(&ckpt->entries, bytes, (size_t)file.nbytes, path, err);
+    if (st == TT_OK)
+        st = tt_unpack_new(&ckpt->unpack, err);
     tt_infile_close(&file);
     tt_arena_release(&arena);
     return st;
@@ -126,6 +129,7 @@ void tt_ckpt_close(struct tt_ckpt *ckpt)
 {
     if (!ckpt)
         return;
+    tt_unpack_free(ckpt->unpack, &ckpt->files);
     tt_files_release(&ckpt->files);
     tt_entries_release(&ckpt->entries);
     free((char *)ckpt->path);
@@ -162,11 +166,45 @@ tt_status tt_item_source(struct tt_source *out, struct tt_arena *arena, struct t
     return st;
 }
 
+/* As it lies in the file; what is compressed, decoded. Whoever calls unpins *file. */
+static tt_status open_item(struct tt_ckpt *ckpt, const struct tt_entry *entry, struct tt_arena *arena, struct tt_source *src,
+                           uint32_t *file, struct tt_err *err)
+{
+    const struct tt_chunk *chunk = entry->chunks;
+
+    if (chunk->codec == TT_CODEC_ZSTD)
+        return tt_unpack_item(ckpt, entry, chunk, arena, src, file, err);
+    *file = chunk->file;
+    return tt_item_source(src, arena, ckpt, entry, chunk, err);
+}
+
+/* A decoded item that lay in memory goes into the spill file where tensors are read from it later. */
+static tt_status keep_storages(struct tt_ckpt *ckpt, const struct tt_source *src, const struct tt_pt *pt, uint32_t file,
+                               struct tt_err *err)
+{
+    uint64_t base = 0;
+    tt_status st = TT_OK;
+
+    if (pt->nstorages && file == TT_FILE_NONE) {
+        st = tt_files_spill_take(&ckpt->files, src->nbytes, &base, err);
+        if (st == TT_OK)
+            st = tt_files_spill_write(&ckpt->files, src->data, (size_t)src->nbytes, base, err);
+        file = (uint32_t)ckpt->files.n;
+    }
+    for (size_t i = 0; i < pt->nstorages; i++) {
+        pt->storages[i]->file = file;
+        pt->storages[i]->offset += base;
+    }
+    return st;
+}
+
 tt_status tt_ckpt_read_value(struct tt_ckpt *ckpt, const struct tt_entry *entry, struct tt_arena *arena,
                              const struct tt_value **out, struct tt_err *err)
 {
+    struct tt_arena bytes = { 0 };
     struct tt_source src;
     struct tt_pt pt = { 0 };
+    uint32_t file = TT_FILE_NONE;
 
     if (entry->kind != TT_ENTRY_VALUE)
         return tt_err_set(err, TT_EINVAL, "%s: key %s is a tensor, not a value", ckpt->path, entry->fqn);
@@ -174,17 +212,18 @@ tt_status tt_ckpt_read_value(struct tt_ckpt *ckpt, const struct tt_entry *entry,
         *out = entry->value;
         return TT_OK;
     }
-    tt_status st = tt_item_source(&src, arena, ckpt, entry, entry->chunks, err);
-    if (st != TT_OK)
-        return st;
-    st = tt_pt_open(&pt, arena, &src, err);
-    tt_files_unpin(&ckpt->files, entry->chunks->file);
-    if (st != TT_OK)
-        return st;
-    for (size_t i = 0; i < pt.nstorages; i++)
-        pt.storages[i]->file = entry->chunks->file;
-    *out = pt.root;
-    return TT_OK;
+    tt_status st = open_item(ckpt, entry, &bytes, &src, &file, err);
+    if (st == TT_OK) {
+        st = tt_pt_open(&pt, arena, &src, err);
+        if (st == TT_OK)
+            st = keep_storages(ckpt, &src, &pt, file, err);
+        if (file != TT_FILE_NONE)
+            tt_files_unpin(&ckpt->files, file);
+    }
+    tt_arena_release(&bytes);
+    if (st == TT_OK)
+        *out = pt.root;
+    return st;
 }
 
 tt_status tt_ckpt_value(struct tt_ckpt *ckpt, const char *fqn, const struct tt_value **out, struct tt_err *err)

@@ -16,6 +16,7 @@ struct tt_ckpt {
     struct tt_entries entries;
     struct tt_files files; /* of the catalogue, by its index */
     bool is_pipe;          /* it came through one: there is the catalogue, and no file (lib/ckpt/pipe.h) */
+    struct tt_unpack *unpack; /* DCP: of its compressed items */
 };
 
 /* TT_ENOENT where there is nothing, or a folder without .metadata and without .safetensors files. Symbolic links are followed, in a

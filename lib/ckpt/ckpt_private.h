@@ -4,6 +4,7 @@
 
 #include "ckpt/ckpt.h"
 #include "format/source.h"
+#include "value/value.h"
 
 /* An empty one. */
 TT_MUST_CHECK tt_status tt_ckpt_make(struct tt_ckpt **out, const char *path, enum tt_ckpt_format format, struct tt_err *err);
@@ -20,9 +21,13 @@ TT_MUST_CHECK tt_status tt_fill_safetensors(struct tt_ckpt *ckpt, const struct t
 TT_MUST_CHECK tt_status tt_open_hf(struct tt_ckpt *ckpt, struct tt_err *err);
 bool tt_is_hf_folder(const char *path); /* there is an index, or a *.safetensors */
 
-/* The bytes of a BLOB chunk, as a source whose name (in the arena) starts with file and key. On success
+/* The bytes of a BLOB or ZSTD chunk as they lie in the file, as a source whose name (in the arena) starts with file and key. On success
  * the chunk's file is pinned: unpin it when done with the source. */
 TT_MUST_CHECK tt_status tt_item_source(struct tt_source *out, struct tt_arena *arena, struct tt_ckpt *ckpt,
                                        const struct tt_entry *entry, const struct tt_chunk *chunk, struct tt_err *err);
+
+/* That an item's value is a tensor of the chunk's dtype and sizes, whatever .metadata says of it. name starts the message. */
+TT_MUST_CHECK tt_status tt_check_blob(const struct tt_entry *entry, const struct tt_chunk *chunk, const struct tt_value *root,
+                                      const char *name, struct tt_err *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ckpt/copy_private.h"
+#include "ckpt/unpack.h"
 
 /* The plan. copy_run.c runs it. */
 
@@ -69,6 +70,8 @@ static tt_status add_data(struct tt_copy *copy, const struct tt_fill *fill, stru
     if (!ok)
         return tt_err_nomem(err, copy->data_cap * sizeof *copy->data, "a copy");
     copy->data[copy->ndata++] = (struct copy_data){ .fill = *fill, .left = fill_nbytes(fill) };
+    const struct tt_region region = tt_fill_region(fill);
+    tt_unpack_expect(fill->output, &region);
     return TT_OK;
 }
 

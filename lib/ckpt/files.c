@@ -1,7 +1,12 @@
+#define _GNU_SOURCE
 #include "ckpt/files.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 struct tt_files_slot {
     struct tt_infile in; /* closed: path NULL */
@@ -24,6 +29,9 @@ tt_status tt_files_init(struct tt_files *files, const char *folder, const char *
     files->nopen = 0;
     files->clock = 0;
     files->slots = slots;
+    files->spill = (struct tt_infile){ .fd = -1 };
+    files->spill_end = 0;
+    files->spill_folder = NULL;
     return TT_OK;
 }
 
@@ -33,6 +41,8 @@ void tt_files_release(struct tt_files *files)
         return;
     for (size_t i = 0; i < files->n; i++)
         tt_infile_close(&files->slots[i].in);
+    tt_infile_close(&files->spill);
+    free(files->spill_folder);
     pthread_mutex_destroy(&files->lock);
     free(files->slots);
     *files = (struct tt_files){ 0 };
@@ -82,6 +92,10 @@ tt_status tt_files_pin(struct tt_files *files, uint32_t index, const struct tt_i
 
     if (!files->slots)
         return tt_err_set(err, TT_EINVAL, "a checkpoint that comes through a pipe can only be listed");
+    if (index == files->n) { /* it stays open */
+        *out = &files->spill;
+        return TT_OK;
+    }
     pthread_mutex_lock(&files->lock);
     struct tt_files_slot *slot = &files->slots[index];
     if (!slot->in.path)
@@ -97,7 +111,87 @@ tt_status tt_files_pin(struct tt_files *files, uint32_t index, const struct tt_i
 
 void tt_files_unpin(struct tt_files *files, uint32_t index)
 {
+    if (index == files->n)
+        return;
     pthread_mutex_lock(&files->lock);
     files->slots[index].pins--;
     pthread_mutex_unlock(&files->lock);
+}
+
+/* --- the spill file ------------------------------------------------------------------------------------------------------------- */
+
+tt_status tt_files_spill_into(struct tt_files *files, const char *folder, struct tt_err *err)
+{
+    char *copy = strdup(folder);
+
+    if (!copy)
+        return tt_err_nomem(err, strlen(folder) + 1, "a path");
+    pthread_mutex_lock(&files->lock);
+    free(files->spill_folder);
+    files->spill_folder = copy;
+    pthread_mutex_unlock(&files->lock);
+    return TT_OK;
+}
+
+/* A file that has no name from the start, or, where the file system has no such files, none soon after. */
+static int open_unnamed(struct tt_arena *arena, const char *folder)
+{
+    const int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    char *name = fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)
+                     ? tt_path_join(arena, folder, ".titan-spill-XXXXXX") : NULL;
+
+    if (!name)
+        return fd;
+    const int named = mkostemp(name, O_CLOEXEC);
+    if (named >= 0)
+        unlink(name);
+    return named;
+}
+
+static tt_status open_spill(struct tt_files *files, struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    const char *tmp = getenv("TMPDIR"), *folder = files->spill_folder ? files->spill_folder : tmp && *tmp ? tmp : "/tmp";
+    const char *text = tt_arena_printf(&arena, "%s: what is decoded of %s", folder, files->folder);
+    char *name = text ? strdup(text) : NULL;
+    const int fd = name ? open_unnamed(&arena, folder) : -1;
+    tt_status st = TT_OK;
+
+    if (!name)
+        st = tt_err_nomem(err, strlen(folder), "a path");
+    else if (fd < 0)
+        st = tt_err_errno(err, errno, "%s: cannot make a temporary file", folder);
+    if (st == TT_OK)
+        files->spill = (struct tt_infile){ .fd = fd, .path = name };
+    else
+        free(name);
+    tt_arena_release(&arena);
+    return st;
+}
+
+tt_status tt_files_spill_take(struct tt_files *files, uint64_t nbytes, uint64_t *offset, struct tt_err *err)
+{
+    enum { ALIGN = 1 << 16 }; /* so that what is given back is whole blocks */
+    tt_status st = TT_OK;
+
+    pthread_mutex_lock(&files->lock);
+    if (!files->spill.path)
+        st = open_spill(files, err);
+    if (st == TT_OK) {
+        *offset = files->spill_end;
+        files->spill_end += (nbytes + ALIGN - 1) / ALIGN * ALIGN;
+    }
+    pthread_mutex_unlock(&files->lock);
+    return st;
+}
+
+tt_status tt_files_spill_write(struct tt_files *files, const void *bytes, size_t nbytes, uint64_t offset, struct tt_err *err)
+{
+    return tt_pwrite_full(files->spill.fd, bytes, nbytes, offset, files->spill.path, err);
+}
+
+void tt_files_spill_give(struct tt_files *files, uint64_t nbytes, uint64_t offset)
+{
+    /* A file system that cannot do that keeps it until the end. */
+    (void)fallocate(files->spill.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)nbytes);
 }

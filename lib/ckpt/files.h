@@ -15,6 +15,9 @@ struct tt_files {
     size_t n, nopen;
     uint64_t clock;              /* counts pins */
     struct tt_files_slot *slots; /* (n) */
+    struct tt_infile spill;      /* one more, of index n: temporary, without a name; fd -1: not needed so far */
+    uint64_t spill_end;
+    char *spill_folder;          /* owned */
     pthread_mutex_t lock;        /* over all of it */
 };
 
@@ -25,5 +28,14 @@ void tt_files_release(struct tt_files *files); /* nothing is pinned; fine on a z
 /* TT_EINVAL where there are no files: what came through a pipe. The file is open until it is unpinned as often as it was pinned. */
 TT_MUST_CHECK tt_status tt_files_pin(struct tt_files *files, uint32_t index, const struct tt_infile **out, struct tt_err *err);
 void tt_files_unpin(struct tt_files *files, uint32_t index);
+
+/* Where the spill file is made: beside an output, for the disk that has the room. Without it, in $TMPDIR or /tmp. Before it is needed. */
+TT_MUST_CHECK tt_status tt_files_spill_into(struct tt_files *files, const char *folder, struct tt_err *err);
+
+/* Room for nbytes in the spill file, which is made where there is none; it goes with the files, or with the process. */
+TT_MUST_CHECK tt_status tt_files_spill_take(struct tt_files *files, uint64_t nbytes, uint64_t *offset, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_files_spill_write(struct tt_files *files, const void *bytes, size_t nbytes, uint64_t offset,
+                                             struct tt_err *err);
+void tt_files_spill_give(struct tt_files *files, uint64_t nbytes, uint64_t offset); /* the disk may have it back */
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ckpt/ckpt_private.h"
+#include "ckpt/unpack.h"
 #include "format/pt.h"
 
 /* A chunk whose place is known to the byte. */
@@ -15,6 +16,7 @@ struct view {
     uint32_t file;                /* in this one of the checkpoint's */
     uint64_t offset, nbytes; /* of the storage, in the file */
     uint32_t crc;
+    const struct tt_entry *packed; /* whose chunk it is, where it is compressed: its bytes come from unpack.h, verified */
     int64_t first, strides[TT_NDIM_MAX]; /* in elements */
 };
 
@@ -196,9 +198,8 @@ static void view_strides(struct view *view, int ndim, const int64_t *sizes, cons
         memcpy(view->strides, strides, (size_t)ndim * sizeof *strides);
 }
 
-/* The item must hold exactly the chunk, whatever .metadata says of it. */
-static tt_status check_blob(const struct tt_entry *entry, const struct tt_chunk *chunk, const struct tt_value *root,
-                            const char *name, struct tt_err *err)
+tt_status tt_check_blob(const struct tt_entry *entry, const struct tt_chunk *chunk, const struct tt_value *root, const char *name,
+                        struct tt_err *err)
 {
     const struct tt_pt_tensor *t = root->kind == TT_V_TENSOR ? root->u.ref : NULL;
     char a[200], b[200];
@@ -226,7 +227,7 @@ static tt_status open_blob(struct tt_reader *r, const struct tt_entry *entry, co
     if (st == TT_OK)
         st = tt_pt_open(&pt, &arena, &src, err);
     if (st == TT_OK)
-        st = check_blob(entry, chunk, pt.root, src.name, err);
+        st = tt_check_blob(entry, chunk, pt.root, src.name, err);
     if (st == TT_OK) {
         const struct tt_pt_tensor *t = pt.root->u.ref;
         *view = (struct view){ .file = chunk->file,
@@ -249,6 +250,19 @@ static void open_raw(const struct tt_entry *entry, const struct tt_chunk *chunk,
     view_strides(view, entry->ndim, chunk->sizes, chunk->strides);
 }
 
+static tt_status open_packed(struct tt_reader *r, const struct tt_entry *entry, const struct tt_chunk *chunk, struct view *view,
+                             struct tt_err *err)
+{
+    struct tt_unpacked unpacked;
+    const tt_status st = tt_unpack_open(r->ckpt, entry, chunk, r->verify != NULL, &unpacked, err);
+
+    if (st != TT_OK)
+        return st;
+    *view = (struct view){ .packed = entry, .nbytes = unpacked.nbytes, .first = unpacked.first };
+    memcpy(view->strides, unpacked.strides, sizeof view->strides);
+    return TT_OK;
+}
+
 static tt_status open_chunk(struct tt_reader *r, const struct tt_entry *entry, const struct tt_chunk *chunk,
                             const struct view **out, struct tt_err *err)
 {
@@ -262,9 +276,7 @@ static tt_status open_chunk(struct tt_reader *r, const struct tt_entry *entry, c
     }
     switch (chunk->codec) {
     case TT_CODEC_BLOB: st = open_blob(r, entry, chunk, &view, err); break;
-    case TT_CODEC_ZSTD:
-        st = tt_err_set(err, TT_EUNSUPPORTED, "%s: key %s: a compressed item", r->ckpt->path, entry->fqn);
-        break;
+    case TT_CODEC_ZSTD: st = open_packed(r, entry, chunk, &view, err); break;
     case TT_CODEC_RAW: open_raw(entry, chunk, &view); break;
     case TT_CODEC_MEMORY:
         view.data = chunk->data;
@@ -279,6 +291,15 @@ static tt_status open_chunk(struct tt_reader *r, const struct tt_entry *entry, c
     *slot = view;
     *out = slot;
     return TT_OK;
+}
+
+/* Bytes [begin, begin + nbytes) of the storage. */
+static tt_status read_bytes(struct tt_reader *r, const struct view *view, void *dst, uint64_t nbytes, uint64_t begin,
+                            struct tt_err *err)
+{
+    if (view->packed)
+        return tt_unpack_read(r->ckpt, view->packed, view->chunk, r->verify != NULL, dst, (size_t)nbytes, begin, err);
+    return tt_infile_pread(r->file, dst, (size_t)nbytes, view->offset + begin, err);
 }
 
 /* --- reading boxes ------------------------------------------------------------------------------------------------------------ */
@@ -387,13 +408,13 @@ static tt_status read_box(struct tt_reader *r, const struct view *view, const st
     const bool src_dense = tt_strides_are_row_major(b->ndim, b->sizes, b->src);
 
     if (src_dense && tt_strides_are_row_major(b->ndim, b->sizes, b->dst)) {
-        const tt_status st = tt_infile_pread(r->file, dst, (size_t)nbytes, view->offset + begin, err);
+        const tt_status st = read_bytes(r, view, dst, nbytes, begin, err);
         return st == TT_OK ? note_read(r, view, begin, dst, nbytes, err) : st;
     }
     if (read_apart(r, view, b, numel, span, at, dst))
         return TT_OK;
     if (nbytes <= TT_BLOCK_NBYTES && (nbytes <= SMALL_SPAN_NBYTES || span / WASTE_MAX <= numel)) {
-        tt_status st = tt_infile_pread(r->file, r->scratch, (size_t)nbytes, view->offset + begin, err);
+        tt_status st = read_bytes(r, view, r->scratch, nbytes, begin, err);
         if (st == TT_OK && span == numel)
             st = note_read(r, view, begin, r->scratch, nbytes, err);
         if (st == TT_OK)
@@ -434,6 +455,8 @@ static tt_status read_chunk(struct tt_reader *r, const struct tt_entry *entry, c
         tt_box_copy(dst, b.dst, (const char *)view->data + at * (int64_t)b.unit, b.src, b.ndim, b.sizes, b.unit);
         return TT_OK;
     }
+    if (view->packed)
+        return read_box(r, view, &b, at, dst, err);
     st = tt_files_pin(&r->ckpt->files, view->file, &r->file, err);
     if (st != TT_OK)
         return st;

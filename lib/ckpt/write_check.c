@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "ckpt/unpack.h"
 #include "ckpt/write_private.h"
 
 enum { EXPAND_MAX = 100, EXPAND_NBYTES_MIN = 1 << 20 };
@@ -21,6 +22,7 @@ struct inputs {
     size_t n;
     struct tt_map counted; /* storages: several views may share one */
     uint64_t stored;       /* bytes of all that is read, each storage once */
+    uint64_t decoded;      /* the same, what is compressed decoded */
 };
 
 static tt_status find_input(struct inputs *inputs, struct tt_ckpt *ckpt, struct input **out, struct tt_err *err)
@@ -65,6 +67,8 @@ static tt_status check_chunk(struct inputs *inputs, struct tt_ckpt *ckpt, const 
     tt_status st = TT_OK;
     bool added = true;
 
+    if (chunk->codec == TT_CODEC_MEMORY)
+        inputs->decoded += tt_chunk_decoded_nbytes(entry, chunk);
     if (chunk->codec == TT_CODEC_MEMORY || chunk->file == TT_FILE_NONE || !ckpt)
         return TT_OK;
     st = find_input(inputs, ckpt, &input, err);
@@ -88,8 +92,10 @@ static tt_status check_chunk(struct inputs *inputs, struct tt_ckpt *ckpt, const 
         key->file = chunk->file;
         st = tt_map_put(&inputs->counted, (const char *)key, sizeof *key, 1, &added, NULL, err);
     }
-    if (st == TT_OK && added)
+    if (st == TT_OK && added) {
         inputs->stored += chunk->nbytes;
+        inputs->decoded += chunk->codec == TT_CODEC_ZSTD ? tt_chunk_decoded_nbytes(entry, chunk) : chunk->nbytes;
+    }
     return st;
 }
 
@@ -200,15 +206,35 @@ static tt_status check_absent(const struct write_plan *plan, struct tt_err *err)
     return check_checkpoint(path, err);
 }
 
+/* The folder that the output will lie in, or the first above it that is there already. In the arena; NULL without memory. */
+static const char *folder_of(struct tt_arena *arena, const char *path)
+{
+    const char *dir = tt_path_dir(arena, path);
+    while (dir && !tt_path_is_dir(dir) && strcmp(dir, ".") != 0 && strcmp(dir, "/") != 0)
+        dir = tt_path_dir(arena, dir);
+    return dir;
+}
+
+/* What has to be decoded into a temporary is decoded beside the output, where there is one. */
+static tt_status plan_spill(const struct inputs *inputs, const char *folder, struct tt_write_stats *stats, struct tt_err *err)
+{
+    tt_status st = TT_OK;
+
+    for (size_t i = 0; i < inputs->n && st == TT_OK; i++) {
+        stats->spill_nbytes += tt_unpack_spill_nbytes(inputs->items[i].ckpt);
+        if (folder)
+            st = tt_files_spill_into(&inputs->items[i].ckpt->files, folder, err);
+    }
+    return st;
+}
+
 static tt_status check_space(const struct write_plan *plan, struct tt_write_stats *stats, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
     struct statvfs fs;
-    const char *dir = tt_path_dir(&arena, plan->target->path);
+    const char *dir = folder_of(&arena, plan->target->path);
     tt_status st = TT_OK;
 
-    while (dir && !tt_path_is_dir(dir) && strcmp(dir, ".") != 0 && strcmp(dir, "/") != 0)
-        dir = tt_path_dir(&arena, dir);
     if (dir && statvfs(dir, &fs) == 0) {
         stats->free_nbytes = (uint64_t)fs.f_bavail * fs.f_frsize;
         if (stats->written_nbytes + stats->spill_nbytes > stats->free_nbytes)
@@ -228,10 +254,12 @@ tt_status tt_write_check(const struct write_plan *plan, struct tt_write_stats *s
 
     stats->read_nbytes = inputs.stored;
     if (st == TT_OK && stats->written_nbytes > EXPAND_NBYTES_MIN && !plan->opts->allow_expand &&
-        stats->written_nbytes / EXPAND_MAX > inputs.stored)
+        stats->written_nbytes / EXPAND_MAX > inputs.decoded)
         st = tt_err_set(err, TT_EINVAL, "%s: would have %" PRIu64 " bytes, made of %" PRIu64
                         " stored ones; more than %d times as many need --allow_expand", plan->target->path, stats->written_nbytes,
-                        inputs.stored, EXPAND_MAX);
+                        inputs.decoded, EXPAND_MAX);
+    if (st == TT_OK)
+        st = plan_spill(&inputs, to_stdout ? NULL : folder_of(&arena, plan->target->path), stats, err);
     if (st == TT_OK && !to_stdout)
         st = check_apart(&inputs, plan->target->path, err);
     if (st == TT_OK && !to_stdout)

@@ -39,7 +39,8 @@ struct tt_chunk {
     const void *data; /* MEMORY */
     uint32_t file; /* index into files; TT_FILE_NONE: the chunk is empty and has no bytes */
     uint32_t crc; /* RAW: CRC-32 of the nbytes; 0: unknown */
-    enum tt_codec codec;
+    enum tt_codec codec : 8;
+    uint8_t readers; /* ZSTD: places of a plan that read it, as far as they count (ckpt/unpack.h) */
 };
 
 enum tt_entry_kind { TT_ENTRY_TENSOR, TT_ENTRY_VALUE };

@@ -280,6 +280,39 @@ static bool is_safe_path(const char *path)
     return true;
 }
 
+static bool starts_with(const struct tt_py *str, const char *s)
+{
+    const size_t n = strlen(s);
+    return str->n >= n && memcmp(str->u.s, s, n) == 0;
+}
+
+/* ["stream.zstd/1"]: name and version. Whatever reads version 1 reads 1.2 too, as PyTorch has it. */
+static tt_status read_transforms(struct decoder *d, const struct tt_entry *entry, const struct tt_py *list, struct tt_chunk *chunk)
+{
+    static const char name[] = "stream.zstd";
+    char shown[64];
+
+    if (list->kind != TT_PY_LIST && list->kind != TT_PY_TUPLE)
+        return bad(d, "a list of transform_descriptors", list);
+    if (tt_py_len(list) == 0)
+        return TT_OK;
+    const struct tt_py *t = tt_py_item(list, 0);
+    if (t->kind != TT_PY_STR)
+        return bad(d, "a str in transform_descriptors", t);
+    tt_py_show(shown, sizeof shown, (const char *)t->u.s, t->n);
+    if (tt_py_len(list) > 1)
+        return tt_err_set(d->err, TT_EUNSUPPORTED, "%s: key %s: its item went through %" PRIu32 " transforms; titan reads one", d->where,
+                          entry->fqn, tt_py_len(list));
+    if (!starts_with(t, name) || (t->n > sizeof name - 1 && t->u.s[sizeof name - 1] != '/'))
+        return tt_err_set(d->err, TT_EUNSUPPORTED, "%s: key %s: its item went through the transform \"%s\"; titan knows %s alone",
+                          d->where, entry->fqn, shown, name);
+    if (!starts_with(t, "stream.zstd/1") || (t->n > sizeof name + 1 && t->u.s[sizeof name + 1] != '.'))
+        return tt_err_set(d->err, TT_EUNSUPPORTED, "%s: key %s: its item went through \"%s\"; of %s titan reads version 1 alone",
+                          d->where, entry->fqn, shown, name);
+    chunk->codec = TT_CODEC_ZSTD;
+    return TT_OK;
+}
+
 static tt_status read_place(struct decoder *d, const struct tt_entry *entry, const struct tt_py *v, struct tt_chunk *chunk)
 {
     struct tt_py own[TT_PY_NATTRS_MAX];
@@ -293,11 +326,9 @@ static tt_status read_place(struct decoder *d, const struct tt_entry *entry, con
         return bad_key(d, entry->fqn, "expected relative_path, offset and length in its _StorageInfo");
     if (offset->u.i < 0 || nbytes->u.i < 0)
         return bad_key(d, entry->fqn, "a negative offset or length in its _StorageInfo");
-    if (!is_none(transforms) && (transforms->kind != TT_PY_LIST || tt_py_len(transforms) > 0))
-        return tt_err_set(d->err, TT_EUNSUPPORTED,
-                          "%s: key %s: its items are transformed (transform_descriptors), as by a compression "
-                          "extension; save without it",
-                          d->where, entry->fqn);
+    const tt_status known = is_none(transforms) ? TT_OK : read_transforms(d, entry, transforms, chunk);
+    if (known != TT_OK)
+        return known;
     chunk->offset = (uint64_t)offset->u.i;
     chunk->nbytes = (uint64_t)nbytes->u.i;
     /* One file has many items, and most often its name is one string. */

@@ -10,7 +10,7 @@
 
 enum { TT_METADATA_NBYTES_MAX = 1 << 30 }; /* more is refused before it is read */
 
-/* *out, which is empty before, gets the entries in the order of state_dict_metadata: their chunks are TT_CODEC_BLOB. Checked: each
+/* *out, which is empty before, gets the entries in the order of state_dict_metadata: their chunks are TT_CODEC_BLOB or _ZSTD. Checked: each
  * chunk has its storage, lies inside the shape, overlaps none, and together they leave no hole; file names stay inside the folder.
  * Messages begin with `where`, and name the key. On error *out is released. */
 TT_MUST_CHECK tt_status tt_metadata_decode(struct tt_entries *out, const uint8_t *bytes, size_t nbytes, const char *where,

@@ -224,15 +224,11 @@ static bool push_global(struct machine *m, const char *module, size_t nmodule, c
     const struct tt_py_global *g = tt_py_global_find(module, nmodule, name, nname);
     if (g && (g->allow & m->allow))
         return push(m, (struct tt_py){ .kind = TT_PY_GLOBAL, .u.global = g });
-    /* The name comes from the file and goes to a terminal: only what a Python name can hold is shown as it is. */
-    char shown[200];
-    const int n = snprintf(shown, sizeof shown, "%.*s.%.*s", (int)(nmodule < 100 ? nmodule : 100), module,
-                           (int)(nname < 90 ? nname : 90), name);
-    for (int i = 0; i < n; i++)
-        if ((uint8_t)shown[i] <= ' ' || (uint8_t)shown[i] >= 0x7f)
-            shown[i] = '?';
-    m->status = tt_err_set(m->err, TT_EFORMAT, "%s: offset %zu: refused: the pickle names %s, which is not among the plain data "
-                           "that titan reads", m->where, m->op_at, shown);
+    char shown_module[100], shown_name[100];
+    tt_py_show(shown_module, sizeof shown_module, module, nmodule);
+    tt_py_show(shown_name, sizeof shown_name, name, nname);
+    m->status = tt_err_set(m->err, TT_EFORMAT, "%s: offset %zu: refused: the pickle names %s.%s, which is not among the plain data "
+                           "that titan reads", m->where, m->op_at, shown_module, shown_name);
     return false;
 }
 
@@ -561,6 +557,16 @@ tt_status tt_pickle_decode(struct tt_arena *arena, struct tt_py *root, const uin
     tt_py_memo_release(&m.memo);
     free(m.marks);
     return m.status;
+}
+
+const char *tt_py_show(char *buf, size_t nbuf, const char *s, size_t n)
+{
+    size_t i = 0;
+
+    for (; i < n && i + 1 < nbuf; i++)
+        buf[i] = (uint8_t)s[i] <= ' ' || (uint8_t)s[i] >= 0x7f ? '?' : s[i];
+    buf[i] = 0;
+    return buf;
 }
 
 bool tt_py_is_str(const struct tt_py *v, const char *s)

@@ -162,6 +162,8 @@ static inline const struct tt_py *tt_py_attributes(const struct tt_py *v, enum t
 
 /* The value of a string key of a DICT; NULL: none. */
 const struct tt_py *tt_py_get(const struct tt_py *dict, const char *key);
+/* A name from a file on its way to a terminal: what no Python name can hold becomes '?', and what buf has no room for is left out. */
+const char *tt_py_show(char *buf, size_t nbuf, const char *s, size_t n);
 /* "None", "a bool", "a torch.Size object" ... for messages; in buf. */
 const char *tt_py_kind_name(const struct tt_py *v, char *buf, size_t nbuf);
 

@@ -34,7 +34,7 @@ static tt_status resolve_record(const struct reader *r, struct tt_pt_storage *s,
     const struct tt_zip_entry *entry = tt_zip_find(&r->zip, name);
     if (!entry)
         return tt_err_set(err, TT_EFORMAT, "%s: data.pkl: there is no record %s", r->name, name);
-    if (entry->nbytes != s->nbytes)
+    if (entry->nbytes != s->nbytes && entry->nbytes != TT_ZIP_NBYTES_UNKNOWN)
         return tt_err_set(err, TT_EFORMAT,
                           "%s: offset %" PRIu64 ": record %s: expected the %" PRIu64 " bytes of its storage, found %" PRIu64,
                           r->name, entry->offset, name, s->nbytes, entry->nbytes);
@@ -308,22 +308,29 @@ static tt_status read_pickle(const struct reader *r, struct tt_arena *nodes, con
     return tt_zip_read(entry, nodes, r->src, TT_PT_PICKLE_NBYTES_MAX, bytes, err);
 }
 
-tt_status tt_pt_open(struct tt_pt *out, struct tt_arena *arena, const struct tt_source *src, struct tt_err *err)
+tt_status tt_pt_open_records(struct tt_pt *out, struct tt_arena *arena, const struct tt_source *src, const struct tt_zip *zip,
+                             struct tt_err *err)
 {
-    struct reader r = { .arena = arena, .name = src->name, .src = src };
+    struct reader r = { .arena = arena, .name = src->name, .src = src, .zip = *zip };
     struct tt_arena nodes = { 0 };
     const uint8_t *pickle = NULL;
     size_t nbytes = 0;
-    tt_status st = check_kind(src, err);
+    tt_status st = check_records(&r, err);
 
-    if (st == TT_OK)
-        st = tt_zip_open(&r.zip, arena, src, err);
-    if (st == TT_OK)
-        st = check_records(&r, err);
     if (st == TT_OK)
         st = read_pickle(&r, &nodes, &pickle, &nbytes, err);
     if (st == TT_OK)
         st = read_value(&r, &nodes, pickle, nbytes, out, err);
     tt_arena_release(&nodes);
     return st;
+}
+
+tt_status tt_pt_open(struct tt_pt *out, struct tt_arena *arena, const struct tt_source *src, struct tt_err *err)
+{
+    struct tt_zip zip = { 0 };
+    tt_status st = check_kind(src, err);
+
+    if (st == TT_OK)
+        st = tt_zip_open(&zip, arena, src, err);
+    return st == TT_OK ? tt_pt_open_records(out, arena, src, &zip, err) : st;
 }

@@ -46,6 +46,11 @@ struct tt_pt {
  * needs. TT_EUNSUPPORTED: TorchScript archives, files of before torch 1.6, big-endian ones, conjugate and negative views. */
 TT_MUST_CHECK tt_status tt_pt_open(struct tt_pt *out, struct tt_arena *arena, const struct tt_source *src, struct tt_err *err);
 
+/* The same of records that are known already (tt_zip_prefix): only data.pkl and the small ones are read from src. A record of unknown
+ * length has the one that its storage needs. */
+TT_MUST_CHECK tt_status tt_pt_open_records(struct tt_pt *out, struct tt_arena *arena, const struct tt_source *src,
+                                           const struct tt_zip *zip, struct tt_err *err);
+
 /* The same of data.pkl alone, without the archive: a storage has its key and nbytes, but no place yet. `name` starts the messages. */
 TT_MUST_CHECK tt_status tt_pt_decode(struct tt_pt *out, struct tt_arena *arena, const uint8_t *pickle, size_t nbytes,
                                      const char *name, struct tt_err *err);

@@ -34,6 +34,12 @@ struct tt_zip {
  * bytes behind the end. Everything of *out lives in the arena. */
 TT_MUST_CHECK tt_status tt_zip_open(struct tt_zip *out, struct tt_arena *arena, const struct tt_source *src, struct tt_err *err);
 
+/* The records that an archive begins with, from its first bytes alone: all up to a first "data/..." in them, whose length is
+ * TT_ZIP_NBYTES_UNKNOWN. It is what a stream can be told from before its directory comes: what it says is to be checked
+ * against that. False: it does not begin so, and tt_zip_open has to read it from its end. */
+#define TT_ZIP_NBYTES_UNKNOWN UINT64_MAX
+bool tt_zip_prefix(struct tt_zip *out, struct tt_arena *arena, const uint8_t *bytes, size_t nbytes);
+
 const struct tt_zip_entry *tt_zip_find(const struct tt_zip *zip, const char *name); /* NULL: none */
 
 /* All of a record, into the arena, its CRC verified. TT_EFORMAT over max_nbytes. */

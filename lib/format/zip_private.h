@@ -8,6 +8,7 @@
 enum {
     ZIP_LOCAL_NBYTES = 30,
     ZIP_CENTRAL_NBYTES = 46,
+    ZIP_DESCRIPTOR_NBYTES = 16, /* of a record below 4 GiB */
     ZIP_END64_NBYTES = 56,
     ZIP_LOCATOR_NBYTES = 20,
     ZIP_END_NBYTES = 22,

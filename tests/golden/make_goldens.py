@@ -14,11 +14,14 @@ from collections import OrderedDict
 
 import torch
 import torch.distributed as dist
+import zstandard
 import torch.distributed.checkpoint as dcp
 import torch.multiprocessing as mp
 from safetensors.torch import save_file
 from torch.distributed.checkpoint import HuggingFaceStorageWriter
 from torch.distributed.checkpoint import metadata as M
+from torch.distributed.checkpoint import FileSystemWriter
+from torch.distributed.checkpoint._extension import ZStandard
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
@@ -57,6 +60,12 @@ def types_dict():
 
 def save_types(path):
     dcp.save(types_dict(), checkpoint_id=path, no_dist=True)
+
+
+def save_zstd(path):
+    """The same compressed, with a tensor that is more than one read of an item."""
+    state = dict(types_dict(), large=(torch.arange(40000) * 7919 % 251).to(torch.int16).reshape(200, 200))
+    dcp.save(state, storage_writer=FileSystemWriter(path, _extensions=[ZStandard()]), no_dist=True)
 
 
 def _rank(rank, world, port, path, kind):
@@ -216,6 +225,36 @@ def save_dialects(root):
                                checkpoint_id=Reduce(Named("pathlib._local", "PosixPath"), ("/a/b",))))
     make("protocol-2", dialect(properties(), protocol=2))
     make("protocol-3", dialect(properties(), protocol=3))
+    save_small(os.path.join(root, "zstd-1.2"), **packed("stream.zstd/1.2", frames(lambda b: [b[:700], b[700:]], write_checksum=True)))
+
+
+def frames(split=lambda b: [b], **how):
+    """Compresses an item as one or more frames, of unknown size as PyTorch's extension does; with write_checksum in one go."""
+    def compress(item):
+        out = b""
+        for part in split(item):
+            z = zstandard.ZstdCompressor(**how)
+            if "write_checksum" in how:
+                out += z.compress(part)
+                continue
+            f = io.BytesIO()
+            with z.stream_writer(f, closefd=False) as w:
+                w.write(part)
+            out += f.getvalue()
+        return out
+    return compress
+
+
+def packed(descriptor, compress, w=None):
+    """save_small's arguments for items that went through a transform; w: what is instead of the first chunk of w."""
+    t = torch.arange(9, dtype=torch.float32).reshape(3, 3)
+    items = [blob(5), blob(t[:2].clone()) if w is None else w, blob(t[2:].clone())]
+
+    def change(m):
+        for info in m.storage_data.values():
+            info.transform_descriptors = [descriptor]
+
+    return dict(change=change, blobs=[compress(i) for i in items])
 
 
 
@@ -254,6 +293,12 @@ def no_storage(m):
 
 def transformed(m):
     edit(transform_descriptors=["stream.zstd/1"])(m)
+
+
+def flip(b, at):
+    b = bytearray(b)
+    b[at] ^= 1
+    return bytes(b)
 
 
 def other_dtype(m):
@@ -319,7 +364,18 @@ BAD = [  # name, keyword arguments of save_small, what the message must hold
     ("outside", dict(change=outside), "key w: the chunk at (2, 1) of (1, 3) lies outside the shape (3, 3)"),
     ("huge", dict(change=huge), "key w: (4611686018427387904, 4611686018427387904) is no shape"),
     ("no-storage", dict(change=no_storage), "key w: there is no storage_data for its chunk at (2, 0)"),
-    ("zstd", dict(change=transformed), "key w: its items are transformed"),
+    ("zstd", dict(change=transformed), "key w: item at 1261: offset 0: expected a zstd frame"),
+    ("zstd-version", packed("stream.zstd/2", frames()), "key a.n: its item went through \"stream.zstd/2\"; of stream.zstd titan reads version 1"),
+    ("zstd-no-version", packed("stream.zstd", frames()), "key a.n: its item went through \"stream.zstd\"; of stream.zstd titan reads"),
+    ("zstd-name", packed("stream.lz4/1", frames()), "key a.n: its item went through the transform \"stream.lz4/1\"; titan knows stream.zstd"),
+    ("zstd-trailing", packed("stream.zstd/1", lambda b: frames()(b) + b"junk"), "bytes behind the zstd frame"),
+    ("zstd-cut", packed("stream.zstd/1", lambda b: frames()(b)[:-9]), "the zstd frame is cut short"),
+    ("zstd-checksum", packed("stream.zstd/1", lambda b: flip(frames(write_checksum=True)(b), -3)), "damaged zstd frame"),
+    ("zstd-crc", packed("stream.zstd/1", frames(), w=blob(torch.arange(6.0).reshape(2, 3)).replace(struct.pack("<f", 2.0),
+     struct.pack("<f", 2.5), 1)), "expected CRC-32 91e79017, found 5c83e8cf: the bytes are damaged"),
+    ("zstd-bomb", packed("stream.zstd/1", frames(), w=blob(torch.zeros(2, 3)) + bytes(50 << 20)),
+     "expected at most 1048600 decoded bytes, found more"),
+    ("zstd-window", packed("stream.zstd/1", frames(compression_params=zstandard.ZstdCompressionParameters(window_log=28))), "its zstd frame needs a window of 268435456 bytes; titan's limit is 134217728"),
     ("dtype", dict(change=other_dtype), "expected a tensor of torch.float64, found torch.float32"),
     ("empty-distcp", dict(data=lambda raw: b""), "__0_0.distcp: key a.n: expected its item at offset 0"),
     ("wrong-crc", dict(data=lambda raw: raw.replace(struct.pack("<f", 2.0), struct.pack("<f", 2.5), 1)), "the bytes are damaged"),
@@ -344,7 +400,7 @@ def save_bad(root):
     rows = []
     for name, how, message in BAD:
         how = dict(how)
-        if how.pop("blobs", None):
+        if isinstance(how.get("blobs"), str) and how.pop("blobs"):
             w = torch.arange(9, dtype=torch.float32).reshape(3, 3)
             made = with_pickle(how.pop("pkl")) if "pkl" in how else how.pop("zip")()
             items = [blob(5), blob(w[:2].clone()), blob(w[2:].clone())]
@@ -422,6 +478,7 @@ def main(root):
     for name in ("dcp-types", "dcp-rows2", "dcp-rows4", "dcp-grid4", "dialects", "pt", "bad", "hf"):
         shutil.rmtree(os.path.join(root, name), ignore_errors=True)
     save_types(os.path.join(root, "dcp-types"))
+    save_zstd(os.path.join(root, "dcp-zstd"))
     save_sharded(os.path.join(root, "dcp-rows2"), 2, "rows")
     save_sharded(os.path.join(root, "dcp-rows4"), 4, "rows")
     save_sharded(os.path.join(root, "dcp-grid4"), 4, "grid")

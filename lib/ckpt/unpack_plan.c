@@ -1,0 +1,77 @@
+#include <string.h>
+
+#include "ckpt/unpack.h"
+
+/* Chunks that one piece of an output needs a part of each, as column shards are: more of them than this are not all kept open. */
+enum { TOGETHER_MAX = 4 };
+
+static bool has_packed(const struct tt_entry *e)
+{
+    for (uint32_t i = 0; e && i < e->nchunks; i++)
+        if (e->chunks[i].codec == TT_CODEC_ZSTD)
+            return true;
+    return false;
+}
+
+/* The elements of src that the part gives to the region, where they are easily told: false, and it may be any. */
+static bool wanted(const struct tt_output *o, const struct tt_part *part, const struct tt_region *region, struct tt_region *out)
+{
+    const struct tt_entry *src = part->src;
+
+    if (part->quant != TT_QUANT_NONE || part->map != TT_MAP_SAME || src->ndim != o->ndim)
+        return false;
+    *out = *region;
+    for (int d = 0; d < o->ndim; d++)
+        out->offset[d] += (part->from ? part->from[d] : 0) - (part->to ? part->to[d] : 0);
+    return true;
+}
+
+static uint32_t together(const struct tt_entry *e, const struct tt_chunk *chunk)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < e->nchunks && e->ndim; i++)
+        n += e->chunks[i].offsets[0] == chunk->offsets[0];
+    return n;
+}
+
+static void expect_part(const struct tt_output *o, const struct tt_part *part, const struct tt_region *region)
+{
+    const struct tt_entry *e = part->src;
+    struct tt_region box, common;
+    const bool known = wanted(o, part, region, &box);
+    const bool forward = part->map != TT_MAP_TRANSPOSE && !o->weights;
+
+    for (uint32_t i = 0; i < e->nchunks; i++) {
+        struct tt_chunk *chunk = &e->chunks[i];
+        const struct tt_region r = tt_region_make(e->ndim, chunk->offsets, chunk->sizes);
+        if (chunk->codec != TT_CODEC_ZSTD || (known && !tt_region_intersect(&common, &r, &box)))
+            continue;
+        const int n = forward && together(e, chunk) <= TOGETHER_MAX ? 1 : 2;
+        chunk->readers = (uint8_t)(chunk->readers + n < 2 ? chunk->readers + n : 2);
+    }
+}
+
+void tt_unpack_expect(const struct tt_output *o, const struct tt_region *region)
+{
+    for (size_t i = 0; i < o->nparts; i++) {
+        const struct tt_part *part = &o->parts[i];
+        if (part->src && has_packed(part->src))
+            expect_part(o, part, region);
+        for (uint32_t c = 0; part->scales && c < part->scales->nchunks; c++) /* small, and asked for again and again */
+            part->scales->chunks[c].readers = 2;
+    }
+}
+
+uint64_t tt_unpack_spill_nbytes(const struct tt_ckpt *ckpt)
+{
+    enum { BESIDE_NBYTES = 1 << 16 }; /* headers, and what is lost to whole blocks */
+    uint64_t nbytes = 0;
+
+    for (size_t i = 0; i < ckpt->entries.n; i++) {
+        const struct tt_entry *e = &ckpt->entries.items[i];
+        for (uint32_t c = 0; c < e->nchunks; c++)
+            if (e->chunks[c].codec == TT_CODEC_ZSTD && e->chunks[c].readers > 1)
+                nbytes += tt_chunk_decoded_nbytes(e, &e->chunks[c]) + BESIDE_NBYTES;
+    }
+    return nbytes;
+}
