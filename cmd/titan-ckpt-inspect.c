@@ -1,28 +1,164 @@
 /* titan-ckpt-inspect: what is in checkpoints. */
+#include <string.h>
+
 #include "ckpt/list.h"
-#include "cli/opt.h"
+#include "ckpt/slice.h"
+#include "ckpt/stats.h"
+#include "cli/meter.h"
+#include "convert/tool.h"
+
+struct options {
+    struct tt_tool_opts tool;
+    bool json, chunks, tree, layout, stats;
+    const char *values;
+};
+
+#define FIELD(name) offsetof(struct options, name)
 
 static const struct tt_opt opts[] = {
-    { .name = "json", .kind = TT_OPT_FLAG, .offset = offsetof(struct tt_ckpt_list_opts, json),
-      .text = "print one JSON object for each key" },
+    { .name = "json", .kind = TT_OPT_FLAG, .offset = FIELD(json), .text = "Print one JSON object for each key." },
+    { .name = "chunks", .kind = TT_OPT_FLAG, .offset = FIELD(chunks),
+      .text = "Print a line for each stored chunk: its region, and where it lies." },
+    { .name = "tree", .kind = TT_OPT_FLAG, .offset = FIELD(tree), .text = "Draw the keys as a tree; layers that are alike once." },
+    { .name = "layout", .kind = TT_OPT_FLAG, .offset = FIELD(layout),
+      .text = "Draw which rank or file holds which region of each tensor." },
+    { .name = "stats", .kind = TT_OPT_FLAG, .offset = FIELD(stats),
+      .text = "Print min, max, mean, L2 norm, NaNs and infinities of each tensor." },
+    { .name = "values", .kind = TT_OPT_STR, .offset = FIELD(values), .arg = "KEY[a:b,c]",
+      .text = "Print elements of a tensor, chosen as in numpy, with text that reads back as the same elements; or a value." },
     { 0 },
 };
 
 static const struct tt_prog prog = {
-    .name = "titan-ckpt-inspect", .synopsis = "[options] CHECKPOINT...", .about = "list the tensors and values of checkpoints",
-    .opts = opts, .args_min = 1,
+    .name = "titan-ckpt-inspect", .synopsis = "[options] CHECKPOINT...", .about = "list, check and compare checkpoints",
+    .opts = opts, .args_min = 1, .shared = tt_tool_rows,
+    .shared_rows = TT_TOOL_INCLUDE | TT_TOOL_EXCLUDE | TT_TOOL_THREADS | TT_TOOL_QUIET | TT_TOOL_PROGRESS,
 };
+
+/* One run of the program: what all paths share. */
+struct run {
+    const struct options *o;
+    struct tt_task task;
+    struct tt_meter meter;
+};
+
+static bool takes(const void *ctx, const char *fqn) { return tt_tool_takes(ctx, fqn); }
+
+static void on_progress(void *ctx, uint64_t done, uint64_t total)
+{
+    struct run *run = ctx;
+    tt_meter_update(&run->meter, done, total);
+}
+
+static void on_clear(void *ctx)
+{
+    struct run *run = ctx;
+    tt_meter_clear(&run->meter);
+}
+
+/* --- modes -------------------------------------------------------------------------------------------------------------------- */
+
+typedef tt_status mode_fn(struct run *run, const char *path, struct tt_err *err);
+
+static tt_status list(struct run *run, const char *path, enum tt_list_form form, struct tt_err *err)
+{
+    const struct tt_ckpt_list_opts how = { .form = form, .filter = run->task.filter };
+    return tt_ckpt_list(stdout, path, &how, err);
+}
+
+static tt_status table(struct run *run, const char *path, struct tt_err *err) { return list(run, path, TT_LIST_TABLE, err); }
+static tt_status json(struct run *run, const char *path, struct tt_err *err) { return list(run, path, TT_LIST_JSON, err); }
+static tt_status chunks(struct run *run, const char *path, struct tt_err *err) { return list(run, path, TT_LIST_CHUNKS, err); }
+static tt_status tree(struct run *run, const char *path, struct tt_err *err) { return list(run, path, TT_LIST_TREE, err); }
+static tt_status layout(struct run *run, const char *path, struct tt_err *err) { return list(run, path, TT_LIST_LAYOUT, err); }
+
+static tt_status stats(struct run *run, const char *path, struct tt_err *err) { return tt_ckpt_stats(stdout, path, &run->task, err); }
+
+static tt_status values(struct run *run, const char *path, struct tt_err *err)
+{
+    return tt_ckpt_print_slice(stdout, path, run->o->values, err);
+}
+
+static const struct mode {
+    const char *option; /* NULL: without one */
+    mode_fn *fn;        /* for one path */
+    bool reads;         /* tensor data: on threads, with progress, and not from a pipe */
+} modes[] = {
+    { NULL, table, false }, { "json", json, false },   { "chunks", chunks, false }, { "tree", tree, false },
+    { "layout", layout, false }, { "stats", stats, true }, { "values", values, true },
+};
+
+static bool is_given(const struct options *o, const char *option)
+{
+    for (const struct tt_opt *row = opts; row->name; row++)
+        if (strcmp(row->name, option) == 0)
+            return row->kind == TT_OPT_FLAG ? *(const bool *)((const char *)o + row->offset)
+                                            : *(const char *const *)((const char *)o + row->offset) != NULL;
+    return false;
+}
+
+static tt_status find_mode(const struct mode **out, const struct options *o, int n, char **paths, struct tt_err *err)
+{
+    const struct mode *mode = &modes[0];
+
+    for (size_t i = 1; i < sizeof modes / sizeof *modes; i++) {
+        if (!is_given(o, modes[i].option))
+            continue;
+        if (mode->option)
+            return tt_err_set(err, TT_EUSAGE, "--%s and --%s exclude one another", mode->option, modes[i].option);
+        mode = &modes[i];
+    }
+    for (int i = 0; i < n && mode->reads; i++)
+        if (strcmp(paths[i], "-") == 0)
+            return tt_err_set(err, TT_EUSAGE, "--%s reads at offsets, which a pipe (-) does not allow", mode->option);
+    *out = mode;
+    return TT_OK;
+}
+
+/* --- the run ------------------------------------------------------------------------------------------------------------------ */
+
+static tt_status begin(struct run *run, const struct options *o, const struct mode *mode, struct tt_err *err)
+{
+    const int ncores = tt_ncores();
+
+    run->task = (struct tt_task){ .filter = { takes, &o->tool } };
+    if (!mode->reads)
+        return TT_OK;
+    const tt_status st = tt_meter_init(&run->meter, o->tool.progress, o->tool.quiet, err);
+    if (st != TT_OK)
+        return st;
+    run->task.progress = on_progress;
+    run->task.clear = on_clear;
+    run->task.ctx = run;
+    return tt_pool_new(&run->task.pool, o->tool.threads ? (int)o->tool.threads : ncores < 4 ? ncores : 4, err);
+}
+
+static void end(struct run *run, const struct mode *mode)
+{
+    tt_pool_free(run->task.pool);
+    if (mode->reads)
+        tt_meter_release(&run->meter);
+}
 
 int main(int argc, char **argv)
 {
-    struct tt_ckpt_list_opts how = { 0 };
+    struct options o = { 0 };
+    struct run run = { .o = &o };
+    const struct mode *mode = NULL;
     struct tt_err err = { 0 };
     int first, failures = 0;
 
-    if (tt_opt_parse(&prog, argc, argv, &how, &first, &err) != TT_OK)
+    if (tt_opt_parse(&prog, argc, argv, &o, &first, &err) != TT_OK || find_mode(&mode, &o, argc - first, argv + first, &err) != TT_OK)
         return tt_prog_usage(&prog, &err);
-    for (int i = first; i < argc; i++)
-        if (tt_ckpt_list(stdout, argv[i], &how, &err) != TT_OK)
-            failures += tt_prog_report(&prog, &err);
+    const bool begun = begin(&run, &o, mode, &err) == TT_OK;
+    if (!begun)
+        failures = tt_prog_report(&prog, &err);
+    for (int i = first; i < argc && begun; i++) {
+        const tt_status st = mode->fn(&run, argv[i], &err);
+        tt_task_clear(&run.task);
+        failures += st != TT_OK ? tt_prog_report(&prog, &err) : 0;
+    }
+    end(&run, mode);
+    tt_opt_release(&prog, &o);
     return tt_prog_finish(&prog, failures);
 }

@@ -23,8 +23,7 @@ static const struct tt_opt opts[] = {
     { .name = "allow_unused", .kind = TT_OPT_FLAG, .offset = FIELD(allow_unused),
       .text = "Leave out tensors of the input that have no place in the flavor; without it they are an error." },
     { .name = "tt_names", .kind = TT_OPT_FLAG, .offset = FIELD(tt_names),
-      .text = "Name the keys as TorchTitan's adapters do, not as transformers: gpt_oss' experts, turned as they are there, and "
-              "llama4's language_model." },
+      .text = "Name and orient gpt_oss' experts as TorchTitan's adapter does, not as transformers." },
     { 0 },
 };
 
@@ -66,14 +65,13 @@ int main(int argc, char **argv)
     struct tt_err err = { 0 };
     int first;
 
-    tt_status st = tt_opt_parse(&prog, argc, argv, &how, &first, &err);
-    if (st == TT_OK)
-        st = take_args(&how.job, argc - first, argv + first, &err);
-    if (st == TT_OK)
-        st = tt_hf_convert_plan(&conversion, &how.job, &how.tool, &err);
+    if (tt_opt_parse(&prog, argc, argv, &how, &first, &err) != TT_OK ||
+        take_args(&how.job, argc - first, argv + first, &err) != TT_OK)
+        return tt_prog_usage(&prog, &err);
+    tt_status st = tt_hf_convert_plan(&conversion, &how.job, &how.tool, &err);
     if (st == TT_OK)
         st = tt_tool_write(&prog, &conversion.recipe, &conversion.target, &how.tool, &err);
+    const int failed = st != TT_OK ? tt_prog_report(&prog, &err) : 0;
     tt_hf_convert_release(&conversion);
-    tt_opt_release(&prog, &how);
-    return st == TT_EUSAGE ? tt_prog_usage(&prog, &err) : tt_prog_finish(&prog, st == TT_OK ? 0 : tt_prog_report(&prog, &err));
+    return tt_prog_finish(&prog, failed);
 }

@@ -3,10 +3,25 @@ _titan-ckpt-inspect()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=()
     case $prev in
+    --progress) words=(auto json none) ;;
     --help-man) words=(options settings) ;;
     --help-completion) words=(bash zsh fish) ;;
+    --values | \
+        --include | \
+        --exclude | \
+        --threads) ;;
     *) words=(
         --json
+        --chunks
+        --tree
+        --layout
+        --stats
+        --values
+        --include
+        --exclude
+        --threads
+        --quiet
+        --progress
         --help
         --version
         --help-man

@@ -90,7 +90,7 @@ static tt_status load(const struct fixture *f, struct content *out, struct tt_er
 
 static tt_status list(const struct fixture *f, struct tt_err *err)
 {
-    const struct tt_ckpt_list_opts how = { .json = true };
+    const struct tt_ckpt_list_opts how = { .form = TT_LIST_JSON };
     return tt_ckpt_list(f->null, f->dir, &how, err);
 }
 

@@ -1,0 +1,17 @@
+/* lib/ckpt/filter.h: which keys of a checkpoint somebody asks about. */
+#ifndef TT_CKPT_FILTER_H
+#define TT_CKPT_FILTER_H
+
+#include <stdbool.h>
+
+struct tt_key_filter {
+    bool (*takes)(const void *ctx, const char *fqn); /* NULL: all */
+    const void *ctx;
+};
+
+static inline bool tt_key_taken(const struct tt_key_filter *filter, const char *fqn)
+{
+    return !filter->takes || filter->takes(filter->ctx, fqn);
+}
+
+#endif

@@ -1,0 +1,95 @@
+#include "ckpt/show.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "value/utf8.h"
+
+/* The length of the control character at s, or of a byte that is no UTF-8; 0: it is neither. */
+static size_t odd_len(const char *s, size_t n)
+{
+    const uint8_t c = (uint8_t)s[0];
+    if (c < 0x20 || c == 0x7f || tt_utf8_len(s, n) == 0)
+        return 1;
+    return c == 0xc2 && (uint8_t)s[1] < 0xa0 ? 2 : 0; /* C1 */
+}
+
+void tt_show_str(struct tt_buf *out, const char *s, size_t nbytes)
+{
+    static const char escapes[32] = { ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r' };
+
+    tt_buf_byte(out, '"');
+    for (size_t i = 0; i < nbytes;) {
+        const uint8_t c = (uint8_t)s[i];
+        const size_t odd = odd_len(s + i, nbytes - i);
+        if (odd == 1 && c >= 0x80)
+            tt_buf_printf(out, "\\udc%02x", c); /* Python's surrogateescape */
+        else if (odd == 1 && c < 0x20 && escapes[c])
+            tt_buf_printf(out, "\\%c", escapes[c]);
+        else if (odd)
+            tt_buf_printf(out, "\\u%04x", odd == 2 ? (uint8_t)s[i + 1] : c);
+        else if (c == '"' || c == '\\')
+            tt_buf_printf(out, "\\%c", c);
+        else
+            tt_buf_put(out, s + i, tt_utf8_len(s + i, nbytes - i));
+        i += odd ? odd : tt_utf8_len(s + i, nbytes - i);
+    }
+    tt_buf_byte(out, '"');
+}
+
+void tt_show_key(struct tt_buf *out, const char *key)
+{
+    const size_t n = strlen(key);
+    bool plain = n > 0 && key[0] != '"';
+
+    for (size_t i = 0; i < n && plain; i += tt_utf8_len(key + i, n - i))
+        plain = key[i] != ' ' && odd_len(key + i, n - i) == 0;
+    if (plain)
+        tt_buf_put(out, key, n);
+    else
+        tt_show_str(out, key, n);
+}
+
+int tt_show_width(const char *s, size_t nbytes)
+{
+    int width = 0;
+    for (size_t i = 0; i < nbytes; i++)
+        width += ((uint8_t)s[i] & 0xc0) != 0x80;
+    return width;
+}
+
+void tt_show_pad(struct tt_buf *out, size_t begin, int width)
+{
+    const int now = out->data ? tt_show_width((const char *)out->data + begin, out->len - begin) : 0;
+    tt_buf_fill(out, ' ', now < width ? (size_t)(width - now) : 0);
+}
+
+void tt_show_region(struct tt_buf *out, int ndim, const int64_t *offsets, const int64_t *sizes)
+{
+    tt_buf_byte(out, '[');
+    for (int d = 0; d < ndim; d++)
+        tt_buf_printf(out, "%s%" PRId64 ":%" PRId64, d ? "," : "", offsets[d], offsets[d] + sizes[d]);
+    tt_buf_byte(out, ']');
+}
+
+tt_status tt_show_write(FILE *out, struct tt_buf *text, struct tt_err *err)
+{
+    tt_status st = tt_buf_check(text, "what is to be printed", err);
+
+    errno = 0;
+    if (st == TT_OK && text->len && fwrite(text->data, 1, text->len, out) != text->len) {
+        st = tt_err_errno(err, errno ? errno : EIO, "cannot write to the standard output");
+        clearerr(out);
+    }
+    tt_buf_clear(text);
+    return st;
+}
+
+uint64_t tt_entry_nbytes(const struct tt_entry *e)
+{
+    int64_t numel = 0;
+    if (e->kind != TT_ENTRY_TENSOR || !tt_numel(e->ndim, e->shape, &numel))
+        return 0;
+    return (uint64_t)numel * tt_dtype_nbytes(e->dtype);
+}
