@@ -239,6 +239,10 @@ void tt_config_init(struct tt_config *out);
 TT_MUST_CHECK tt_status tt_config_load(struct tt_config *out, struct tt_arena *arena, int argc, char *const *argv,
                                        const struct tt_log *log, struct tt_err *err);
 
+/* The same of a job that titan does not run: nothing is said about what it does not honour. */
+TT_MUST_CHECK tt_status tt_config_read(struct tt_config *out, struct tt_arena *arena, int argc, char *const *argv,
+                                       struct tt_err *err);
+
 /* TorchTitan's rule: dp_replicate * dp_shard * cp * tp * pp is the number of processes, and a dp_shard of -1 takes what is left.
  * TT_EINVAL with its message. */
 TT_MUST_CHECK tt_status tt_config_check_ranks(const struct tt_config *config, int64_t nranks, struct tt_err *err);

@@ -228,8 +228,7 @@ static const char *find_file(int argc, char *const *argv)
     return path && strcmp(path, "None") != 0 ? path : NULL;
 }
 
-tt_status tt_config_load(struct tt_config *out, struct tt_arena *arena, int argc, char *const *argv, const struct tt_log *log,
-                         struct tt_err *err)
+tt_status tt_config_read(struct tt_config *out, struct tt_arena *arena, int argc, char *const *argv, struct tt_err *err)
 {
     struct tt_config config;
     tt_config_init(&config);
@@ -245,6 +244,16 @@ tt_status tt_config_load(struct tt_config *out, struct tt_arena *arena, int argc
         st = load_args(&l, argc, argv);
     if (st == TT_OK && path && !(config.job.config_file = tt_arena_str(arena, path)))
         st = nomem(&l);
+    if (st == TT_OK)
+        *out = config;
+    return st;
+}
+
+tt_status tt_config_load(struct tt_config *out, struct tt_arena *arena, int argc, char *const *argv, const struct tt_log *log,
+                         struct tt_err *err)
+{
+    struct tt_config config;
+    tt_status st = tt_config_read(&config, arena, argc, argv, err);
     if (st == TT_OK)
         st = tt_config_check(&config, arena, log, err);
     if (st == TT_OK)
