@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/rest.h"
 #include "data/text.h"
 
 /* Where a rank is: what TorchTitan's dataset and PyTorch's loader around it keep. */
@@ -25,6 +26,7 @@ struct tt_loader {
     char *dataset, *path;
     int64_t first, nsamples; /* of the rank's part; nsamples -1: a pipe, as many as come */
     struct position pos;
+    struct tt_rest rest; /* what is left of a pass that other ranks began; n 0: this rank's part is being read, as pos says */
 };
 
 /* --- opening ----------------------------------------------------------------------------------------------------------- */
@@ -40,7 +42,6 @@ static tt_status check_opts(const struct tt_loader_opts *o, struct tt_err *err)
     return TT_OK;
 }
 
-/* Contiguous parts; the first ranks have one sample more where the number does not divide. */
 static tt_status take_part(struct tt_loader *l, struct tt_err *err)
 {
     const int64_t n = tt_text_count(l->text), w = l->opts.dp_world, r = l->opts.dp_rank;
@@ -50,8 +51,9 @@ static tt_status take_part(struct tt_loader *l, struct tt_err *err)
         l->nsamples = -1;
         return TT_OK;
     }
-    l->first = n / w * r + (r < n % w ? r : n % w);
-    l->nsamples = n / w + (r < n % w);
+    const struct tt_data_part part = tt_data_part(n, r, w);
+    l->first = part.first;
+    l->nsamples = part.n;
     if (l->nsamples == 0)
         return tt_err_set(err, TT_EINVAL, "%s: %" PRId64 " samples leave none for data-parallel rank %d of %d", l->path, n,
                           l->opts.dp_rank, l->opts.dp_world);
@@ -94,6 +96,7 @@ void tt_loader_free(struct tt_loader *l)
     tt_text_free(l->text);
     tt_encoder_free(l->enc);
     tt_tokens_release(&l->pos.buffer);
+    tt_rest_release(&l->rest);
     free(l->dataset);
     free(l->path);
     free(l);
@@ -129,6 +132,39 @@ static tt_status at_end(struct tt_loader *l, bool *more, struct tt_err *err)
     return tt_text_seek(l->text, l->first, err);
 }
 
+/* Where a stream of the rest is through: on to the next one that has samples, the tokens of those between added. Behind the last
+ * one this rank is at the end of a pass, as if its own part had ended. */
+static tt_status next_stream(struct tt_loader *l, struct tt_err *err)
+{
+    struct tt_rest *rest = &l->rest;
+    tt_status st = TT_OK;
+    bool moved = false;
+    while (st == TT_OK && rest->n && rest->streams[rest->at].next == rest->streams[rest->at].end) {
+        moved = true;
+        if (++rest->at == rest->n) {
+            tt_rest_release(rest);
+            l->pos.sample_idx = l->nsamples;
+        } else {
+            const struct tt_tokens *t = &rest->streams[rest->at].buffer;
+            st = tt_tokens_append(&l->pos.buffer, t->id, t->n, err);
+        }
+    }
+    if (st == TT_OK && moved && rest->n)
+        st = tt_text_seek(l->text, rest->streams[rest->at].first + rest->streams[rest->at].next, err);
+    return st;
+}
+
+/* Counts a sample that was taken. */
+static tt_status count_sample(struct tt_loader *l, struct tt_err *err)
+{
+    if (!l->rest.n) {
+        l->pos.sample_idx++;
+        return TT_OK;
+    }
+    l->rest.streams[l->rest.at].next++;
+    return next_stream(l, err);
+}
+
 /* Adds the next sample's tokens. *more false: there is none. */
 static tt_status take_sample(struct tt_loader *l, bool *more, struct tt_err *err)
 {
@@ -137,7 +173,7 @@ static tt_status take_sample(struct tt_loader *l, bool *more, struct tt_err *err
     size_t nbytes = 0;
     *more = true;
     tt_status st = TT_OK;
-    if (pos->sample_idx == l->nsamples)
+    if (!l->rest.n && pos->sample_idx == l->nsamples)
         st = at_end(l, more, err);
     if (st != TT_OK || !*more)
         return st;
@@ -150,9 +186,7 @@ static tt_status take_sample(struct tt_loader *l, bool *more, struct tt_err *err
         return at_end(l, more, err);
     drop_used(pos);
     st = tt_encode(l->enc, &pos->buffer, sample, nbytes, TT_ENCODE_BOS | TT_ENCODE_EOS, err);
-    if (st == TT_OK)
-        pos->sample_idx++;
-    return st;
+    return st == TT_OK ? count_sample(l, err) : st;
 }
 
 /* One sequence off the buffer, filled up before. *got false: the samples ran out. */
@@ -324,6 +358,48 @@ tt_status tt_loader_restore(struct tt_loader *l, const struct tt_value *state, c
         pos.tried = pos.yielded = 0;
     }
     tt_tokens_release(&l->pos.buffer);
+    tt_rest_release(&l->rest);
     l->pos = pos;
     return TT_OK;
+}
+
+tt_status tt_loader_rest(const struct tt_loader *l, struct tt_arena *arena, struct tt_value **out, struct tt_err *err)
+{
+    const struct position *pos = &l->pos;
+    *out = NULL;
+    if (!l->rest.n)
+        return TT_OK;
+    *out = tt_rest_value(&l->rest, pos->buffer.id + pos->head, buffered(pos), tt_text_count(l->text), arena);
+    return *out ? TT_OK : tt_err_nomem(err, 0, "the position in the data");
+}
+
+/* The share is this rank's part from somewhere on: the position of a loader that never had a rest. */
+static bool is_own_part(const struct tt_loader *l, const struct tt_rest *rest)
+{
+    const struct tt_stream *s = rest->streams;
+    return rest->n == 1 && s->part == l->opts.dp_rank && s->parts == l->opts.dp_world && s->end == l->nsamples;
+}
+
+tt_status tt_loader_restore_rest(struct tt_loader *l, const struct tt_value *position, const char *what, struct tt_err *err)
+{
+    const int64_t n = tt_text_count(l->text);
+    struct tt_rest rest;
+    if (n < 0)
+        return tt_err_set(err, TT_EUNSUPPORTED, "%s: the position of other ranks, from which a pipe (%s) cannot go on", what, l->path);
+    tt_status st = tt_rest_share(&rest, position, n, l->opts.dp_rank, l->opts.dp_world, tt_tokenizer_nids(l->tok), what, err);
+    if (st == TT_OK)
+        st = tt_text_seek(l->text, rest.n ? rest.streams[0].first + rest.streams[0].next : l->first, err);
+    if (st != TT_OK)
+        return st;
+    tt_tokens_release(&l->pos.buffer);
+    tt_rest_release(&l->rest);
+    l->pos = (struct position){ .sample_idx = rest.n ? rest.streams[0].next : l->nsamples, .draining = true };
+    if (rest.n) {
+        l->pos.buffer = rest.streams[0].buffer;
+        rest.streams[0].buffer = (struct tt_tokens){ 0 };
+    }
+    l->rest = rest;
+    if (is_own_part(l, &rest))
+        tt_rest_release(&l->rest);
+    return next_stream(l, err);
 }

@@ -58,6 +58,16 @@ TT_MUST_CHECK tt_status tt_loader_state(const struct tt_loader *loader, struct t
 TT_MUST_CHECK tt_status tt_loader_restore(struct tt_loader *loader, const struct tt_value *state, const char *what,
                                           struct tt_err *err);
 
+/* Where the loader reads what is left of a pass that other ranks began: this rank's list of streams (rest.h), in the arena, which then
+ * stands for the position above. *out NULL: it does not. */
+TT_MUST_CHECK tt_status tt_loader_rest(const struct tt_loader *loader, struct tt_arena *arena, struct tt_value **out,
+                                       struct tt_err *err);
+
+/* Goes to this rank's share of such a position, of any number of ranks. Sequences come off its tokens as long as these suffice, before
+ * a sample is taken. TT_EFORMAT: not of this form, or beyond the data; TT_EUNSUPPORTED: a pipe. */
+TT_MUST_CHECK tt_status tt_loader_restore_rest(struct tt_loader *loader, const struct tt_value *position, const char *what,
+                                               struct tt_err *err);
+
 /* Which path a training.dataset with its training.dataset_path (NULL: unset) means. TT_EINVAL: a name that TorchTitan does not
  * know; TT_EUNSUPPORTED: one that is streamed over a network. *path is borrowed from the argument or static. */
 TT_MUST_CHECK tt_status tt_dataset_path(const char **path, const char *dataset, const char *dataset_path, struct tt_err *err);

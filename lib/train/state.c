@@ -330,11 +330,27 @@ static void add_optimizer(struct items *out, const struct tt_train_state *s)
                       field_value(out->arena, f, &s->group));
 }
 
+/* The position in titan's own form, while what other ranks began is not yet through. */
+static tt_status add_rest(struct items *out, struct tt_value *streams, struct tt_err *err)
+{
+    struct tt_arena *a = out->arena;
+    struct tt_value *root = tt_value_map(a), *ranks = tt_value_list(a);
+    if (!tt_value_append(a, ranks, streams) || !tt_value_set(a, root, "version", tt_value_int(a, 1)) ||
+        !tt_value_set(a, root, "ranks", ranks))
+        return tt_err_nomem(err, 0, "the position in the data");
+    add_value(out, "dataloader", "titan_position", root);
+    return TT_OK;
+}
+
 static tt_status add_loader(struct items *out, const struct tt_train_state *s, struct tt_err *err)
 {
-    struct tt_value *position;
+    struct tt_value *position, *rest;
     struct tt_buf pickle = { 0 };
-    tt_status status = tt_loader_state(s->loader, out->arena, &position, err);
+    tt_status status = tt_loader_rest(s->loader, out->arena, &rest, err);
+    if (status == TT_OK && rest)
+        return add_rest(out, rest, err);
+    if (status == TT_OK)
+        status = tt_loader_state(s->loader, out->arena, &position, err);
     if (status == TT_OK)
         status = tt_pickle_from_value(&pickle, position, err);
     if (status == TT_OK)
@@ -411,12 +427,29 @@ static tt_status load_group(struct tt_train_state *state, struct tt_ckpt *ckpt, 
     return TT_OK;
 }
 
+/* titan's own position, of any number of ranks. */
+static tt_status load_rest(struct tt_train_state *state, struct tt_ckpt *ckpt, const char *fqn, struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    const struct tt_value *v;
+    const char *where = tt_arena_printf(&arena, "%s: %s", ckpt->path, fqn);
+
+    tt_status status = where ? tt_ckpt_value(ckpt, fqn, &v, err) : tt_err_nomem(err, strlen(ckpt->path), "a message");
+    if (status == TT_OK)
+        status = tt_loader_restore_rest(state->loader, v, where, err);
+    tt_arena_release(&arena);
+    return status;
+}
+
 static tt_status load_loader(struct tt_train_state *state, struct tt_ckpt *ckpt, struct tt_err *err)
 {
+    static const char titan_position[] = "dataloader.titan_position";
     struct tt_arena arena = { 0 };
     const struct tt_value *v, *position;
     char fqn[64], *where;
 
+    if (tt_entries_find(&ckpt->entries, titan_position))
+        return load_rest(state, ckpt, titan_position, err);
     tt_status status = tt_ckpt_value(ckpt, "dataloader.world_size", &v, err);
     if (status != TT_OK)
         return status;
@@ -424,7 +457,8 @@ static tt_status load_loader(struct tt_train_state *state, struct tt_ckpt *ckpt,
         return tt_err_set(
             err, TT_EINVAL,
             "%s: dataloader.world_size: the position in the data is that of %" PRId64
-            " data-parallel ranks, and this run has %d (--checkpoint.exclude_from_loading dataloader starts the data over)",
+            " data-parallel ranks, and this run has %d (titan-reshard makes one of it that this run can go on from; "
+            "--checkpoint.exclude_from_loading dataloader starts the data over)",
             ckpt->path, v->kind == TT_V_INT ? v->u.i : 0, state->dp_world);
 
     snprintf(fqn, sizeof fqn, "dataloader.dp_rank_%d", state->dp_rank);

@@ -3,7 +3,8 @@
  *   train_state.step, .ntokens_seen                     ints
  *   optimizer.state.<fqn>.step, .exp_avg, .exp_avg_sq   tensors; step is a float32 scalar, the others have the parameter's type
  *   optimizer.param_groups.<fqn>.<setting>              12 values a parameter, the same for all of them
- *   dataloader.dp_rank_<r>, .world_size                 a pickle in bytes; int
+ *   dataloader.dp_rank_<r>, .world_size                 a pickle in bytes; int. Or, where other ranks began the pass over the data,
+ *   dataloader.titan_position                           a dict (data/rest.h)
  *   lr_scheduler.base_lrs, .last_epoch, ._step_count, ._is_initial, ._get_lr_called_within_step, ._last_lr
  *   <fqn>                                               the parameters */
 #ifndef TT_TRAIN_STATE_H
