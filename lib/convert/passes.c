@@ -6,7 +6,7 @@
 
 /* --- names -------------------------------------------------------------------------------------------------------------------- */
 
-static void set_fqn(struct tt_recipe_item *item, const char *fqn)
+void tt_recipe_item_set_fqn(struct tt_recipe_item *item, const char *fqn)
 {
     item->fqn = fqn;
     if (item->kind == TT_ENTRY_TENSOR)
@@ -31,7 +31,7 @@ tt_status tt_recipe_add_prefix(struct tt_recipe *recipe, const char *prefix, str
                 return tt_err_nomem(err, strlen(prefix), item->fqn);
         }
         item->path = path;
-        set_fqn(item, fqn);
+        tt_recipe_item_set_fqn(item, fqn);
     }
     return tt_recipe_reindex(recipe, err);
 }
@@ -77,7 +77,7 @@ static tt_status strip(struct tt_recipe *recipe, struct tt_recipe_item *item, co
         return tt_err_nomem(err, 32, item->fqn);
     item->path = item->npath ? path : NULL;
     item->npath = item->npath ? nold - nparts : 0;
-    set_fqn(item, item->fqn + strlen(prefix));
+    tt_recipe_item_set_fqn(item, item->fqn + strlen(prefix));
     ++*nstripped;
     return TT_OK;
 }

@@ -5,6 +5,9 @@
 
 #include "ckpt/recipe.h"
 
+/* Another name for an item, borrowed. The recipe's index is to be made anew (tt_recipe_reindex). */
+void tt_recipe_item_set_fqn(struct tt_recipe_item *item, const char *fqn);
+
 /* Puts `prefix` before the fqn and the outermost part of the path of every item: with "model." the key layers.0.w becomes
  * model.layers.0.w. TT_EINVAL: two keys get the same name. */
 TT_MUST_CHECK tt_status tt_recipe_add_prefix(struct tt_recipe *recipe, const char *prefix, struct tt_err *err);
