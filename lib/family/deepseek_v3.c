@@ -72,4 +72,6 @@ const struct tt_family tt_family_deepseek_v3 = {
     .rows = rows,
     .nrows = sizeof rows / sizeof rows[0],
     .is_moe = is_moe,
+    .has_pipeline = true,
+    .ep_needs_fsdp = true,
 };

@@ -117,6 +117,10 @@ struct tt_family {
     int nrows;
     bool (*is_moe)(const struct tt_model_args *args, int layer); /* NULL: no layer is */
     const char *hf_prefix; /* that all of Hugging Face's keys may begin with, and TorchTitan's adapter's do; NULL: none */
+    bool has_pipeline;     /* TorchTitan cuts it into pipeline stages */
+    bool ddp_alone;        /* it replicates without FSDP only where there is no other parallelism */
+    bool ep_needs_fsdp;    /* expert parallelism goes with FSDP only */
+    bool no_context;       /* TorchTitan has no context parallelism for it */
     bool hf_tied;          /* enable_weight_tying leaves lm_head.weight out of Hugging Face's checkpoint */
 };
 

@@ -73,4 +73,6 @@ const struct tt_family tt_family_gpt_oss = {
     .rows = rows,
     .nrows = sizeof rows / sizeof rows[0],
     .is_moe = is_moe,
+    .ep_needs_fsdp = true,
+    .no_context = true,
 };

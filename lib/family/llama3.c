@@ -32,4 +32,10 @@ static const struct tt_param_row rows[] = {
       .hf = "lm_head.weight", .fill = TT_FILL_EMBEDDING },
 };
 
-const struct tt_family tt_family_llama3 = { .name = "llama3", .rows = rows, .nrows = sizeof rows / sizeof rows[0] };
+const struct tt_family tt_family_llama3 = {
+    .name = "llama3",
+    .rows = rows,
+    .nrows = sizeof rows / sizeof rows[0],
+    .has_pipeline = true,
+    .ddp_alone = true,
+};

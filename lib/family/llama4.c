@@ -66,4 +66,7 @@ const struct tt_family tt_family_llama4 = {
     .nrows = sizeof rows / sizeof rows[0],
     .is_moe = is_moe,
     .hf_prefix = "language_model.",
+    .has_pipeline = true,
+    .ddp_alone = true,
+    .ep_needs_fsdp = true,
 };

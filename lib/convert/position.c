@@ -1,0 +1,150 @@
+#include "convert/position.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "ckpt/keys.h"
+#include "format/pickle_value.h"
+
+enum { DEGREE_MAX = 1 << 20 };
+
+/* What one data-parallel rank had taken. */
+struct taken {
+    const struct tt_value *pickle; /* the bytes of its entry */
+    int64_t sample_idx;
+    const struct tt_value *buffer; /* a list */
+};
+
+static bool is_fresh(const struct taken *t) { return t->sample_idx == 0 && t->buffer->u.list.n == 0; }
+
+/* --- reading ------------------------------------------------------------------------------------------------------------------ */
+
+/* Reads what rank r had; *ok false: there is nothing, or a position of another form (of worker processes, of a streamed dataset). */
+static tt_status read_rank(struct taken *out, bool *ok, struct tt_ckpt *ckpt, int64_t r, struct tt_arena *arena, struct tt_err *err)
+{
+    const struct tt_value *state = NULL;
+    const char *fqn = tt_arena_printf(arena, "dataloader.dp_rank_%" PRId64, r);
+
+    *ok = false;
+    if (!fqn)
+        return tt_err_nomem(err, 32, "a key");
+    if (!tt_entries_find(&ckpt->entries, fqn))
+        return TT_OK;
+    tt_status st = tt_ckpt_value(ckpt, fqn, &out->pickle, err);
+    if (st != TT_OK || out->pickle->kind != TT_V_BYTES)
+        return st;
+    st = tt_pickle_to_value(arena, out->pickle->u.str.s, out->pickle->u.str.nbytes, fqn, &state, err);
+    if (st != TT_OK)
+        return st;
+    const struct tt_value *dataset = tt_value_get(state, "dataset_state"), *idx = tt_value_get(dataset, "sample_idx");
+    out->buffer = tt_value_get(dataset, "token_buffer");
+    if (!idx || idx->kind != TT_V_INT || idx->u.i < 0 || !out->buffer || out->buffer->kind != TT_V_LIST)
+        return TT_OK;
+    out->sample_idx = idx->u.i;
+    *ok = true;
+    return TT_OK;
+}
+
+tt_status tt_position_degree(int64_t *out, struct tt_ckpt *ckpt, struct tt_err *err)
+{
+    static const char key[] = "dataloader.world_size";
+    const struct tt_value *v;
+
+    *out = 0;
+    if (!tt_entries_find(&ckpt->entries, key))
+        return TT_OK;
+    const tt_status st = tt_ckpt_value(ckpt, key, &v, err);
+    if (st != TT_OK)
+        return st;
+    if (v->kind != TT_V_INT || v->u.i < 1 || v->u.i > DEGREE_MAX)
+        return tt_err_set(err, TT_EFORMAT, "%s: %s: expected a number of ranks from 1 to %d, found %s", ckpt->path, key, DEGREE_MAX,
+                          tt_value_kind_name(v->kind));
+    *out = v->u.i;
+    return TT_OK;
+}
+
+/* --- writing ------------------------------------------------------------------------------------------------------------------ */
+
+static tt_status add_value(struct tt_recipe *recipe, const char *name, const struct tt_value *value, struct tt_err *err)
+{
+    struct tt_arena *a = &recipe->arena;
+    struct tt_path_part *path = tt_arena_array(a, 2, sizeof *path);
+    const char *fqn = name ? tt_arena_printf(a, "dataloader.%s", name) : NULL;
+
+    if (!path || !fqn || !value)
+        return tt_err_nomem(err, 64, "the position in the data");
+    path[0].key = "dataloader";
+    path[1].key = name;
+    const struct tt_recipe_item item = { .fqn = fqn, .path = path, .npath = 2, .kind = TT_ENTRY_VALUE, .value = value };
+    return tt_recipe_add(recipe, &item, err);
+}
+
+/* The same state for each of the new ranks. */
+static tt_status add_torchtitan(struct tt_recipe *recipe, const struct tt_value *state, int64_t degree, struct tt_err *err)
+{
+    struct tt_arena *a = &recipe->arena;
+    tt_status st = TT_OK;
+    for (int64_t r = 0; r < degree && st == TT_OK; r++)
+        st = add_value(recipe, tt_arena_printf(a, "dp_rank_%" PRId64, r), state, err);
+    return st == TT_OK ? add_value(recipe, "world_size", tt_value_int(a, degree), err) : st;
+}
+
+static struct tt_value *stream_value(struct tt_arena *a, int64_t part, int64_t parts, const struct taken *t)
+{
+    struct tt_value *stream = tt_value_map(a), *buffer = tt_value_list(a);
+    for (size_t i = 0; buffer && i < t->buffer->u.list.n; i++)
+        if (!tt_value_append(a, buffer, tt_value_int(a, t->buffer->u.list.items[i]->u.i)))
+            buffer = NULL;
+    const bool ok = tt_value_set(a, stream, "part", tt_value_int(a, part)) &&
+                    tt_value_set(a, stream, "parts", tt_value_int(a, parts)) &&
+                    tt_value_set(a, stream, "sample_idx", tt_value_int(a, t->sample_idx)) &&
+                    tt_value_set(a, stream, "end", tt_value_null(a)) && tt_value_set(a, stream, "token_buffer", buffer);
+    return ok ? stream : NULL;
+}
+
+static tt_status add_titan(struct tt_recipe *recipe, const struct taken *taken, int64_t n, struct tt_err *err)
+{
+    struct tt_arena *a = &recipe->arena;
+    struct tt_value *root = tt_value_map(a), *ranks = tt_value_list(a);
+    bool ok = ranks;
+    for (int64_t r = 0; r < n && ok; r++) {
+        struct tt_value *streams = tt_value_list(a);
+        ok = tt_value_append(a, streams, stream_value(a, r, n, &taken[r])) && tt_value_append(a, ranks, streams);
+    }
+    ok = ok && tt_value_set(a, root, "version", tt_value_int(a, 1)) && tt_value_set(a, root, "ranks", ranks);
+    return ok ? add_value(recipe, "titan_position", root, err) : tt_err_nomem(err, 64, "the position in the data");
+}
+
+/* Reads all n ranks; *ok false: it cannot be given to other ranks. */
+static tt_status read_ranks(struct taken *taken, int64_t n, bool *ok, struct tt_ckpt *ckpt, struct tt_arena *arena, struct tt_err *err)
+{
+    tt_status st = TT_OK;
+    *ok = true;
+    for (int64_t r = 0; r < n && st == TT_OK && *ok; r++) {
+        st = read_rank(&taken[r], ok, ckpt, r, arena, err);
+        for (size_t i = 0; st == TT_OK && *ok && i < taken[r].buffer->u.list.n; i++)
+            *ok = taken[r].buffer->u.list.items[i]->kind == TT_V_INT;
+    }
+    return st;
+}
+
+tt_status tt_position_convert(enum tt_position *out, struct tt_recipe *recipe, struct tt_ckpt *ckpt, int64_t n, int64_t degree,
+                              struct tt_err *err)
+{
+    struct tt_arena scratch = { 0 };
+    struct taken *taken = tt_arena_array(&scratch, (size_t)n, sizeof *taken);
+    tt_status st = taken ? TT_OK : tt_err_nomem(err, (size_t)n * sizeof *taken, "the position in the data");
+    bool ok = false, others_fresh = true;
+
+    *out = TT_POSITION_NONE;
+    if (st == TT_OK)
+        st = read_ranks(taken, n, &ok, ckpt, &scratch, err);
+    for (int64_t r = 1; r < n && ok; r++)
+        others_fresh &= is_fresh(&taken[r]);
+    if (st == TT_OK && ok) {
+        *out = others_fresh && (degree == 1 || is_fresh(&taken[0])) ? TT_POSITION_EXACT : TT_POSITION_TITAN;
+        st = *out == TT_POSITION_EXACT ? add_torchtitan(recipe, taken[0].pickle, degree, err) : add_titan(recipe, taken, n, err);
+    }
+    tt_arena_release(&scratch);
+    return st;
+}
