@@ -1,0 +1,102 @@
+"""Runs of the real TorchTitan on several ranks, forked from this process, which has imported it once: starting eight ranks from nothing
+takes half a minute, eight forks a second."""
+import json
+import os
+import runs
+import signal
+import sys
+import time
+import traceback
+
+
+def _record_plans(path):
+    """Who would write what, before PyTorch leaves each replicated item to one rank: rows of fqn, offsets, sizes, ranks."""
+    import torch.distributed.checkpoint.default_planner as planner
+
+    dedup = planner.dedup_save_plans
+
+    def record(plans, *args, **kwargs):
+        rows = {}
+        for rank, plan in enumerate(plans):
+            for item in plan.items:
+                chunk = item.tensor_data.chunk if item.tensor_data else None
+                place = (list(chunk.offsets), list(chunk.sizes)) if chunk else (None, None)
+                rows.setdefault(json.dumps([item.index.fqn, *place]), []).append(rank)
+        with open(path, "w") as f:
+            json.dump([json.loads(k) + [v] for k, v in rows.items()], f)
+        return dedup(plans, *args, **kwargs)
+
+    planner.dedup_save_plans = record
+
+
+def _one_rank(work, dump, args):
+    """The child: trains, and leaves what it reported."""
+    import torchtitan.train as train
+    from torchtitan.config import ConfigManager
+
+    rank = os.environ["RANK"]
+    os.makedirs(dump, exist_ok=True)
+    out = os.open(os.path.join(dump, f"rank-{rank}.log"), os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    _record_plans(os.path.join(dump, "plans.json"))
+    ConfigManager.parse_args.__defaults__ = (args,)
+    runs.steps.clear()
+    os.chdir(work.name)
+    train.main(train.Trainer)
+    with open(os.path.join(dump, f"rank-{rank}.json"), "w") as f:
+        json.dump(runs.steps, f)
+
+
+def _fork(rank, nranks, port, work, dump, args):
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(nranks), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+        _one_rank(work, dump, args)
+        status = 0
+    except BaseException:  # CheckpointException is no Exception
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _wait(pids):
+    """Ends the others as soon as one fails, for they would wait for it."""
+    ok = True
+    while pids:
+        pid, status = os.wait()
+        pids.discard(pid)
+        if status and ok:
+            ok = False
+            time.sleep(0.5)  # let the others say what they saw
+            for other in pids:
+                os.kill(other, signal.SIGKILL)
+    return ok
+
+
+def torchtitan(work, nranks, flavor, settings, fields, dump):
+    """The steps that a rank with a loss reported (pipeline ranks without the last stage have none). Logs stay in the dump folder."""
+    runs.prepare()
+    from tt_flavors import add_flavors
+
+    os.environ["TT_FLAVORS"] = json.dumps({flavor: fields})
+    add_flavors()
+    args = runs.flags({**runs.BASE, **settings, "model.flavor": flavor, "job.dump_folder": dump})
+    port = runs.free_port()
+    if not _wait({_fork(rank, nranks, port, work, dump, args) for rank in range(nranks)}):
+        logs = [open(os.path.join(dump, f"rank-{r}.log")).read() for r in range(nranks)]
+        raise AssertionError(f"{nranks} ranks, {' '.join(args)}:\n" + "\n".join(log[-3000:] for log in logs if "Traceback" in log))
+    reports = [json.load(open(os.path.join(dump, f"rank-{r}.json"))) for r in range(nranks)]
+    return max(reports, key=lambda steps: [s["loss"] for s in steps])
+
+
+def owners(dump):
+    """{(fqn, offsets, sizes): ranks} of the last checkpoint that was saved there; offsets and sizes are None for values."""
+    with open(os.path.join(dump, "plans.json")) as f:
+        rows = json.load(f)
+    return {(fqn, o if o is None else tuple(o), s if s is None else tuple(s)): set(ranks) for fqn, o, s, ranks in rows}

@@ -1,0 +1,178 @@
+"""Checkpoints of real TorchTitan runs of many shapes, each given the shape of every other by titan-reshard: the regions of each tensor and
+the files they lie in are those of the real checkpoint of that shape, all values are the same, the files are as even as
+PyTorch's; TorchTitan goes on from some of them with the losses that it has from the original.
+TITAN_INTEROP_FULL=1 (make interop-full): more shapes, and TorchTitan goes on from all of them."""
+import itertools
+import os
+import pickle
+import re
+import shutil
+import subprocess
+
+import ranks
+import torch
+from ckptdiff import difference, flatten
+from runs import BIN, F32, FULL, Workdir, check, finish, load
+from torch.distributed.checkpoint import FileSystemReader
+from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
+
+EVERYTHING = bool(os.environ.get("TITAN_INTEROP_FULL"))
+MODEL = {"dim": 64, "n_layers": 4, "n_heads": 4, "n_kv_heads": 4, "vocab_size": 2048, "multiple_of": 32, "rope_theta": 500000}
+SETTINGS = {**FULL, **F32, "training.steps": 1, "checkpoint.interval": 1, "training.seq_len": 64, "training.local_batch_size": 4}
+
+
+def shape(**degrees):
+    """The settings of a shape, and its number of ranks."""
+    names = {"r": "data_parallel_replicate_degree", "f": "data_parallel_shard_degree", "t": "tensor_parallel_degree",
+             "p": "pipeline_parallel_degree", "schedule": "pipeline_parallel_schedule"}  # fmt: skip
+    settings = {f"parallelism.{names[k]}": v for k, v in {"r": 1, "f": 1, "t": 1, "p": 1, **degrees}.items()}
+    n = 1
+    for k in "rftp":
+        n *= degrees.get(k, 1)
+    return n, settings
+
+
+SHAPES = {
+    "1": shape(), "FSDP 2": shape(f=2), "FSDP 4": shape(f=4), "HSDP 2x2": shape(r=2, f=2), "TP 2": shape(t=2), "PP 2": shape(p=2),
+    "FSDP 2 x TP 2": shape(f=2, t=2), "PP 2 x FSDP 2 x TP 2": shape(p=2, f=2, t=2),
+}  # fmt: skip
+MORE = {
+    "FSDP 8": shape(f=8), "DDP 2": shape(r=2), "TP 4": shape(t=4), "FSDP 4 x TP 2": shape(f=4, t=2), "HSDP 2x2 x TP 2": shape(r=2, f=2, t=2),
+    "PP 2, interleaved": shape(p=2, schedule="Interleaved1F1B"), "PP 2, zero bubble, V": shape(p=2, schedule="ZBVZeroBubble"),
+    "PP 4": shape(p=4),
+}  # fmt: skip
+# From a shape to another, such that each way to cut is a source and a target.
+RESUMED = [("FSDP 4", "FSDP 2"), ("HSDP 2x2", "TP 2"), ("1", "FSDP 2 x TP 2"), ("PP 2 x FSDP 2 x TP 2", "PP 2")]
+if EVERYTHING:
+    SHAPES |= MORE
+    RESUMED = list(itertools.permutations(SHAPES, 2))
+
+
+def degree(name):
+    s = SHAPES[name][1]
+    return s["parallelism.data_parallel_replicate_degree"] * s["parallelism.data_parallel_shard_degree"]
+
+
+class Real:
+    """A real checkpoint, and what is known of it."""
+
+    def __init__(self, work, name):
+        self.name, (self.nranks, settings) = name, SHAPES[name]
+        self.dump = work.path(re.sub(r"\W+", "-", name))
+        ranks.torchtitan(work, self.nranks, "tiny", {**SETTINGS, **settings}, MODEL, self.dump)
+        self.step = os.path.join(self.dump, "checkpoint/step-1")
+        self.meta = FileSystemReader(self.step).read_metadata()
+        self.owners = ranks.owners(self.dump)
+        self.flat = load(self.step)
+
+
+def reshard(source, target, out, *options):
+    shutil.rmtree(out, ignore_errors=True)
+    args = [f"--{k}={v}" for k, v in SHAPES[target][1].items()]
+    subprocess.run([f"{BIN}/titan-reshard", source, out, "--quiet", *args, *options], check=True, stderr=subprocess.DEVNULL)
+
+
+def flatten_check(work, real):
+    ours, theirs = work.path("ours.pt"), work.path("theirs.pt")
+    dcp_to_torch_save(real.step, theirs)
+    subprocess.run([f"{BIN}/titan-dcp2pt", "--force", real.step, ours], check=True, stderr=subprocess.DEVNULL)
+    a, b = (dict(flatten(torch.load(path, weights_only=True))) for path in (ours, theirs))
+    different = [k for k in a.keys() | b.keys() if k not in a or k not in b or difference(a[k], b[k], 0)]
+    check(f"{real.name}: titan-dcp2pt as dcp_to_torch", list(a) == list(b) and not different, f"{len(a)} keys, {different[:3]}")
+
+
+# --- the same regions, in the files of those who hold them ---------------------------------------------------------------------------
+
+
+def regions(meta):
+    return {k: sorted((tuple(c.offsets), tuple(c.sizes)) for c in v.chunks) for k, v in meta.state_dict_metadata.items() if hasattr(v, "chunks")}
+
+
+def rank_of(path):
+    return int(re.fullmatch(r"__(\d+)_0\.distcp", path)[1])
+
+
+def wrong_files(meta, real):
+    """Chunks that lie where no rank would write them; what one rank alone holds is in its file in the real checkpoint too."""
+    wrong = []
+    for index, place in meta.storage_data.items():
+        chunks = getattr(meta.state_dict_metadata[index.fqn], "chunks", None)
+        if chunks:
+            sizes = next(tuple(c.sizes) for c in chunks if c.offsets == index.offset)
+            owners = real.owners.get((index.fqn, tuple(index.offset), sizes), set())
+            if rank_of(place.relative_path) not in owners:
+                wrong.append((index.fqn, place.relative_path, owners))
+    return wrong
+
+
+def sizes(folder):
+    return [os.path.getsize(os.path.join(folder, name)) for name in sorted(os.listdir(folder)) if name.endswith(".distcp")]
+
+
+def position(flat):
+    """What titan is to write of the position of a checkpoint's ranks, for another number of them."""
+    n = flat["dataloader.world_size"]
+    states = [pickle.loads(flat[f"dataloader.dp_rank_{r}"])["dataset_state"] for r in range(n)]
+    ranks = [[{"part": r, "parts": n, "end": None, **s}] for r, s in enumerate(states)]
+    return dict(flatten({"version": 1, "ranks": ranks}, "dataloader.titan_position"))
+
+
+def compare(work, source, target, out):
+    name = f"{source.name} -> {target.name}"
+    meta = FileSystemReader(out).read_metadata()
+    a, b = regions(meta), regions(target.meta)
+    check(f"{name}: the regions of {target.name}", a == b, f"{sum(map(len, a.values()))}, {[k for k in b if a.get(k) != b[k]][:3]}")
+    wrong = wrong_files(meta, target)
+    check(f"{name}: in the files of their ranks", not wrong and len(sizes(out)) == target.nranks, f"{wrong[:2]}")
+    most, theirs, more = max(sizes(out)), max(sizes(target.step)), sum(sizes(out)) - sum(sizes(target.step))
+    check(f"{name}: as even", most <= theirs + max(more, 0), f"{most} bytes at most, PyTorch {theirs}")
+
+    flat, expected = load(out), dict(source.flat)
+    if degree(source.name) != degree(target.name):
+        expected = {k: v for k, v in expected.items() if not k.startswith("dataloader.")}
+        expected |= position(source.flat)
+    different = [k for k in flat.keys() | expected.keys()
+                 if k not in flat or k not in expected or difference(flat[k], expected[k], 0)]  # fmt: skip
+    check(f"{name}: the same values", not different, f"{len(flat)} keys, {different[:3]}")
+
+
+# --- TorchTitan goes on ----------------------------------------------------------------------------------------------------------------
+
+
+def resume(work, target, step, keep_data):
+    nranks, settings = SHAPES[target]
+    dump = work.path("resumed")
+    shutil.rmtree(dump, ignore_errors=True)
+    os.makedirs(os.path.join(dump, "checkpoint"))
+    os.symlink(step, os.path.join(dump, "checkpoint/step-1"))
+    more = {"training.steps": 2, "checkpoint.load_only": True}
+    if not keep_data:
+        more["checkpoint.exclude_from_loading"] = "dataloader"
+    return ranks.torchtitan(work, nranks, "tiny", {**SETTINGS, **settings, **more}, MODEL, dump)
+
+
+def resume_check(work, source, target, out):
+    keep = degree(source.name) == degree(target)
+    ours, theirs = (resume(work, target, step, keep) for step in (out, source.step))
+    same = [(s["step"], s["loss"], s["grad_norm"]) for s in ours] == [(s["step"], s["loss"], s["grad_norm"]) for s in theirs]
+    check(f"{source.name} -> {target}: TorchTitan goes on as from the original", same and [s["step"] for s in ours] == [2],
+          f"loss {[s['loss'] for s in ours]} and {[s['loss'] for s in theirs]}")  # fmt: skip
+
+
+def main():
+    with Workdir() as work:
+        flavor = work.flavor_file("tiny", MODEL)
+        model = ["--model_name", "llama3", "--model_flavor", flavor]
+        real = {name: Real(work, name) for name in SHAPES}
+        for r in real.values():
+            flatten_check(work, r)
+        for source, target in itertools.permutations(SHAPES, 2):
+            out = work.path("out")
+            reshard(real[source].step, target, out, *model)
+            compare(work, real[source], real[target], out)
+            if (source, target) in RESUMED:
+                resume_check(work, real[source], target, out)
+    finish()
+
+
+main()
