@@ -65,13 +65,14 @@ int main(int argc, char **argv)
     struct tt_err err = { 0 };
     int first;
 
-    if (tt_opt_parse(&prog, argc, argv, &how, &first, &err) != TT_OK ||
-        take_args(&how.job, argc - first, argv + first, &err) != TT_OK)
-        return tt_prog_usage(&prog, &err);
-    tt_status st = tt_hf_convert_plan(&conversion, &how.job, &how.tool, &err);
+    tt_status st = tt_opt_parse(&prog, argc, argv, &how, &first, &err);
+    if (st == TT_OK)
+        st = take_args(&how.job, argc - first, argv + first, &err);
+    if (st == TT_OK)
+        st = tt_hf_convert_plan(&conversion, &how.job, &how.tool, &err);
     if (st == TT_OK)
         st = tt_tool_write(&prog, &conversion.recipe, &conversion.target, &how.tool, &err);
-    const int failed = st != TT_OK ? tt_prog_report(&prog, &err) : 0;
     tt_hf_convert_release(&conversion);
-    return tt_prog_finish(&prog, failed);
+    tt_opt_release(&prog, &how);
+    return st == TT_EUSAGE ? tt_prog_usage(&prog, &err) : tt_prog_finish(&prog, st == TT_OK ? 0 : tt_prog_report(&prog, &err));
 }

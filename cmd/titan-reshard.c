@@ -71,9 +71,10 @@ int main(int argc, char **argv)
     struct tt_err err = { 0 };
     int first;
 
-    if (tt_opt_parse(&prog, argc, argv, &how, &first, &err) != TT_OK)
-        return tt_prog_usage(&prog, &err);
-    const tt_status st = tt_reshard(&prog, &how, argv + first, argc - first, &err);
+    tt_status st = tt_opt_parse(&prog, argc, argv, &how, &first, &err);
+    if (st == TT_OK)
+        st = tt_reshard(&prog, &how, argv + first, argc - first, &err);
+    tt_opt_release(&prog, &how);
     if (st == TT_EUSAGE)
         return tt_prog_usage(&prog, &err);
     return tt_prog_finish(&prog, st != TT_OK ? tt_prog_report(&prog, &err) : 0);
