@@ -23,7 +23,8 @@ static const struct tt_opt opts[] = {
     { .name = "allow_unused", .kind = TT_OPT_FLAG, .offset = FIELD(allow_unused),
       .text = "Leave out tensors of the input that have no place in the flavor; without it they are an error." },
     { .name = "tt_names", .kind = TT_OPT_FLAG, .offset = FIELD(tt_names),
-      .text = "Name and orient gpt_oss' experts as TorchTitan's adapter does, not as transformers." },
+      .text = "Name the keys as TorchTitan's adapters do, not as transformers: gpt_oss' experts, turned as they are there, and "
+              "llama4's language_model." },
     { 0 },
 };
 

@@ -4,7 +4,7 @@ complete -c titan-convert-hf -l model_flavor -r -d 'The flavor, by TorchTitan\'s
 complete -c titan-convert-hf -l hf_assets_path -r -d 'The folder whose index, config.json, tokenizer and names the output follows'
 complete -c titan-convert-hf -l max_shard_size -x -d 'The most that a file of the output holds, such as 5GB, where there is no index to follow (default: 50GB; all in one file where the assets have one)'
 complete -c titan-convert-hf -l allow_unused -d 'Leave out tensors of the input that have no place in the flavor; without it they are an error'
-complete -c titan-convert-hf -l tt_names -d 'Name and orient gpt_oss\' experts as TorchTitan\'s adapter does, not as transformers'
+complete -c titan-convert-hf -l tt_names -d 'Name the keys as TorchTitan\'s adapters do, not as transformers: gpt_oss\' experts, turned as they are there, and llama4\'s language_model'
 complete -c titan-convert-hf -l include -x -d 'Take only the keys that match'
 complete -c titan-convert-hf -l exclude -x -d 'Leave out the keys that match, even where --include takes them'
 complete -c titan-convert-hf -l dtype -x -d 'Write floating-point tensors as float32, bfloat16, float16 and so on; with GLOB= the tensors that match'

@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 tt_status tt_infile_open(struct tt_infile *in, const char *path, struct tt_err *err)
@@ -51,6 +52,12 @@ void tt_infile_close(struct tt_infile *in)
     *in = (struct tt_infile){ .fd = -1 };
 }
 
+void *tt_io_buffer(size_t nbytes)
+{
+    enum { PAGE = 4096 };
+    return nbytes > SIZE_MAX - PAGE ? NULL : aligned_alloc(PAGE, (nbytes + PAGE - 1) / PAGE * PAGE);
+}
+
 tt_status tt_infile_pread(const struct tt_infile *in, void *dst, size_t nbytes, uint64_t offset, struct tt_err *err)
 {
     for (size_t done = 0; done < nbytes;) {
@@ -65,6 +72,12 @@ tt_status tt_infile_pread(const struct tt_infile *in, void *dst, size_t nbytes, 
         done += (size_t)n;
     }
     return TT_OK;
+}
+
+bool tt_infile_pread_cached(const struct tt_infile *in, void *dst, size_t nbytes, uint64_t offset)
+{
+    const struct iovec all = { .iov_base = dst, .iov_len = nbytes };
+    return preadv2(in->fd, &all, 1, (off_t)offset, RWF_NOWAIT) == (ssize_t)nbytes;
 }
 
 tt_status tt_file_read_all(struct tt_buf *out, const char *path, size_t max_nbytes, struct tt_err *err)

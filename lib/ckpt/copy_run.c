@@ -453,7 +453,7 @@ static tt_status work(struct worker *w)
     int n;
     tt_status st = tt_assembler_new(&w->assembler, w->run->copy->src, verify, &w->err);
 
-    w->block = malloc(TT_BLOCK_NBYTES);
+    w->block = tt_io_buffer(TT_BLOCK_NBYTES);
     if (st == TT_OK && !w->block)
         st = tt_err_nomem(&w->err, TT_BLOCK_NBYTES, "a buffer");
     while (st == TT_OK && (n = take_jobs(w->run, jobs)) > 0)

@@ -9,16 +9,32 @@ void tt_crc_pieces_release(struct tt_crc_pieces *pieces)
     *pieces = (struct tt_crc_pieces){ 0 };
 }
 
+/* A few threads read in order, each a stretch at a time: what came last is next to what comes now. */
+static bool merge(struct tt_crc_pieces *pieces, uint64_t begin, uint64_t nbytes, uint32_t crc)
+{
+    enum { RECENT = 8 };
+
+    for (size_t i = pieces->n; i-- > 0 && i + RECENT >= pieces->n;) {
+        struct tt_crc_piece *p = &pieces->items[i];
+        if (p->begin + p->nbytes == begin) {
+            p->crc = tt_crc32_combine(p->crc, crc, nbytes);
+        } else if (begin + nbytes == p->begin) {
+            p->crc = tt_crc32_combine(crc, p->crc, p->nbytes);
+            p->begin = begin;
+        } else {
+            continue;
+        }
+        p->nbytes += nbytes;
+        return true;
+    }
+    return false;
+}
+
 tt_status tt_crc_pieces_add(struct tt_crc_pieces *pieces, uint64_t begin, uint64_t nbytes, uint32_t crc, struct tt_err *err)
 {
-    struct tt_crc_piece *last = pieces->n ? &pieces->items[pieces->n - 1] : NULL;
-
     pieces->total += nbytes;
-    if (last && last->begin + last->nbytes == begin) { /* in order, as one thread reads: one piece is enough */
-        last->crc = tt_crc32_combine(last->crc, crc, nbytes);
-        last->nbytes += nbytes;
+    if (merge(pieces, begin, nbytes, crc))
         return TT_OK;
-    }
     if (pieces->n == pieces->cap) {
         const size_t cap = pieces->cap ? pieces->cap * 2 : 8;
         struct tt_crc_piece *items = realloc(pieces->items, cap * sizeof *items);

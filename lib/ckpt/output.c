@@ -12,7 +12,7 @@ tt_status tt_assembler_new(struct tt_assembler **out, struct tt_ckpt *own, struc
 {
     struct tt_assembler *a = calloc(1, sizeof *a);
 
-    if (!a || !(a->raw = malloc(2 * TT_BLOCK_NBYTES))) {
+    if (!a || !(a->raw = tt_io_buffer(2 * TT_BLOCK_NBYTES))) {
         free(a);
         return tt_err_nomem(err, tt_assembler_nbytes(), "an assembler");
     }
@@ -118,6 +118,23 @@ static tt_status fill_piece(struct tt_assembler *a, const struct tt_output *o, c
     return tt_part_fill(a, o, part, to, &common, &place, err);
 }
 
+/* Whole blocks of four are what the compiler makes vector instructions of; n is rounded up, sums and terms have room. */
+static void scale(double *restrict sums, const double *restrict terms, double weight, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += 4)
+        for (int k = 0; k < 4; k++)
+            sums[i + k] = weight * terms[i + k];
+}
+
+static void add_scaled(double *restrict sums, const double *restrict terms, double weight, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += 4)
+        for (int k = 0; k < 4; k++) {
+            const double term = weight * terms[i + k]; /* rounded by itself: no fused multiply and add */
+            sums[i + k] += term;
+        }
+}
+
 /* The sum in float64, a stretch of the piece at a time. */
 static tt_status weighted_sum(struct tt_assembler *a, const struct tt_output *o, const struct tt_region *piece, uint8_t *dst,
                               struct tt_err *err)
@@ -132,10 +149,10 @@ static tt_status weighted_sum(struct tt_assembler *a, const struct tt_output *o,
         n = tt_region_piece(&stretch, piece, first, TT_SUMS);
         for (size_t p = 0; p < o->nparts && st == TT_OK; p++) {
             st = fill_piece(a, o, &o->parts[p], TT_F64, &stretch, a->terms, err);
-            for (int64_t i = 0; i < n && st == TT_OK; i++) {
-                const double term = o->weights[p] * a->terms[i]; /* rounded by itself: no fused multiply and add */
-                a->sums[i] = p ? a->sums[i] + term : term;
-            }
+            if (st == TT_OK && p == 0)
+                scale(a->sums, a->terms, o->weights[p], n);
+            else if (st == TT_OK)
+                add_scaled(a->sums, a->terms, o->weights[p], n);
         }
         if (st == TT_OK)
             tt_cast(dst + (size_t)first * tt_dtype_nbytes(o->dtype), o->dtype, a->sums, TT_F64, (size_t)n);

@@ -3,8 +3,11 @@
 #include "ckpt/output_private.h"
 #include "tensor/cast.h"
 
-/* Rows of this size are worth a read of their own where reading all between them would throw away a third or more. */
-enum { WIDE_ROW_NBYTES = 1 << 14 };
+enum {
+    /* Rows of this size are worth a read of their own where reading all between them would throw away a third or more. */
+    WIDE_ROW_NBYTES = 1 << 14,
+    TURNED_NBYTES = 1 << 18, /* what is turned is read as much at a time as stays in the cache until it is */
+};
 
 /* What is the same for all boxes of a part. */
 struct job {
@@ -139,10 +142,11 @@ static uint64_t box_nbytes(const struct tt_region *box, enum tt_dtype dtype)
 static bool boxes_fit(const struct job *job, const struct tt_region *box, struct tt_loaded *loaded)
 {
     const struct tt_part *part = job->part;
+    const uint64_t most = part->map == TT_MAP_TRANSPOSE ? TURNED_NBYTES : TT_BLOCK_NBYTES;
 
     *loaded = (struct tt_loaded){ .part = part, .raw = job->a->raw };
     tt_quant_boxes(part, box, &loaded->src, &loaded->scale);
-    return box_nbytes(&loaded->src, part->src->dtype) <= TT_BLOCK_NBYTES &&
+    return box_nbytes(&loaded->src, part->src->dtype) <= most &&
            (part->quant == TT_QUANT_NONE || box_nbytes(&loaded->scale, part->scales->dtype) <= TT_SCALES_NBYTES);
 }
 

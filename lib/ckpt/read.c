@@ -26,6 +26,8 @@ enum {
      * and larger reads are faster. */
     WASTE_MAX = 4,
     SMALL_SPAN_NBYTES = 1 << 16,
+    PIECES_MAX = 4096, /* of a storage that are remembered: what is read in more of them is read again at the end */
+    CALL_NBYTES = 6 << 10, /* as many bytes as are copied from the page cache while another call is made */
 };
 
 struct tt_reader {
@@ -44,7 +46,7 @@ struct tt_verify_storage {
     const char *fqn;
     uint64_t nbytes, wanted; /* bytes of the storage, and of all elements that were asked for */
     uint32_t crc;
-    bool is_done;
+    bool is_done, is_untidy; /* verified; in too many pieces to remember */
     struct tt_crc_pieces pieces;
 };
 
@@ -121,10 +123,13 @@ static tt_status note_read(struct tt_reader *r, const struct view *view, uint64_
     if (!whole) {
         pthread_mutex_lock(&r->verify->lock);
         st = find_storage(r->verify, r->ckpt, view, &s, err);
-        if (st == TT_OK && !s->is_done)
+        const bool is_open = st == TT_OK && !s->is_done && !s->is_untidy;
+        if (is_open)
             st = tt_crc_pieces_add(&s->pieces, begin, nbytes, crc, err);
-        if (st == TT_OK && !s->is_done && tt_crc_pieces_join(&s->pieces, view->nbytes, &crc)) {
+        if (is_open && st == TT_OK && tt_crc_pieces_join(&s->pieces, view->nbytes, &crc))
             whole = s->is_done = true;
+        if (is_open && (whole || s->pieces.n > PIECES_MAX)) {
+            s->is_untidy = !whole;
             tt_crc_pieces_release(&s->pieces);
         }
         pthread_mutex_unlock(&r->verify->lock);
@@ -173,7 +178,7 @@ static tt_status read_again(const struct tt_verify_storage *s, uint8_t *buf, str
 
 tt_status tt_verify_finish(struct tt_verify *verify, struct tt_err *err)
 {
-    uint8_t *buf = malloc(TT_BLOCK_NBYTES);
+    uint8_t *buf = tt_io_buffer(TT_BLOCK_NBYTES);
     tt_status st = buf ? TT_OK : tt_err_nomem(err, TT_BLOCK_NBYTES, "a buffer");
 
     for (size_t i = 0; i < verify->n && st == TT_OK; i++)
@@ -314,6 +319,81 @@ static int widest(const struct box *b)
     return d;
 }
 
+/* A box as what it is in the file: runs of elements that lie apart. */
+struct runs {
+    int dims[TT_NDIM_MAX]; /* of the box, those that are more than one, by their stride in the file: the largest first ... */
+    int outer;             /* ... as many as a run is one step of */
+    int64_t length, n;     /* elements of a run, and runs */
+    int64_t strides[TT_NDIM_MAX]; /* (ndim of the box) of the elements, the runs one behind the other */
+};
+
+static struct runs runs_of(const struct box *b)
+{
+    struct runs r = { .length = 1, .n = 1 };
+    int64_t below = 1;
+
+    for (int i = 0; i < b->ndim; i++) {
+        int k = r.outer;
+        if (b->sizes[i] == 1)
+            continue;
+        for (; k > 0 && b->src[r.dims[k - 1]] < b->src[i]; k--)
+            r.dims[k] = r.dims[k - 1];
+        r.dims[k] = i;
+        r.outer++;
+    }
+    for (int k = r.outer; k-- > 0;) {
+        r.strides[r.dims[k]] = below;
+        below *= b->sizes[r.dims[k]];
+    }
+    while (r.outer > 0 && b->src[r.dims[r.outer - 1]] == r.length)
+        r.length *= b->sizes[r.dims[--r.outer]];
+    for (int k = 0; k < r.outer; k++)
+        r.n *= b->sizes[r.dims[k]];
+    return r;
+}
+
+/* Each run by a call of its own, one behind the other into `to`. False: not all of them were in the page cache. */
+static bool read_runs(const struct tt_reader *r, const struct view *view, const struct box *b, const struct runs *runs, int64_t at,
+                      char *to)
+{
+    const size_t nbytes = (size_t)runs->length * b->unit;
+    int64_t index[TT_NDIM_MAX] = { 0 };
+
+    for (int64_t i = 0; i < runs->n; i++) {
+        if (!tt_infile_pread_cached(r->file, to + (size_t)i * nbytes, nbytes, view->offset + (uint64_t)at * b->unit))
+            return false;
+        for (int k = runs->outer - 1; k >= 0; k--) {
+            const int d = runs->dims[k];
+            at += b->src[d];
+            if (++index[k] < b->sizes[d])
+                break;
+            at -= b->src[d] * b->sizes[d];
+            index[k] = 0;
+        }
+    }
+    return true;
+}
+
+/* Reads the box without what lies between its runs, where that is worth it: it lies far apart, and in the page cache. What is not
+ * there comes with larger reads, which wait for the disk less often. */
+static bool read_apart(const struct tt_reader *r, const struct view *view, const struct box *b, int64_t numel, int64_t span, int64_t at,
+                       char *dst)
+{
+    if (numel > (int64_t)(TT_BLOCK_NBYTES / b->unit) || (span - numel) / (CALL_NBYTES / (int64_t)b->unit) <= 1)
+        return false;
+    const struct runs runs = runs_of(b);
+    bool in_place = true;
+    if ((span - numel) / runs.n < CALL_NBYTES / (int64_t)b->unit)
+        return false;
+    for (int d = 0; d < b->ndim; d++)
+        in_place &= b->sizes[d] == 1 || b->dst[d] == runs.strides[d];
+    if (!read_runs(r, view, b, &runs, at, in_place ? dst : (char *)r->scratch))
+        return false;
+    if (!in_place)
+        tt_box_copy(dst, b->dst, r->scratch, runs.strides, b->ndim, b->sizes, b->unit);
+    return true;
+}
+
 /* The box, its first element at `at` of the storage. It is read as one run of bytes where that does not waste much, else in two
  * halves, cut where it is widest in the file. */
 static tt_status read_box(struct tt_reader *r, const struct view *view, const struct box *b, int64_t at, char *dst,
@@ -331,6 +411,8 @@ static tt_status read_box(struct tt_reader *r, const struct view *view, const st
         const tt_status st = read_bytes(r, view, dst, nbytes, begin, err);
         return st == TT_OK ? note_read(r, view, begin, dst, nbytes, err) : st;
     }
+    if (read_apart(r, view, b, numel, span, at, dst))
+        return TT_OK;
     if (nbytes <= TT_BLOCK_NBYTES && (nbytes <= SMALL_SPAN_NBYTES || span / WASTE_MAX <= numel)) {
         tt_status st = read_bytes(r, view, r->scratch, nbytes, begin, err);
         if (st == TT_OK && span == numel)
@@ -424,7 +506,7 @@ tt_status tt_reader_new(struct tt_reader **out, struct tt_ckpt *ckpt, struct tt_
                         struct tt_err *err)
 {
     struct tt_reader *r = calloc(1, sizeof *r);
-    if (!r || !(r->scratch = scratch ? scratch : (r->own = malloc(TT_BLOCK_NBYTES)))) {
+    if (!r || !(r->scratch = scratch ? scratch : (r->own = tt_io_buffer(TT_BLOCK_NBYTES)))) {
         free(r);
         return tt_err_nomem(err, sizeof *r + TT_BLOCK_NBYTES, "a reader");
     }

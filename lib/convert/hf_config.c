@@ -134,7 +134,7 @@ static const struct tt_value *config_value(const struct tt_value *config, const 
         v = tt_value_get(config, f->also);
     if (!v && strcmp(f->key, "rope_theta") == 0)
         v = tt_value_get(rope_table(config), f->key);
-    return v;
+    return v && v->kind == TT_V_NULL && !f->or_null ? NULL : v;
 }
 
 /* Appends "key is X, the flavor's is Y". */

@@ -236,7 +236,7 @@ static const struct tt_hf_field deepseek_v3[] = {
     { "first_k_dense_replace", .role = TT_HFC_SHAPE, INT(n_dense_layers) },
     { "num_attention_heads", .role = TT_HFC_SHAPE, INT(n_heads) },
     { "num_key_value_heads", INT(n_heads) },
-    { "q_lora_rank", .role = TT_HFC_SHAPE, MADE(q_lora_rank) },
+    { "q_lora_rank", .role = TT_HFC_SHAPE, .or_null = true, MADE(q_lora_rank) },
     { "kv_lora_rank", .role = TT_HFC_SHAPE, INT(kv_lora_rank) },
     { "qk_nope_head_dim", .role = TT_HFC_SHAPE, INT(qk_nope_head_dim) },
     { "qk_rope_head_dim", .role = TT_HFC_SHAPE, INT(qk_rope_head_dim) },

@@ -70,7 +70,7 @@ static tt_status choose(struct tt_recipe *recipe, const struct tt_tool_opts *too
         recipe->items[kept++] = item;
     }
     if (kept == 0)
-        return tt_err_set(err, TT_EINVAL, "--include and --exclude leave no key");
+        return tt_err_set(err, TT_EINVAL, "--include and --exclude leave none of the output's %zu keys", recipe->n);
     recipe->n = kept;
     return tt_recipe_reindex(recipe, err);
 }

@@ -167,8 +167,8 @@ static tt_status work(struct worker *w)
     struct piece piece;
     tt_status st = tt_assembler_new(&w->input, NULL, NULL, &w->err);
 
-    w->expected = malloc(TT_BLOCK_NBYTES);
-    w->found = malloc(TT_BLOCK_NBYTES);
+    w->expected = tt_io_buffer(TT_BLOCK_NBYTES);
+    w->found = tt_io_buffer(TT_BLOCK_NBYTES);
     if (st == TT_OK)
         st = tt_reader_new(&w->output, all->out, &all->verify, NULL, &w->err);
     if (st == TT_OK && (!w->expected || !w->found))

@@ -134,7 +134,7 @@ static void bench_output(struct tt_ckpt *ckpt, const struct row *row)
     int64_t shape[] = { row->shape[0], row->shape[1], COLS };
     struct tt_output o = { .fqn = row->name, .dtype = row->to, .ndim = row->ndim - is_mxfp4, .shape = shape, .parts = parts, .nparts = 1 };
     struct tt_assembler *assembler = NULL;
-    void *block = malloc(TT_BLOCK_NBYTES);
+    void *block = tt_io_buffer(TT_BLOCK_NBYTES);
     double best = 1e9;
     struct tt_err err;
 

@@ -46,6 +46,8 @@ def check_llama4(work, name, model):
     convert(work, model, work.path(f"{name}-dcp"), work.path(f"{name}-named-back"), "--hf_assets_path", theirs_named,
             "--export_dtype", "like")  # fmt: skip
     check_same(f"{name}: back under the assets' names", read_hf(work.path(f"{name}-named-back")), read_hf(theirs_named))
+    convert(work, model, work.path(f"{name}-dcp"), work.path(f"{name}-tt"), "--tt_names", "--export_dtype", "bfloat16")
+    check_same(f"{name}: --tt_names", read_hf(work.path(f"{name}-tt")), read_hf(theirs_named))
 
 
 def check_transposed(work, model):

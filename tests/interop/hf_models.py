@@ -34,6 +34,12 @@ LLAMA3 = Model(
     {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
      "vocab_size": VOCAB, "rms_norm_eps": 1e-5, "rope_parameters": {"rope_type": "llama3", "rope_theta": 500000.0, **LLAMA_ROPE}},
 )  # fmt: skip
+# TorchTitan's flavor of this name.
+DEBUGMODEL = Model(
+    "llama3", "llama", {"dim": 256, "n_layers": 6, "n_heads": 16, "vocab_size": 2048, "rope_theta": 500000},
+    {**LLAMA3.config, "hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 6, "num_attention_heads": 16,
+     "num_key_value_heads": 16, "vocab_size": 2048},
+)  # fmt: skip
 QWEN3 = Model(
     "qwen3", "qwen3",
     {"dim": 64, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "head_dim": 32, "hidden_dim": 160, "vocab_size": VOCAB,

@@ -321,6 +321,20 @@ static void test_a_config_of_another_flavor_is_refused_by_its_fields(void **stat
     assert_fails(f, TT_EFORMAT, "config.json: expected an object, found a list");
 }
 
+static void test_null_is_the_absence_of_most_fields(void **state)
+{
+    struct folder *f = *state;
+    make_assets(f);
+    add(f, "a", 2);
+    put_asset(f, "config.json", "{\"head_dim\": null, \"num_key_value_heads\": null, \"q_lora_rank\": null}");
+    plan(f);
+    struct tt_model_args lora = args;
+    lora.q_lora_rank = 8;
+    f->hf.family = tt_family_find("deepseek_v3");
+    f->hf.args = &lora;
+    assert_fails(f, TT_EINVAL, "config.json: q_lora_rank is null, the flavor's is 8");
+}
+
 static char warned[512];
 
 static void keep_warning(void *ctx, enum tt_log_level level, const char *line)
@@ -402,6 +416,7 @@ int main(void)
         TEST(test_without_lm_head_the_embeddings_are_tied),
         TEST(test_a_multimodal_config_is_set_in_its_text_part_too),
         TEST(test_a_config_of_another_flavor_is_refused_by_its_fields),
+        TEST(test_null_is_the_absence_of_most_fields),
         TEST(test_a_config_that_computes_something_else_is_a_warning),
         TEST(test_a_config_is_made_of_the_model_args),
         TEST(test_what_transformers_cannot_route_is_a_warning),

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 /* What a recipe does to elements, each transform against a plain reference that makes one element at a time, on tensors whose
  * chunks lie in memory in any order and on files. Pieces are of every size, so that they cut rows, heads, groups and blocks
  * everywhere. */
@@ -12,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/pool.h"
 #include "ckpt/copy.h"
 #include "ckpt/output.h"
 #include "ckpt/save.h"
@@ -604,6 +606,124 @@ static void test_averages_are_summed_in_float64(void **state)
     check_large(f, "a large average", &o);
 }
 
+/* --- files -------------------------------------------------------------------------------------------------------------------- */
+
+/* A checkpoint of one tensor of ROWS x COLS float32, whose element i is i. */
+enum { ROWS = 192, COLS = 4100 };
+
+struct saved {
+    char dir[64], step[96], file[128];
+    float *w;
+    struct tt_ckpt *ckpt;
+    struct tt_buf bytes; /* of the file */
+    size_t data;         /* where w is in them */
+};
+
+static void save(struct saved *s)
+{
+    static const int64_t shape[] = { ROWS, COLS };
+    strcpy(s->dir, "/tmp/titan-test-XXXXXX");
+    assert_non_null(mkdtemp(s->dir));
+    snprintf(s->step, sizeof s->step, "%s/step-1", s->dir);
+    snprintf(s->file, sizeof s->file, "%s/__0_0.distcp", s->step);
+    s->w = malloc(sizeof *s->w * ROWS * COLS);
+    for (int i = 0; i < ROWS * COLS; i++)
+        s->w[i] = (float)i;
+    const struct tt_save_item item = { .fqn = "w", .dtype = TT_F32, .ndim = 2, .shape = shape, .data = s->w };
+    assert_ok(tt_dcp_save(s->step, &item, 1, NULL, &e_));
+    assert_ok(tt_file_read_all(&s->bytes, s->file, 1 << 24, &e_));
+    const uint8_t *data = memmem(s->bytes.data, s->bytes.len, s->w, 64);
+    assert_non_null(data);
+    s->data = (size_t)(data - s->bytes.data);
+    assert_ok(tt_ckpt_open(&s->ckpt, s->step, &e_));
+}
+
+static void forget(struct saved *s)
+{
+    tt_ckpt_close(s->ckpt);
+    tt_buf_release(&s->bytes);
+    free(s->w);
+    assert_ok(tt_remove_all(s->dir, &e_));
+}
+
+/* Flips a bit of element i in the file. */
+static void flip(struct saved *s, int64_t i)
+{
+    const size_t at = s->data + (size_t)i * 4;
+    FILE *f = fopen(s->file, "r+b");
+    assert_non_null(f);
+    s->bytes.data[at] ^= 4;
+    assert_int_equal(fseek(f, (long)at, SEEK_SET), 0);
+    assert_int_equal(fputc(s->bytes.data[at], f), s->bytes.data[at]);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* The output in two halves, cut in the middle of a head, as two ranks would ask for it, through a copy of three threads. */
+static tt_status copy_halves(struct tt_ckpt *ckpt, const struct tt_output *o, float *dst, struct tt_err *err)
+{
+    const int64_t cut = o->shape[0] / 2 + 3, rest = o->shape[0] - cut, zero[] = { 0, 0 }, at[] = { cut, 0 };
+    const int64_t above[] = { cut, o->shape[1] }, below_cut[] = { rest, o->shape[1] };
+    const struct tt_fill fills[] = { { o, zero, above }, { o, at, below_cut } };
+    struct tt_copy *copy = NULL;
+    struct tt_pool *pool = NULL;
+
+    assert_ok(tt_pool_new(&pool, 3, &e_));
+    assert_ok(tt_copy_new(&copy, ckpt, &e_));
+    assert_ok(tt_copy_add_memory(copy, &fills[1], dst + cut * o->shape[1], &e_));
+    assert_ok(tt_copy_add_memory(copy, &fills[0], dst, &e_));
+    const tt_status st = tt_copy_run(copy, pool, NULL, NULL, err);
+    tt_copy_free(copy);
+    tt_pool_free(pool);
+    return st;
+}
+
+static void check_saved(struct fixture *f, struct saved *s, const char *name, const struct tt_part *like, const double *weights)
+{
+    const int64_t data_shape[] = { ROWS, COLS }, turned_shape[] = { COLS, ROWS };
+    const int64_t *shape = like->map == TT_MAP_TRANSPOSE ? turned_shape : data_shape;
+    static const int64_t damaged[] = { 0, COLS * 3 + 1, COLS * (ROWS / 2) + COLS / 2, ROWS * COLS - 1 };
+    struct tt_part stored[] = { *like, *like }, in_memory[] = { *like, *like };
+    const struct tt_chunk chunk = { .offsets = DIMS(f, 0, 0), .sizes = data_shape, .strides = DIMS(f, COLS, 1), .data = s->w,
+                                    .codec = TT_CODEC_MEMORY };
+    struct tt_chunk chunks[] = { chunk };
+    const struct tt_entry src = { .fqn = "w", .dtype = TT_F32, .ndim = 2, .shape = data_shape, .chunks = chunks, .nchunks = 1 };
+    struct tt_output o = output(TT_F32, 2, shape, stored, weights ? 2 : 1), ref = output(TT_F32, 2, shape, in_memory, weights ? 2 : 1);
+    float *got = malloc(sizeof *got * ROWS * COLS);
+    int64_t numel = 0;
+
+    o.weights = ref.weights = weights;
+    for (int i = 0; i < 2; i++) {
+        stored[i].src = tt_entries_find(&s->ckpt->entries, "w");
+        in_memory[i].src = &src;
+    }
+    assert_ok(copy_halves(s->ckpt, &o, got, &e_));
+    if (memcmp(got, reference(f, &ref, &numel), sizeof *got * ROWS * COLS) != 0)
+        fail_msg("%s: not what was saved", name);
+    for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
+        struct tt_err err = { 0 };
+        flip(s, damaged[i]);
+        if (copy_halves(s->ckpt, &o, got, &err) != TT_EFORMAT || !strstr(err.msg, "key w: expected CRC-32"))
+            fail_msg("%s: element %d is damaged, and it says: %s", name, (int)damaged[i], err.msg);
+        flip(s, damaged[i]);
+    }
+    free(got);
+}
+
+static void test_damage_is_seen_in_whatever_order_a_tensor_is_read(void **state)
+{
+    static const double weights[] = { 0.5, 2 };
+    struct fixture *f = *state;
+    struct saved s = { 0 };
+
+    save(&s);
+    check_saved(f, &s, "as it is", &(struct tt_part){ .map = TT_MAP_SAME }, NULL);
+    check_saved(f, &s, "transposed", &(struct tt_part){ .map = TT_MAP_TRANSPOSE }, NULL);
+    check_saved(f, &s, "halves", &(struct tt_part){ .map = TT_MAP_HALVES, .head = 32 }, NULL);
+    check_saved(f, &s, "pairs", &(struct tt_part){ .map = TT_MAP_PAIRS, .head = 96 }, NULL);
+    check_saved(f, &s, "an average", &(struct tt_part){ .map = TT_MAP_PAIRS, .head = 64 }, weights);
+    forget(&s);
+}
+
 /* --- what is refused ---------------------------------------------------------------------------------------------------------- */
 
 static void refuse(const struct tt_output *o, tt_status status, const char *words)
@@ -730,6 +850,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_groups_of_mxfp4_are_unpacked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_scales_of_mxfp4_at_their_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_averages_are_summed_in_float64, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damage_is_seen_in_whatever_order_a_tensor_is_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_parts_that_do_not_fit_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_holes_and_overlaps_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_casts_that_cannot_be_are_refused, set_up, tear_down),
