@@ -21,15 +21,15 @@ struct tt_infile {
 TT_MUST_CHECK tt_status tt_infile_open(struct tt_infile *in, const char *path, struct tt_err *err);
 void tt_infile_close(struct tt_infile *in); /* NULL, zeroed or closed: does nothing */
 
-/* Memory for large reads and writes, uninitialized; NULL where there is none. free() frees it. It begins with a page: the kernel fills
- * what begins 8 to 31 bytes into one, as malloc's large blocks do, at a quarter of the speed on AMD's Zen (its rep movsb). */
+/* Memory for large reads and writes, uninitialized; NULL where there is none. free() frees it. It begins with a page: the kernel
+ * fills what begins 8 to 31 bytes into one, as malloc's large blocks do, at a quarter of the speed on AMD's Zen (rep movsb). */
 void *tt_io_buffer(size_t nbytes);
 
 /* Exactly nbytes from offset. TT_EFORMAT where the file ends before (it is shorter than expected, or shrank while read). */
 TT_MUST_CHECK tt_status tt_infile_pread(const struct tt_infile *in, void *dst, size_t nbytes, uint64_t offset, struct tt_err *err);
 
-/* The same where the bytes are in the page cache. False where they are not, or the file system cannot tell; dst is then undefined. For
- * reads so small that waiting for each of them would take longer than reading all that lies between. */
+/* The same where the bytes are in the page cache. False where they are not, or the file system cannot tell; dst is then
+ * undefined. For reads so small that waiting for each of them would take longer than reading all that lies between. */
 bool tt_infile_pread_cached(const struct tt_infile *in, void *dst, size_t nbytes, uint64_t offset);
 
 /* The whole of a small file; "-" is stdin. TT_EFORMAT over max_nbytes. */

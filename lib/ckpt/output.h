@@ -32,7 +32,7 @@ TT_MUST_CHECK tt_status tt_assemble(struct tt_assembler *assembler, const struct
                                     void *dst, struct tt_err *err);
 
 /* Where a chunk of the part's source lies (tt_reader_stored). */
-TT_MUST_CHECK tt_status tt_assembler_stored(struct tt_assembler *assembler, const struct tt_part *part, const struct tt_chunk *chunk,
-                                            struct tt_stored *out, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_assembler_stored(struct tt_assembler *assembler, const struct tt_part *part,
+                                            const struct tt_chunk *chunk, struct tt_stored *out, struct tt_err *err);
 
 #endif

@@ -132,8 +132,8 @@ static tt_status check_map(struct checker *c, int ndim, const int64_t *shape)
     case TT_MAP_PAIRS: break;
     }
     if (ndim < 1 || part->head < 2 || part->head % 2 || shape[0] % part->head)
-        return tt_err_set(c->err, TT_EINVAL, "key %s: %s: expected rows that are heads of an even number of rows each, found heads of"
-                          " %" PRId64 " rows in %s", c->output->fqn, part->src->fqn, part->head, dims(c->a, ndim, shape));
+        return tt_err_set(c->err, TT_EINVAL, "key %s: %s: expected rows that are heads of an even number of rows each, found heads "
+                          "of %" PRId64 " rows in %s", c->output->fqn, part->src->fqn, part->head, dims(c->a, ndim, shape));
     return TT_OK;
 }
 
@@ -151,8 +151,8 @@ static tt_status check_box(struct checker *c, const struct tt_region *box, int n
     }
     for (int d = 0; d < more; d++)
         if (box->size[d] != 1)
-            return tt_err_set(c->err, TT_EINVAL, "key %s: %s: expected a box of 1 along the dimensions that only the output has, found"
-                              " %s from %s", o->fqn, part->src->fqn, dims(c->a, o->ndim, box->size), dims(c->b, ndim, shape));
+            return tt_err_set(c->err, TT_EINVAL, "key %s: %s: expected a box of 1 along the dimensions that only the output has, "
+                              "found %s from %s", o->fqn, part->src->fqn, dims(c->a, o->ndim, box->size), dims(c->b, ndim, shape));
     if (!tt_region_fits(&taken, shape)) {
         char s[200];
         return tt_err_set(c->err, TT_EINVAL, "key %s: %s: the box at %s of %s lies outside its shape %s", o->fqn, part->src->fqn,

@@ -376,8 +376,8 @@ static bool read_runs(const struct tt_reader *r, const struct view *view, const 
 
 /* Reads the box without what lies between its runs, where that is worth it: it lies far apart, and in the page cache. What is not
  * there comes with larger reads, which wait for the disk less often. */
-static bool read_apart(const struct tt_reader *r, const struct view *view, const struct box *b, int64_t numel, int64_t span, int64_t at,
-                       char *dst)
+static bool read_apart(const struct tt_reader *r, const struct view *view, const struct box *b, int64_t numel, int64_t span,
+                       int64_t at, char *dst)
 {
     if (numel > (int64_t)(TT_BLOCK_NBYTES / b->unit) || (span - numel) / (CALL_NBYTES / (int64_t)b->unit) <= 1)
         return false;

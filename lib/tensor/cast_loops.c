@@ -73,8 +73,8 @@ INLINE uint32_t widen_small(uint32_t v, const struct small_float *t)
     return sign | bits;
 }
 
-/* Rounds to nearest, ties to even: a normal number in integers, where a mantissa that rounds up carries into the exponent by itself;
- * a subnormal one by adding the power of two whose last bit is the type's smallest step. */
+/* Rounds to nearest, ties to even: a normal number in integers, where a mantissa that rounds up carries into the exponent by
+ * itself; a subnormal one by adding the power of two whose last bit is the type's smallest step. */
 INLINE uint32_t narrow_small(uint32_t bits, const struct small_float *t)
 {
     const int shift = 23 - t->mantissa_bits, width = 1 + t->exponent_bits + t->mantissa_bits;
@@ -112,65 +112,29 @@ uint32_t tt_f32_to_small(float f, enum tt_dtype dtype) { return narrow_small(bit
 
 /* --- many --------------------------------------------------------------------------------------------------------------------- */
 
-INLINE void widen_8(u32 *restrict dst, const u8 *restrict src, size_t n, enum tt_dtype from)
-{
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++)
-            dst[i + l] = widen(src[i + l], from);
-    for (; i < n; i++)
-        dst[i] = widen(src[i], from);
-}
+/* dst[i] = one, where x is src[i]. */
+#define EACH(name, to, from, one)                                                                                              \
+    INLINE void name(to *restrict dst, const from *restrict src, size_t n, enum tt_dtype type)                                 \
+    {                                                                                                                          \
+        size_t i = 0;                                                                                                          \
+        (void)type;                                                                                                            \
+        for (; i + LANES <= n; i += LANES)                                                                                     \
+            for (int l = 0; l < LANES; l++) {                                                                                  \
+                const from x = src[i + l];                                                                                     \
+                dst[i + l] = one;                                                                                              \
+            }                                                                                                                  \
+        for (; i < n; i++) {                                                                                                   \
+            const from x = src[i];                                                                                             \
+            dst[i] = one;                                                                                                      \
+        }                                                                                                                      \
+    }
 
-INLINE void widen_16(u32 *restrict dst, const u16 *restrict src, size_t n, enum tt_dtype from)
-{
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++)
-            dst[i + l] = widen(src[i + l], from);
-    for (; i < n; i++)
-        dst[i] = widen(src[i], from);
-}
-
-INLINE void narrow_8(u8 *restrict dst, const u32 *restrict src, size_t n, enum tt_dtype to)
-{
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++)
-            dst[i + l] = (u8)narrow(src[i + l], to);
-    for (; i < n; i++)
-        dst[i] = (u8)narrow(src[i], to);
-}
-
-INLINE void narrow_16(u16 *restrict dst, const u32 *restrict src, size_t n, enum tt_dtype to)
-{
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++)
-            dst[i + l] = (u16)narrow(src[i + l], to);
-    for (; i < n; i++)
-        dst[i] = (u16)narrow(src[i], to);
-}
-
-INLINE void widen_f32(f64 *restrict dst, const f32 *restrict src, size_t n)
-{
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++)
-            dst[i + l] = (double)src[i + l];
-    for (; i < n; i++)
-        dst[i] = (double)src[i];
-}
-
-INLINE void narrow_f64(f32 *restrict dst, const f64 *restrict src, size_t n)
-{
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++)
-            dst[i + l] = (float)src[i + l];
-    for (; i < n; i++)
-        dst[i] = (float)src[i];
-}
+EACH(widen_8, u32, u8, widen(x, type))
+EACH(widen_16, u32, u16, widen(x, type))
+EACH(narrow_8, u8, u32, (u8)narrow(x, type))
+EACH(narrow_16, u16, u32, (u16)narrow(x, type))
+EACH(widen_f32, f64, f32, (double)x)
+EACH(narrow_f64, f32, f64, (float)x)
 
 /* --- for each instruction set ------------------------------------------------------------------------------------------------- */
 
@@ -185,8 +149,8 @@ INLINE void narrow_f64(f32 *restrict dst, const f64 *restrict src, size_t n)
     SMALL_LOOPS(isa, attribute, F8_E5M2, 8)                                                                                    \
     SMALL_LOOPS(isa, attribute, F8_E4M3FNUZ, 8)                                                                                \
     SMALL_LOOPS(isa, attribute, F8_E5M2FNUZ, 8)                                                                                \
-    attribute static void isa##_narrow_F64(void *dst, const void *src, size_t n) { narrow_f64(dst, src, n); }                  \
-    attribute static void isa##_widen_F32(void *dst, const void *src, size_t n) { widen_f32(dst, src, n); }
+    attribute static void isa##_narrow_F64(void *dst, const void *src, size_t n) { narrow_f64(dst, src, n, TT_F64); }          \
+    attribute static void isa##_widen_F32(void *dst, const void *src, size_t n) { widen_f32(dst, src, n, TT_F64); }
 
 #define BOTH_WAYS(isa, type) .to_f32[TT_##type] = isa##_widen_##type, .from_f32[TT_##type] = isa##_narrow_##type
 #define TABLE(isa)                                                                                                             \

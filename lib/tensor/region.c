@@ -132,8 +132,8 @@ static void copy_row(char *dst, int64_t dstep, const char *src, int64_t sstep, i
     }
 }
 
-/* dst[c * dstep + r] = src[r * sstep + c], a block of h rows and w columns at a time: its lines of src stay in the cache while runs of
- * dst are written. */
+/* dst[c * dstep + r] = src[r * sstep + c], a block of h rows and w columns at a time: its lines of src stay in the cache while runs
+ * of dst are written. */
 #define COPY_TURNED(name, type, block_rows, block_cols)                                                                        \
     static void name(char *dst, int64_t dstep, const char *src, int64_t sstep, int64_t rows, int64_t cols)                     \
     {                                                                                                                          \

@@ -1,6 +1,6 @@
 /* What happens to elements on their way from one checkpoint to another, on one core: GB of output for each second of processor
- * time, beside memcpy's; the best of several runs. Inputs are files in the page cache. `bench_elements [name]` runs only the rows whose
- * name contains the word. */
+ * time, beside memcpy's; the best of several runs. Inputs are files in the page cache. `bench_elements [name]` runs only the rows
+ * whose name contains the word. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,16 +87,18 @@ static const struct row rows[] = {
     { "transpose, float32", TT_F32, TT_F32, { .map = TT_MAP_TRANSPOSE }, 2, { ROWS, COLS }, { 0 }, 0 },
     { "transpose, bfloat16", TT_BF16, TT_BF16, { .map = TT_MAP_TRANSPOSE }, 2, { ROWS, COLS }, { 0 }, 0 },
     { "transpose, bfloat16 to float32", TT_BF16, TT_F32, { .map = TT_MAP_TRANSPOSE }, 2, { ROWS, COLS }, { 0 }, 0 },
-    { "fp8 blocks to float32", TT_F8_E4M3FN, TT_F32, { .quant = TT_QUANT_BLOCK128 }, 2, { ROWS, COLS }, { ROWS / 128, COLS / 128 }, 0 },
-    { "fp8 blocks to bfloat16", TT_F8_E4M3FN, TT_BF16, { .quant = TT_QUANT_BLOCK128 }, 2, { ROWS, COLS }, { ROWS / 128, COLS / 128 }, 0 },
-    { "mxfp4 to float32", TT_U8, TT_F32, { .quant = TT_QUANT_MXFP4 }, 4, { 4, ROWS / 4, COLS / 32, 16 }, { 4, ROWS / 4, COLS / 32 }, 0 },
+    { "fp8 blocks to float32", TT_F8_E4M3FN, TT_F32, { .quant = TT_QUANT_BLOCK128 }, 2, { ROWS, COLS },
+      { ROWS / 128, COLS / 128 }, 0 },
+    { "fp8 blocks to bfloat16", TT_F8_E4M3FN, TT_BF16, { .quant = TT_QUANT_BLOCK128 }, 2, { ROWS, COLS },
+      { ROWS / 128, COLS / 128 }, 0 },
+    { "mxfp4 to float32", TT_U8, TT_F32, { .quant = TT_QUANT_MXFP4 }, 4, { 4, ROWS / 4, COLS / 32, 16 },
+      { 4, ROWS / 4, COLS / 32 }, 0 },
     { "mxfp4, transposed, to bfloat16", TT_U8, TT_BF16, { .quant = TT_QUANT_MXFP4, .map = TT_MAP_TRANSPOSE }, 4,
       { 4, ROWS / 4, COLS / 32, 16 }, { 4, ROWS / 4, COLS / 32 }, 0 },
     { "average of two, float32", TT_F32, TT_F32, { .map = TT_MAP_SAME }, 2, { ROWS, COLS }, { 0 }, 1 },
 };
 
-/* A file in the page cache, and the entries over it: the tensor from byte 0, scales behind where it ends. */
-static const char path[] = "/tmp/titan-bench-elements";
+/* A file in the page cache, and the entries over it: tensors and scales alike from byte 0. */
 
 static struct tt_entry entry_of(struct tt_chunk *chunk, const char *fqn, enum tt_dtype dtype, int ndim, const int64_t *shape)
 {
@@ -132,7 +134,8 @@ static void bench_output(struct tt_ckpt *ckpt, const struct row *row)
     const struct tt_entry scales = entry_of(&chunks[1], "scales", is_mxfp4 ? TT_U8 : TT_F32, row->ndim - is_mxfp4, row->scales);
     struct tt_part parts[] = { row->part, row->part };
     int64_t shape[] = { row->shape[0], row->shape[1], COLS };
-    struct tt_output o = { .fqn = row->name, .dtype = row->to, .ndim = row->ndim - is_mxfp4, .shape = shape, .parts = parts, .nparts = 1 };
+    struct tt_output o = { .fqn = row->name, .dtype = row->to, .ndim = row->ndim - is_mxfp4, .shape = shape, .parts = parts,
+                           .nparts = 1 };
     struct tt_assembler *assembler = NULL;
     void *block = tt_io_buffer(TT_BLOCK_NBYTES);
     double best = 1e9;
@@ -160,7 +163,7 @@ static void bench_output(struct tt_ckpt *ckpt, const struct row *row)
     free(block);
 }
 
-static void write_input(void)
+static void write_input(const char *path)
 {
     struct tt_err err;
     uint8_t *bytes = malloc(NBYTES);
@@ -176,12 +179,17 @@ static void write_input(void)
 int main(int argc, char **argv)
 {
     const char *only = argc > 1 ? argv[1] : "";
+    char path[] = "/tmp/titan-bench-XXXXXX";
+    const int fd = mkstemp(path);
     static const char *const names[] = { "" };
     struct tt_ckpt *ckpt = NULL;
     struct tt_err err;
 
     bench_casts(only);
-    write_input();
+    if (fd < 0)
+        return 1;
+    close(fd);
+    write_input(path);
     if (tt_ckpt_memory(&ckpt, &err) != TT_OK || tt_files_init(&ckpt->files, path, names, 1, &err) != TT_OK)
         die(&err);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

@@ -35,7 +35,8 @@ int main(int argc, char **argv)
     struct tt_err err;
     const bool turned = argc == 7 && strcmp(argv[2], "transpose") == 0, is_mxfp4 = argc > 1 && strcmp(argv[1], "mxfp4") == 0;
     char **args = argv + (turned ? 3 : 2);
-    struct tt_part part = { .quant = is_mxfp4 ? TT_QUANT_MXFP4 : TT_QUANT_BLOCK128, .map = turned ? TT_MAP_TRANSPOSE : TT_MAP_SAME };
+    struct tt_part part = { .quant = is_mxfp4 ? TT_QUANT_MXFP4 : TT_QUANT_BLOCK128,
+                            .map = turned ? TT_MAP_TRANSPOSE : TT_MAP_SAME };
     struct tt_output o = { .parts = &part, .nparts = 1 };
     int64_t shape[TT_NDIM_MAX];
 

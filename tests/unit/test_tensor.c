@@ -108,7 +108,8 @@ static void test_boxes_are_turned_in_blocks(void **state)
         src[i] = (uint8_t)((uint32_t)i * 2654435761u >> 24);
     for (size_t u = 0; u < 5; u++)
         for (int round = 0; round < 300; round++) {
-            const int64_t r = sizes[round % 10], c = sizes[round / 10 % 10], size[] = { round / 100 == 0 ? 2 : r, round / 100 == 0 ? r : 2, c };
+            const int64_t r = sizes[round % 10], c = sizes[round / 10 % 10];
+            const int64_t size[] = { round / 100 == 0 ? 2 : r, round / 100 == 0 ? r : 2, c };
             const int64_t from[] = { size[1] * c, c, 1 };
             const int64_t to[3][3] = { { r * c, 1, r }, { 1, r * c, r }, { 2, 1, 2 * r } };
             const int64_t *out = to[round / 100];
