@@ -1,19 +1,36 @@
 /* titan-ckpt-inspect: what is in checkpoints. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "ckpt/audit.h"
 #include "ckpt/list.h"
+#include "ckpt/manifest.h"
 #include "ckpt/slice.h"
 #include "ckpt/stats.h"
 #include "cli/meter.h"
+#include "convert/compare.h"
 #include "convert/tool.h"
 
 struct options {
     struct tt_tool_opts tool;
-    bool json, chunks, tree, layout, stats;
-    const char *values;
+    bool json, chunks, tree, layout, stats, verify, diff;
+    const char *values, *manifest, *manifest_check;
+    const char *atol, *rtol, *model_name, *model_flavor;
 };
 
 #define FIELD(name) offsetof(struct options, name)
+
+static tt_status check_tolerance(const char *text, struct tt_err *err)
+{
+    char *end;
+    errno = 0;
+    const double v = strtod(text, &end);
+    if (end == text || *end || errno || !isfinite(v) || v < 0)
+        return tt_err_set(err, TT_EUSAGE, "expected a number of at least 0, found '%s'", text);
+    return TT_OK;
+}
 
 static const struct tt_opt opts[] = {
     { .name = "json", .kind = TT_OPT_FLAG, .offset = FIELD(json), .text = "Print one JSON object for each key." },
@@ -24,8 +41,24 @@ static const struct tt_opt opts[] = {
       .text = "Draw which rank or file holds which region of each tensor." },
     { .name = "stats", .kind = TT_OPT_FLAG, .offset = FIELD(stats),
       .text = "Print min, max, mean, L2 norm, NaNs and infinities of each tensor." },
+    { .name = "verify", .kind = TT_OPT_FLAG, .offset = FIELD(verify),
+      .text = "Check the stored checksums, offsets, lengths, dtypes, overlaps and holes; exit 1 where anything is wrong." },
     { .name = "values", .kind = TT_OPT_STR, .offset = FIELD(values), .arg = "KEY[a:b,c]",
       .text = "Print elements of a tensor, chosen as in numpy, with text that reads back as the same elements; or a value." },
+    { .name = "manifest", .kind = TT_OPT_STR, .offset = FIELD(manifest), .arg = "FILE",
+      .text = "Write the SHA-256 of each file to FILE, as sha256sum does; - is stdout." },
+    { .name = "manifest_check", .kind = TT_OPT_STR, .offset = FIELD(manifest_check), .arg = "FILE",
+      .text = "Check the files against such a FILE, and that none is missing or new; exit 1 where any is." },
+    { .name = "diff", .kind = TT_OPT_FLAG, .offset = FIELD(diff),
+      .text = "Compare two checkpoints, whatever their formats and shardings; exit 0 where they are the same, 1 where not, 2 on an error." },
+    { .name = "atol", .kind = TT_OPT_STR, .offset = FIELD(atol), .arg = "X", .check = check_tolerance,
+      .text = "With --diff: numbers a and b may differ by X + rtol * |b|, and be of other dtypes (default of the one that is not given: 0)." },
+    { .name = "rtol", .kind = TT_OPT_STR, .offset = FIELD(rtol), .arg = "Y", .check = check_tolerance,
+      .text = "With --diff: numbers a and b may differ by atol + Y * |b|." },
+    { .name = "model_name", .kind = TT_OPT_STR, .offset = FIELD(model_name), .arg = "NAME",
+      .text = "With --diff: the family of a model that one side has in Hugging Face's form and the other in TorchTitan's." },
+    { .name = "model_flavor", .kind = TT_OPT_STR, .offset = FIELD(model_flavor), .arg = "FLAVOR|FILE.yaml",
+      .text = "Its flavor (default: 8B), or a file of model args." },
     { 0 },
 };
 
@@ -40,6 +73,7 @@ struct run {
     const struct options *o;
     struct tt_task task;
     struct tt_meter meter;
+    bool bad; /* something is not as it should be, and that was printed */
 };
 
 static bool takes(const void *ctx, const char *fqn) { return tt_tool_takes(ctx, fqn); }
@@ -79,13 +113,60 @@ static tt_status values(struct run *run, const char *path, struct tt_err *err)
     return tt_ckpt_print_slice(stdout, path, run->o->values, err);
 }
 
+static tt_status verify(struct run *run, const char *path, struct tt_err *err)
+{
+    bool good = false;
+    const tt_status st = tt_ckpt_audit(stdout, path, &run->task, &good, err);
+    run->bad |= st == TT_OK && !good;
+    return st;
+}
+
+/* All paths at once. */
+static tt_status manifest(struct run *run, const char *const *paths, size_t n, struct tt_err *err)
+{
+    return tt_manifest_write(run->o->manifest, paths, n, &run->task, err);
+}
+
+static tt_status manifest_check(struct run *run, const char *const *paths, size_t n, struct tt_err *err)
+{
+    bool good = false;
+    const tt_status st = tt_manifest_check(stdout, run->o->manifest_check, paths, n, &run->task, &good, err);
+    run->bad |= st == TT_OK && !good;
+    return st;
+}
+
+static tt_status diff(struct run *run, const char *const *paths, size_t n, struct tt_err *err)
+{
+    const struct options *o = run->o;
+    const struct tt_compare_opts how = {
+        .model_name = o->model_name, .model_flavor = o->model_flavor ? o->model_flavor : "8B",
+        .diff = { .close = o->atol || o->rtol, .atol = o->atol ? strtod(o->atol, NULL) : 0, .rtol = o->rtol ? strtod(o->rtol, NULL) : 0,
+                  .quiet = o->tool.quiet },
+    };
+    bool same = false;
+    (void)n;
+    const tt_status st = tt_compare(stdout, paths[0], paths[1], &how, &run->task, &same, err);
+    run->bad |= st == TT_OK && !same;
+    return st;
+}
+
 static const struct mode {
     const char *option; /* NULL: without one */
-    mode_fn *fn;        /* for one path */
-    bool reads;         /* tensor data: on threads, with progress, and not from a pipe */
+    mode_fn *fn;        /* for one path; NULL: */
+    tt_status (*all)(struct run *run, const char *const *paths, size_t n, struct tt_err *err);
+    bool reads;         /* files, beside the catalogue: on threads, with progress, and not from a pipe */
 } modes[] = {
-    { NULL, table, false }, { "json", json, false },   { "chunks", chunks, false }, { "tree", tree, false },
-    { "layout", layout, false }, { "stats", stats, true }, { "values", values, true },
+    { NULL, .fn = table },
+    { "json", .fn = json },
+    { "chunks", .fn = chunks },
+    { "tree", .fn = tree },
+    { "layout", .fn = layout },
+    { "stats", .fn = stats, .reads = true },
+    { "verify", .fn = verify, .reads = true },
+    { "values", .fn = values, .reads = true },
+    { "manifest", .all = manifest, .reads = true },
+    { "manifest_check", .all = manifest_check, .reads = true },
+    { "diff", .all = diff, .reads = true },
 };
 
 static bool is_given(const struct options *o, const char *option)
@@ -99,6 +180,7 @@ static bool is_given(const struct options *o, const char *option)
 
 static tt_status find_mode(const struct mode **out, const struct options *o, int n, char **paths, struct tt_err *err)
 {
+    static const char *const of_diff[] = { "atol", "rtol", "model_name", "model_flavor" };
     const struct mode *mode = &modes[0];
 
     for (size_t i = 1; i < sizeof modes / sizeof *modes; i++) {
@@ -108,6 +190,11 @@ static tt_status find_mode(const struct mode **out, const struct options *o, int
             return tt_err_set(err, TT_EUSAGE, "--%s and --%s exclude one another", mode->option, modes[i].option);
         mode = &modes[i];
     }
+    if (mode->all == diff && n != 2)
+        return tt_err_set(err, TT_EUSAGE, "--diff: expected two checkpoints, found %d", n);
+    for (size_t i = 0; i < sizeof of_diff / sizeof *of_diff; i++)
+        if (mode->all != diff && is_given(o, of_diff[i]))
+            return tt_err_set(err, TT_EUSAGE, "--%s: only --diff takes it", of_diff[i]);
     for (int i = 0; i < n && mode->reads; i++)
         if (strcmp(paths[i], "-") == 0)
             return tt_err_set(err, TT_EUSAGE, "--%s reads at offsets, which a pipe (-) does not allow", mode->option);
@@ -153,12 +240,14 @@ int main(int argc, char **argv)
     const bool begun = begin(&run, &o, mode, &err) == TT_OK;
     if (!begun)
         failures = tt_prog_report(&prog, &err);
-    for (int i = first; i < argc && begun; i++) {
-        const tt_status st = mode->fn(&run, argv[i], &err);
+    for (int i = first; i < argc && begun; i = mode->fn ? i + 1 : argc) {
+        const char *const *paths = (const char *const *)argv + i;
+        const tt_status st = mode->fn ? mode->fn(&run, argv[i], &err) : mode->all(&run, paths, (size_t)(argc - i), &err);
         tt_task_clear(&run.task);
         failures += st != TT_OK ? tt_prog_report(&prog, &err) : 0;
     }
     end(&run, mode);
     tt_opt_release(&prog, &o);
-    return tt_prog_finish(&prog, failures);
+    const int unwritten = tt_prog_finish(&prog, failures);
+    return mode->all == diff && unwritten ? 2 : unwritten ? 1 : run.bad;
 }

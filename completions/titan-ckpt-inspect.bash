@@ -7,6 +7,12 @@ _titan-ckpt-inspect()
     --help-man) words=(options settings) ;;
     --help-completion) words=(bash zsh fish) ;;
     --values | \
+        --manifest | \
+        --manifest_check | \
+        --atol | \
+        --rtol | \
+        --model_name | \
+        --model_flavor | \
         --include | \
         --exclude | \
         --threads) ;;
@@ -16,7 +22,15 @@ _titan-ckpt-inspect()
         --tree
         --layout
         --stats
+        --verify
         --values
+        --manifest
+        --manifest_check
+        --diff
+        --atol
+        --rtol
+        --model_name
+        --model_flavor
         --include
         --exclude
         --threads

@@ -9,9 +9,26 @@ enum { READ_NBYTES = 1 << 18 };
 
 struct tt_instream tt_instream_of(int fd, const char *name) { return (struct tt_instream){ .fd = fd, .name = name }; }
 
+struct tt_instream tt_instream_from(tt_instream_fn *read, void *ctx, const char *name)
+{
+    return (struct tt_instream){ .read = read, .ctx = ctx, .fd = -1, .name = name };
+}
+
 void tt_instream_release(struct tt_instream *in) { tt_buf_release(&in->window); }
 
 static size_t left(const struct tt_instream *in) { return in->window.len - in->head; }
+
+static tt_status read_fd(const struct tt_instream *in, void *dst, size_t *n, struct tt_err *err)
+{
+    ssize_t got;
+    do
+        got = read(in->fd, dst, READ_NBYTES);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return tt_err_errno(err, errno, "%s: offset %" PRIu64 ": cannot read", in->name, in->at + left(in));
+    *n = (size_t)got;
+    return TT_OK;
+}
 
 /* One read behind the window; *n 0: the end. */
 static tt_status fill(struct tt_instream *in, size_t *n, struct tt_err *err)
@@ -24,15 +41,10 @@ static tt_status fill(struct tt_instream *in, size_t *n, struct tt_err *err)
     uint8_t *p = tt_buf_reserve(&in->window, READ_NBYTES);
     if (!p)
         return tt_err_nomem(err, READ_NBYTES, in->name);
-    ssize_t got;
-    do
-        got = read(in->fd, p, READ_NBYTES);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-        return tt_err_errno(err, errno, "%s: offset %" PRIu64 ": cannot read", in->name, in->at + left(in));
-    in->window.len += (size_t)got;
-    *n = (size_t)got;
-    return TT_OK;
+    const tt_status st = in->read ? in->read(in->ctx, p, READ_NBYTES, n, err) : read_fd(in, p, n, err);
+    if (st == TT_OK)
+        in->window.len += *n;
+    return st;
 }
 
 tt_status tt_instream_peek(struct tt_instream *in, size_t nbytes, const uint8_t **p, size_t *have, struct tt_err *err)

@@ -1,12 +1,17 @@
-/* lib/base/instream.h: an input that can only be read from its first byte to its last: a pipe. */
+/* lib/base/instream.h: an input that can only be read from its first byte to its last: a pipe, or what is decoded on the way. */
 #ifndef TT_BASE_INSTREAM_H
 #define TT_BASE_INSTREAM_H
 
 #include "base/buf.h"
 #include "base/err.h"
 
+/* The next bytes, at most nbytes; *got 0: the end. */
+typedef tt_status tt_instream_fn(void *ctx, void *dst, size_t nbytes, size_t *got, struct tt_err *err);
+
 struct tt_instream {
-    int fd;           /* borrowed */
+    tt_instream_fn *read; /* NULL: from fd, borrowed */
+    void *ctx;
+    int fd;
     const char *name; /* starts the messages: "stdin" */
     uint64_t at;      /* bytes taken so far */
     struct tt_buf window; /* read, from `head` on not yet taken */
@@ -14,6 +19,7 @@ struct tt_instream {
 };
 
 struct tt_instream tt_instream_of(int fd, const char *name);
+struct tt_instream tt_instream_from(tt_instream_fn *read, void *ctx, const char *name);
 void tt_instream_release(struct tt_instream *in);
 
 /* What comes next, without taking it: *p has *have bytes, at least nbytes but where the stream ends before. It is valid until the next

@@ -50,7 +50,7 @@ static tt_status open_dcp(struct tt_ckpt *ckpt, struct tt_err *err)
     if (st == TT_OK)
         st = read_whole(&arena, &file, &bytes, err);
     if (st == TT_OK)
-        st = tt_metadata_decode(&ckpt->entries, bytes, (size_t)file.nbytes, path, err);
+        st = tt_metadata_decode_all(&ckpt->entries, bytes, (size_t)file.nbytes, path, ckpt->problems, err);
     if (st == TT_OK)
         st = tt_unpack_new(&ckpt->unpack, err);
     tt_infile_close(&file);
@@ -102,6 +102,11 @@ static tt_status find_format(const char *path, enum tt_ckpt_format *format, stru
 
 tt_status tt_ckpt_open(struct tt_ckpt **out, const char *path, struct tt_err *err)
 {
+    return tt_ckpt_open_noting(out, path, NULL, err);
+}
+
+tt_status tt_ckpt_open_noting(struct tt_ckpt **out, const char *path, const struct tt_problems *problems, struct tt_err *err)
+{
     static tt_status (*const open_format[])(struct tt_ckpt *ckpt, struct tt_err *err) = {
         [TT_CKPT_DCP] = open_dcp, [TT_CKPT_PT] = open_pt, [TT_CKPT_SAFETENSORS] = tt_open_safetensors, [TT_CKPT_HF] = tt_open_hf,
     };
@@ -113,7 +118,9 @@ tt_status tt_ckpt_open(struct tt_ckpt **out, const char *path, struct tt_err *er
         st = tt_ckpt_make(&ckpt, path, format, err);
     if (st != TT_OK)
         return st;
+    ckpt->problems = problems;
     st = open_format[format](ckpt, err);
+    ckpt->problems = NULL;
     if (st == TT_OK)
         st = tt_files_init(&ckpt->files, ckpt->path, ckpt->entries.files, ckpt->entries.nfiles, err);
     if (st == TT_OK)

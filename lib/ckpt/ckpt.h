@@ -7,6 +7,7 @@
 
 #include "ckpt/files.h"
 #include "format/entry.h"
+#include "format/metadata.h"
 
 enum tt_ckpt_format { TT_CKPT_DCP, TT_CKPT_PT, TT_CKPT_SAFETENSORS, TT_CKPT_HF, TT_CKPT_MEMORY };
 
@@ -15,6 +16,7 @@ struct tt_ckpt {
     enum tt_ckpt_format format;
     struct tt_entries entries;
     struct tt_files files; /* of the catalogue, by its index */
+    const struct tt_problems *problems; /* while it is opened */
     bool is_pipe;          /* it came through one: there is the catalogue, and no file (lib/ckpt/pipe.h) */
     struct tt_unpack *unpack; /* DCP: of its compressed items */
 };
@@ -22,6 +24,9 @@ struct tt_ckpt {
 /* TT_ENOENT where there is nothing, or a folder without .metadata and without .safetensors files. Symbolic links are followed, in a
  * folder too (the Hugging Face cache is made of them). */
 TT_MUST_CHECK tt_status tt_ckpt_open(struct tt_ckpt **out, const char *path, struct tt_err *err);
+/* The same, but keys whose chunks are wrong are noted and stay (lib/format/metadata.h): only their chunks may be looked at. */
+TT_MUST_CHECK tt_status tt_ckpt_open_noting(struct tt_ckpt **out, const char *path, const struct tt_problems *problems,
+                                            struct tt_err *err);
 void tt_ckpt_close(struct tt_ckpt *ckpt);
 
 /* A checkpoint whose entries the caller adds, with TT_CODEC_MEMORY chunks: a running job. */

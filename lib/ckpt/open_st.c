@@ -83,6 +83,13 @@ static tt_status put_chunk(struct opener *o, struct tt_entry *e, const struct pi
     return TT_OK;
 }
 
+static tt_status check_chunks(const struct opener *o, const struct tt_entry *e)
+{
+    const tt_status st = tt_entry_check_chunks(e, o->ckpt->path, o->err);
+    const struct tt_problems *problems = o->ckpt->problems;
+    return st == TT_EFORMAT && problems ? problems->note(problems->ctx, o->err->msg) : st;
+}
+
 static tt_status make_entries(struct opener *o)
 {
     struct tt_entries *entries = &o->ckpt->entries;
@@ -102,7 +109,7 @@ static tt_status make_entries(struct opener *o)
     for (size_t i = 0; i < o->n && st == TT_OK; i++)
         st = put_chunk(o, tt_entries_find(entries, o->pieces[i].tensor->name), &o->pieces[i], zeros);
     for (size_t i = 0; i < entries->n && st == TT_OK; i++)
-        st = tt_entry_check_chunks(&entries->items[i], o->ckpt->path, o->err);
+        st = check_chunks(o, &entries->items[i]);
     return st;
 }
 

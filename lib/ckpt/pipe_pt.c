@@ -15,11 +15,12 @@ enum { SMALL_NBYTES_MAX = 1 << 16, NAME_NBYTES_MAX = 512 };
 #define SIZE_UNKNOWN UINT64_MAX
 
 struct walker {
-    struct tt_ckpt *ckpt;
+    struct tt_arena *arena;
     struct tt_instream *in;
     struct tt_pt pt;
     struct tt_map by_key; /* of pt.storages */
-    uint64_t nrecords, nplaced;
+    uint64_t nrecords;
+    uint64_t nchecked, nbytes; /* against their CRCs */
     struct tt_err *err;
 };
 
@@ -74,7 +75,6 @@ static tt_status find_storage(struct walker *w, struct record *r)
         return tt_err_set(w->err, TT_EFORMAT, "%s: offset %" PRIu64 ": record %s: expected the %" PRIu64
                           " bytes of its storage, found %" PRIu64, w->in->name, r->header, r->name, r->storage->nbytes, r->nbytes);
     r->storage->offset = r->data;
-    w->nplaced++;
     return TT_OK;
 }
 
@@ -112,8 +112,10 @@ static tt_status read_header(struct walker *w, struct record *r)
 
 /* --- data --------------------------------------------------------------------------------------------------------------------- */
 
-static tt_status check_crc(const struct walker *w, const struct record *r, uint32_t expected, uint32_t found)
+static tt_status check_crc(struct walker *w, const struct record *r, uint32_t expected, uint32_t found, uint64_t nbytes)
 {
+    w->nchecked += expected != 0;
+    w->nbytes += expected ? nbytes : 0;
     if (expected == 0 || expected == found)
         return TT_OK;
     return tt_err_set(w->err, TT_EFORMAT, "%s: offset %" PRIu64 ": record %s: expected CRC-32 %08" PRIx32 ", found %08" PRIx32
@@ -149,7 +151,7 @@ static tt_status pass_by(struct walker *w, const struct record *r)
         return bad_record(w, r, "expected a descriptor with its size behind it");
     if (r->storage)
         r->storage->crc = tt_load_le32(descriptor + 4);
-    return check_crc(w, r, tt_load_le32(descriptor + 4), crc);
+    return check_crc(w, r, tt_load_le32(descriptor + 4), crc, r->nbytes);
 }
 
 /* A record whose length is not known before its descriptor comes: the first four bytes PK\7\8 behind which stand the number of bytes
@@ -167,7 +169,7 @@ static tt_status find_descriptor(struct walker *w, const struct record *r, size_
             const uint32_t crc = tt_load_le32(d + 4);
             if (tt_load_le32(d + 8) == at && tt_load_le32(d + 12) == at && (crc == 0 || crc == tt_crc32(0, *p, at))) {
                 *nbytes = at;
-                return TT_OK;
+                return check_crc(w, r, crc, crc, at);
             }
         }
         at = have >= 15 ? have - 15 : 0; /* what may begin a descriptor that is cut off here */
@@ -204,7 +206,7 @@ static tt_status read_pickle(struct walker *w, const struct record *r)
         return bad_record(w, r, "expected data.pkl as the first record, as torch.save writes it: a pipe cannot be read twice");
     tt_status st = find_record(w, r, TT_PT_PICKLE_NBYTES_MAX, &p, &n);
     if (st == TT_OK)
-        st = tt_pt_decode(&w->pt, &w->ckpt->entries.arena, p, n, w->in->name, w->err);
+        st = tt_pt_decode(&w->pt, w->arena, p, n, w->in->name, w->err);
     for (size_t i = 0; i < w->pt.nstorages && st == TT_OK; i++)
         st = tt_map_put(&w->by_key, w->pt.storages[i]->key, strlen(w->pt.storages[i]->key), i, NULL, NULL, w->err);
     if (st == TT_OK)
@@ -294,13 +296,10 @@ static tt_status read_directory(struct walker *w)
 
 static tt_status walk(struct walker *w)
 {
-    tt_status st = TT_OK;
-    uint32_t file = 0;
-
     for (;;) {
         const uint8_t *p = NULL;
         size_t have = 0;
-        st = tt_instream_peek(w->in, 4, &p, &have, w->err);
+        tt_status st = tt_instream_peek(w->in, 4, &p, &have, w->err);
         if (st != TT_OK)
             return st;
         if (have < 4 || memcmp(p, "PK\3\4", 4) != 0)
@@ -313,15 +312,13 @@ static tt_status walk(struct walker *w)
         if (w->pt.storages[i]->offset == 0)
             return tt_err_set(w->err, TT_EFORMAT, "%s: offset %" PRIu64 ": expected a record data/%s, found none", w->in->name, w->in->at,
                               w->pt.storages[i]->key);
-    st = read_directory(w);
-    if (st == TT_OK)
-        st = tt_entries_file(&w->ckpt->entries, "", &file, w->err);
-    return st == TT_OK ? tt_flatten(&w->ckpt->entries, w->pt.root, w->in->name, w->err) : st;
+    return read_directory(w);
 }
 
-tt_status tt_pipe_open_pt(struct tt_ckpt *ckpt, struct tt_instream *in, struct tt_err *err)
+tt_status tt_pipe_walk_pt(struct tt_pt *out, struct tt_arena *arena, struct tt_instream *in, uint64_t *nrecords, uint64_t *nbytes,
+                          struct tt_err *err)
 {
-    struct walker w = { .ckpt = ckpt, .in = in, .err = err };
+    struct walker w = { .arena = arena, .in = in, .err = err };
     const uint8_t *p = NULL;
     size_t have = 0;
     tt_status st = tt_instream_peek(in, 16, &p, &have, err);
@@ -332,5 +329,22 @@ tt_status tt_pipe_open_pt(struct tt_ckpt *ckpt, struct tt_instream *in, struct t
     if (st == TT_OK)
         st = walk(&w);
     tt_map_release(&w.by_key);
-    return st;
+    if (st != TT_OK)
+        return st;
+    *out = w.pt;
+    *nrecords = w.nchecked;
+    *nbytes = w.nbytes;
+    return TT_OK;
+}
+
+tt_status tt_pipe_open_pt(struct tt_ckpt *ckpt, struct tt_instream *in, struct tt_err *err)
+{
+    uint64_t nrecords, nbytes;
+    uint32_t file = 0;
+    struct tt_pt pt;
+    tt_status st = tt_pipe_walk_pt(&pt, &ckpt->entries.arena, in, &nrecords, &nbytes, err);
+
+    if (st == TT_OK)
+        st = tt_entries_file(&ckpt->entries, "", &file, err);
+    return st == TT_OK ? tt_flatten(&ckpt->entries, pt.root, in->name, err) : st;
 }

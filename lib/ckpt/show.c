@@ -51,6 +51,21 @@ void tt_show_key(struct tt_buf *out, const char *key)
         tt_show_str(out, key, n);
 }
 
+void tt_show_line(struct tt_buf *out, const char *line)
+{
+    const size_t n = strlen(line);
+    for (size_t i = 0, k; i < n; i += k) {
+        const size_t odd = odd_len(line + i, n - i);
+        k = odd ? odd : tt_utf8_len(line + i, n - i);
+        if (odd == 2)
+            tt_buf_printf(out, "\\u%04x", (uint8_t)line[i + 1]);
+        else if (odd)
+            tt_buf_printf(out, "\\x%02x", (uint8_t)line[i]);
+        else
+            tt_buf_put(out, line + i, k);
+    }
+}
+
 int tt_show_width(const char *s, size_t nbytes)
 {
     int width = 0;

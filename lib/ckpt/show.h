@@ -13,6 +13,9 @@ void tt_show_str(struct tt_buf *out, const char *s, size_t nbytes);
 /* As it is, or as a JSON string where it could not be told from the columns around it: blanks, control characters, a " in front. */
 void tt_show_key(struct tt_buf *out, const char *key);
 
+/* A line of text as it is, but for control characters. */
+void tt_show_line(struct tt_buf *out, const char *line);
+
 /* Characters, not bytes, so that columns of UTF-8 line up. */
 int tt_show_width(const char *s, size_t nbytes);
 /* Blanks, so that what was appended since `begin` is `width` characters wide. */

@@ -16,6 +16,7 @@ struct decoder {
     uint32_t file;     /* which file it is */
     struct tt_map chunks; /* by chunk_key, for those whose index is no help; made when first needed */
     struct tt_arena scratch;
+    const struct tt_problems *problems;
     struct tt_err *err;
 };
 
@@ -130,6 +131,12 @@ static tt_status read_chunks(struct decoder *d, const struct tt_py *list, struct
     return TT_OK;
 }
 
+/* Where somebody keeps a list of what is wrong, the decoding goes on. */
+static tt_status forgive(const struct decoder *d, tt_status st)
+{
+    return st == TT_EFORMAT && d->problems ? d->problems->note(d->problems->ctx, d->err->msg) : st;
+}
+
 static tt_status read_entry(struct decoder *d, const struct tt_py *key, const struct tt_py *v)
 {
     struct tt_entry entry = { .ndim = -1 };
@@ -147,7 +154,7 @@ static tt_status read_entry(struct decoder *d, const struct tt_py *key, const st
         if (st == TT_OK)
             st = read_chunks(d, attribute(v, "chunks"), &entry);
         if (st == TT_OK)
-            st = tt_entry_check_chunks(&entry, d->where, d->err);
+            st = forgive(d, tt_entry_check_chunks(&entry, d->where, d->err));
         if (st != TT_OK)
             return st;
     } else if (tt_py_is_object(v, TT_PY_BYTES_METADATA)) {
@@ -385,22 +392,24 @@ static tt_status read_storage_data(struct decoder *d, const struct tt_py *dict)
 /* Empty chunks may have none: several of them can share an offset, and a dict keeps one. */
 static tt_status check_places(struct decoder *d)
 {
+    tt_status st = TT_OK;
+
     for (size_t e = 0; e < d->out->n; e++) {
         const struct tt_entry *entry = &d->out->items[e];
-        for (uint32_t i = 0; i < entry->nchunks; i++) {
+        for (uint32_t i = 0; i < entry->nchunks && st == TT_OK; i++) {
             const struct tt_chunk *c = &entry->chunks[i];
             char buf[200];
             if (c->file != TT_FILE_NONE)
                 continue;
-            if (entry->kind == TT_ENTRY_VALUE)
-                return bad_key(d, entry->fqn, "there is no storage_data for it");
             const struct tt_region r = tt_region_make(entry->ndim, c->offsets, c->sizes);
-            if (!tt_region_is_empty(&r))
-                return tt_err_set(d->err, TT_EFORMAT, "%s: key %s: there is no storage_data for its chunk at %s", d->where,
-                                  entry->fqn, tt_dims_text(buf, sizeof buf, entry->ndim, c->offsets));
+            if (entry->kind == TT_ENTRY_VALUE)
+                st = forgive(d, bad_key(d, entry->fqn, "there is no storage_data for it"));
+            else if (!tt_region_is_empty(&r))
+                st = forgive(d, tt_err_set(d->err, TT_EFORMAT, "%s: key %s: there is no storage_data for its chunk at %s", d->where,
+                                           entry->fqn, tt_dims_text(buf, sizeof buf, entry->ndim, c->offsets)));
         }
     }
-    return TT_OK;
+    return st;
 }
 
 static tt_status read_root(struct decoder *d, const struct tt_py *root)
@@ -422,7 +431,13 @@ static tt_status read_root(struct decoder *d, const struct tt_py *root)
 
 tt_status tt_metadata_decode(struct tt_entries *out, const uint8_t *bytes, size_t nbytes, const char *where, struct tt_err *err)
 {
-    struct decoder d = { .out = out, .where = where, .err = err };
+    return tt_metadata_decode_all(out, bytes, nbytes, where, NULL, err);
+}
+
+tt_status tt_metadata_decode_all(struct tt_entries *out, const uint8_t *bytes, size_t nbytes, const char *where,
+                                 const struct tt_problems *problems, struct tt_err *err)
+{
+    struct decoder d = { .out = out, .where = where, .problems = problems, .err = err };
     struct tt_arena nodes = { 0 };
     struct tt_py root;
     d.dims.arena = &out->arena;

@@ -16,6 +16,17 @@ enum { TT_METADATA_NBYTES_MAX = 1 << 30 }; /* more is refused before it is read 
 TT_MUST_CHECK tt_status tt_metadata_decode(struct tt_entries *out, const uint8_t *bytes, size_t nbytes, const char *where,
                                            struct tt_err *err);
 
+/* Who is told of keys whose chunks are wrong (they overlap, leave a hole, have no storage), where the first is not to be the end: the
+ * keys stay, as they are. A note that fails ends the decoding. */
+struct tt_problems {
+    tt_status (*note)(void *ctx, const char *message);
+    void *ctx;
+};
+
+/* As tt_metadata_decode; problems may be NULL, err only then. */
+TT_MUST_CHECK tt_status tt_metadata_decode_all(struct tt_entries *out, const uint8_t *bytes, size_t nbytes, const char *where,
+                                               const struct tt_problems *problems, struct tt_err *err);
+
 TT_MUST_CHECK tt_status tt_metadata_encode(struct tt_buf *out, const struct tt_entries *entries, struct tt_err *err);
 
 #endif
