@@ -46,7 +46,7 @@ isa_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mp
 cpu_obj := $(foreach i,$(isas),$(patsubst kernels/cpu/%.c,$(B)/kernels/cpu/$(i)/%.o,$(wildcard kernels/cpu/*.c)))
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo check unit clean format bench bench-tools bench-kernels kills fuzz fuzz-build bless install \
+.PHONY: all help deps demo check unit clean format interop-full bench bench-tools bench-kernels kills fuzz fuzz-build bless install \
         uninstall compile_commands.json tools generate
 
 all: $(progs:%=$(BIN)/%)            ## build the programs into build/bin
@@ -79,6 +79,9 @@ generate: all                       ## rewrite completions/ and the generated pa
 bless: all                          ## rewrite the expected output of the CLI tests, and show what changed
 	@BIN=$(BIN) B=$(B) tests/run.sh --bless
 	@git --no-pager diff --stat -- tests/cli
+
+interop-full: all tools             ## titan-reshard between more shapes than CI has, TorchTitan going on from each: an hour
+	@TITAN_INTEROP_FULL=1 BIN=$(BIN) B=$(B) tests/interop/run.sh tests/interop/reshard.py
 
 bench: all                          ## tokens/s and peak memory against the real TorchTitan, as ratios
 	@BIN=$(BIN) tests/bench/train.sh

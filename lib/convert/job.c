@@ -64,19 +64,35 @@ static int tp_dim(const struct tt_param_row *row)
     return row->tp == TT_TP_REPLICATE ? -1 : (int)row->tp - (int)TT_TP_SHARD0;
 }
 
-/* Attention is cut between heads. */
-static tt_status check_heads(const struct tt_job *job, struct tt_err *err)
+/* How many heads a size counts; 0: none. */
+static int64_t heads_of(const struct tt_job *job, enum tt_size size)
+{
+    switch (size) {
+    case TT_SIZE_Q:
+    case TT_SIZE_HEADS:
+    case TT_SIZE_MLA_Q:
+    case TT_SIZE_MLA_KV_B:
+    case TT_SIZE_MLA_O: return job->args.n_heads;
+    case TT_SIZE_KV: return job->args.n_kv_heads;
+    default: return 0;
+    }
+}
+
+/* Attention is cut between heads, and a feed-forward into equal parts: the first step of any other job fails. The vocabulary may be cut
+ * unevenly, and so may an expert, whose matrices are multiplied apart from each other. */
+static tt_status check_tp(const struct tt_job *job, struct tt_err *err)
 {
     for (int i = 0; i < job->params.n; i++) {
         const struct tt_param *p = &job->params.p[i];
         const int dim = tp_dim(p->row);
         const enum tt_size size = dim < 0 ? TT_SIZE_NONE : p->row->shape[dim];
-        const bool q = size == TT_SIZE_Q || size == TT_SIZE_HEADS || size == TT_SIZE_MLA_Q || size == TT_SIZE_MLA_KV_B ||
-                       size == TT_SIZE_MLA_O;
-        const int64_t heads = q ? job->args.n_heads : size == TT_SIZE_KV ? job->args.n_kv_heads : 0;
+        const int64_t heads = heads_of(job, size);
         if (heads % job->degrees.tp)
             return tt_err_set(err, TT_EINVAL, "%s: tensor_parallel_degree %" PRId64 " does not divide its %" PRId64 " heads", p->fqn,
                               job->degrees.tp, heads);
+        if (dim >= 0 && size != TT_SIZE_VOCAB && p->row->kind == TT_PARAM_WEIGHT && p->size[dim] % job->degrees.tp)
+            return tt_err_set(err, TT_EINVAL, "%s: tensor_parallel_degree %" PRId64 " does not divide dimension %d of %" PRId64, p->fqn,
+                              job->degrees.tp, dim, p->size[dim]);
     }
     return TT_OK;
 }
@@ -125,7 +141,7 @@ tt_status tt_job_open(struct tt_job *job, const struct tt_config *config, int64_
     if (st == TT_OK)
         st = check_family(job, err);
     if (st == TT_OK)
-        st = check_heads(job, err);
+        st = check_tp(job, err);
     if (st == TT_OK)
         st = take_stages(job, &config->parallelism, err);
     return st == TT_OK ? index_params(job, err) : st;

@@ -1,5 +1,6 @@
 """Runs of the real TorchTitan on several ranks, forked from this process, which has imported it once: starting eight ranks from nothing
 takes half a minute, eight forks a second."""
+import functools
 import json
 import os
 import runs
@@ -29,7 +30,20 @@ def _record_plans(path):
     planner.dedup_save_plans = record
 
 
-def _one_rank(work, dump, args):
+def _prepare(args):
+    """What every rank would do alike: the settings are parsed, and the data is found, once."""
+    import torchtitan.hf_datasets.text_datasets as datasets
+    from torchtitan.config import ConfigManager
+
+    runs.prepare()
+    if not hasattr(datasets.load_dataset, "cache_info"):
+        datasets.load_dataset = functools.cache(datasets.load_dataset)
+    datasets.load_dataset(runs.DATA, split="train")
+    config = ConfigManager().parse_args(args)
+    return lambda self, args=None: config
+
+
+def _one_rank(work, dump, parse_args):
     """The child: trains, and leaves what it reported."""
     import torchtitan.train as train
     from torchtitan.config import ConfigManager
@@ -40,7 +54,7 @@ def _one_rank(work, dump, args):
     os.dup2(out, 1)
     os.dup2(out, 2)
     _record_plans(os.path.join(dump, "plans.json"))
-    ConfigManager.parse_args.__defaults__ = (args,)
+    ConfigManager.parse_args = parse_args
     runs.steps.clear()
     os.chdir(work.name)
     train.main(train.Trainer)
@@ -48,14 +62,14 @@ def _one_rank(work, dump, args):
         json.dump(runs.steps, f)
 
 
-def _fork(rank, nranks, port, work, dump, args):
+def _fork(rank, nranks, port, work, dump, parse_args):
     pid = os.fork()
     if pid:
         return pid
     status = 1
     try:
         os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(nranks), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-        _one_rank(work, dump, args)
+        _one_rank(work, dump, parse_args)
         status = 0
     except BaseException:  # CheckpointException is no Exception
         traceback.print_exc()
@@ -87,8 +101,8 @@ def torchtitan(work, nranks, flavor, settings, fields, dump):
     os.environ["TT_FLAVORS"] = json.dumps({flavor: fields})
     add_flavors()
     args = runs.flags({**runs.BASE, **settings, "model.flavor": flavor, "job.dump_folder": dump})
-    port = runs.free_port()
-    if not _wait({_fork(rank, nranks, port, work, dump, args) for rank in range(nranks)}):
+    parse_args, port = _prepare(args), runs.free_port()
+    if not _wait({_fork(rank, nranks, port, work, dump, parse_args) for rank in range(nranks)}):
         logs = [open(os.path.join(dump, f"rank-{r}.log")).read() for r in range(nranks)]
         raise AssertionError(f"{nranks} ranks, {' '.join(args)}:\n" + "\n".join(log[-3000:] for log in logs if "Traceback" in log))
     reports = [json.load(open(os.path.join(dump, f"rank-{r}.json"))) for r in range(nranks)]

@@ -17,7 +17,8 @@ from torch.distributed.checkpoint import FileSystemReader
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
 EVERYTHING = bool(os.environ.get("TITAN_INTEROP_FULL"))
-MODEL = {"dim": 64, "n_layers": 4, "n_heads": 4, "n_kv_heads": 4, "vocab_size": 2048, "multiple_of": 32, "rope_theta": 500000}
+# No degree divides the vocabulary; 8 FSDP ranks leave two of them without a row of most tensors.
+MODEL = {"dim": 12, "n_layers": 4, "n_heads": 6, "n_kv_heads": 6, "vocab_size": 2047, "multiple_of": 6, "rope_theta": 500000}
 SETTINGS = {**FULL, **F32, "training.steps": 1, "checkpoint.interval": 1, "training.seq_len": 64, "training.local_batch_size": 4}
 
 
@@ -37,9 +38,8 @@ SHAPES = {
     "FSDP 2 x TP 2": shape(f=2, t=2), "PP 2 x FSDP 2 x TP 2": shape(p=2, f=2, t=2),
 }  # fmt: skip
 MORE = {
-    "FSDP 8": shape(f=8), "DDP 2": shape(r=2), "TP 4": shape(t=4), "FSDP 4 x TP 2": shape(f=4, t=2), "HSDP 2x2 x TP 2": shape(r=2, f=2, t=2),
-    "PP 2, interleaved": shape(p=2, schedule="Interleaved1F1B"), "PP 2, zero bubble, V": shape(p=2, schedule="ZBVZeroBubble"),
-    "PP 4": shape(p=4),
+    "FSDP 8": shape(f=8), "TP 3": shape(t=3), "FSDP 4 x TP 2": shape(f=4, t=2),
+    "PP 2, interleaved": shape(p=2, schedule="Interleaved1F1B"),
 }  # fmt: skip
 # From a shape to another, such that each way to cut is a source and a target.
 RESUMED = [("FSDP 4", "FSDP 2"), ("HSDP 2x2", "TP 2"), ("1", "FSDP 2 x TP 2"), ("PP 2 x FSDP 2 x TP 2", "PP 2")]
@@ -73,12 +73,18 @@ def reshard(source, target, out, *options):
 
 
 def flatten_check(work, real):
-    ours, theirs = work.path("ours.pt"), work.path("theirs.pt")
+    theirs = work.path("theirs.pt")
     dcp_to_torch_save(real.step, theirs)
-    subprocess.run([f"{BIN}/titan-dcp2pt", "--force", real.step, ours], check=True, stderr=subprocess.DEVNULL)
-    a, b = (dict(flatten(torch.load(path, weights_only=True))) for path in (ours, theirs))
+    a, b = flattened(work, real.step), dict(flatten(torch.load(theirs, weights_only=True)))
     different = [k for k in a.keys() | b.keys() if k not in a or k not in b or difference(a[k], b[k], 0)]
     check(f"{real.name}: titan-dcp2pt as dcp_to_torch", list(a) == list(b) and not different, f"{len(a)} keys, {different[:3]}")
+
+
+def flattened(work, step):
+    """By titan-dcp2pt."""
+    path = work.path("ours.pt")
+    subprocess.run([f"{BIN}/titan-dcp2pt", "--quiet", "--force", step, path], check=True)
+    return dict(flatten(torch.load(path, weights_only=True)))
 
 
 # --- the same regions, in the files of those who hold them ---------------------------------------------------------------------------
@@ -127,7 +133,9 @@ def compare(work, source, target, out):
     most, theirs, more = max(sizes(out)), max(sizes(target.step)), sum(sizes(out)) - sum(sizes(target.step))
     check(f"{name}: as even", most <= theirs + max(more, 0), f"{most} bytes at most, PyTorch {theirs}")
 
-    flat, expected = load(out), dict(source.flat)
+    # PyTorch's reader for one source of each target, for it takes its time; titan's equals it on all the real ones.
+    by_torch = source.name == next(name for name in SHAPES if name != target.name)
+    flat, expected = load(out) if by_torch else flattened(work, out), dict(source.flat)
     if degree(source.name) != degree(target.name):
         expected = {k: v for k, v in expected.items() if not k.startswith("dataloader.")}
         expected |= position(source.flat)

@@ -16,4 +16,6 @@ try full out --like grid
 try full out --like module.pt
 sed 's/vocab_size: 2048/vocab_size: 2047/' tiny.yaml > odd.yaml
 try full out --model_name llama3 --model_flavor odd.yaml
+sed 's/multiple_of: 16/multiple_of: 7/' tiny.yaml > odd.yaml
+try full out --model_name llama3 --model_flavor odd.yaml --tensor_parallel_degree 2
 ls -A
