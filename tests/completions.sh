@@ -22,6 +22,8 @@ offers() { "${@:2}" | grep -qxF -e "$1"; }
 holds "bash: a setting" offers --training.seq_len bash_offers completions/titan-train.bash titan-train --training.seq
 holds "bash: its values" offers cosine bash_offers completions/titan-train.bash titan-train --lr_scheduler.decay_type co
 holds "bash: an option" offers --threads bash_offers completions/titan-dcp2pt.bash titan-dcp2pt --th
+holds "bash: the values of a shared option" offers json bash_offers completions/titan-dcp2pt.bash titan-dcp2pt --progress j
+holds "bash: a second name" offers --export_dtype bash_offers completions/titan-dcp2pt.bash titan-dcp2pt --export
 holds "fish: a setting" offers --training.seq_len fish_offers titan-train "titan-train --training.seq"
 holds "fish: its values" offers cosine fish_offers titan-train "titan-train --lr_scheduler.decay_type co"
 echo "$passed passed, $failed failed"

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Behind the set that starts at p (a '['), or NULL where it has no end or a range runs backwards; *is_in says whether c is in it. */
+/* Behind the set that starts at p (a '['), or NULL where it has no end or a range runs backwards; *is_in: whether c is in it. */
 static const char *scan_set(const char *p, uint8_t c, bool *is_in)
 {
     const bool negated = p[1] == '!' || p[1] == '^';

@@ -13,8 +13,8 @@
 
 #include "base/err.h"
 
-/* Whether the pattern is well-formed. TT_EINVAL: a [ without its ], a range from a larger to a smaller byte, a \ at the end, nothing
- * at all. */
+/* Whether the pattern is well-formed. TT_EINVAL: a [ without its ], a range from a larger to a smaller byte, a \ at the end,
+ * nothing at all. */
 TT_MUST_CHECK tt_status tt_glob_check(const char *pattern, struct tt_err *err);
 
 /* Whether all of `text` matches. False for a pattern that is not well-formed. Time is at most their lengths' product. */

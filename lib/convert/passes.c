@@ -112,7 +112,8 @@ tt_status tt_recipe_keep_safetensors(struct tt_recipe *recipe, struct tt_err *er
     for (size_t i = 0; i < recipe->n && st == TT_OK; i++) {
         const struct tt_recipe_item *item = &recipe->items[i];
         if (strcmp(item->fqn, "__metadata__") == 0)
-            return tt_err_set(err, TT_EINVAL, "key __metadata__: a .safetensors file has this name for its own; --prefix changes it");
+            return tt_err_set(err, TT_EINVAL,
+                              "key __metadata__: a .safetensors file has this name for its own; --prefix changes it");
         if (item->kind == TT_ENTRY_TENSOR && tt_dtypes[item->output.dtype].safetensors)
             recipe->items[kept++] = *item;
         else

@@ -13,8 +13,8 @@ void tt_recipe_item_set_fqn(struct tt_recipe_item *item, const char *fqn);
 TT_MUST_CHECK tt_status tt_recipe_add_prefix(struct tt_recipe *recipe, const char *prefix, struct tt_err *err);
 
 /* Takes `prefix` from where it stands, and leaves the other keys as they are. Path parts that the prefix covers with their dots go
- * whole: "optimizer." makes ("optimizer", "state.w.step") to ("state.w.step"). A key that is nothing but the prefix stays. TT_EINVAL:
- * two keys get the same name, or no key starts with the prefix. */
+ * whole: "optimizer." makes ("optimizer", "state.w.step") to ("state.w.step"). A key that is nothing but the prefix stays.
+ * TT_EINVAL: two keys get the same name, or no key starts with the prefix. */
 TT_MUST_CHECK tt_status tt_recipe_strip_prefix(struct tt_recipe *recipe, const char *prefix, struct tt_err *err);
 
 /* Forgets where the keys are nested: the fqn becomes the path. */

@@ -45,10 +45,12 @@ static tt_status check_tensor(const struct tt_recipe_item *item, const struct tt
     const struct tt_output *o = &item->output;
     char a[200], b[200];
 
-    if (e->dtype == o->dtype && e->ndim == o->ndim && (o->ndim == 0 || memcmp(e->shape, o->shape, (size_t)o->ndim * sizeof *o->shape) == 0))
+    const size_t nshape = (size_t)o->ndim * sizeof *o->shape;
+    if (e->dtype == o->dtype && e->ndim == o->ndim && (o->ndim == 0 || memcmp(e->shape, o->shape, nshape) == 0))
         return TT_OK;
     return tt_err_set(err, TT_EFORMAT, "%s: key %s: expected %s %s, found %s %s", path, item->fqn, tt_dtype_name(o->dtype),
-                      tt_dims_text(a, sizeof a, o->ndim, o->shape), tt_dtype_name(e->dtype), tt_dims_text(b, sizeof b, e->ndim, e->shape));
+                      tt_dims_text(a, sizeof a, o->ndim, o->shape), tt_dtype_name(e->dtype),
+                      tt_dims_text(b, sizeof b, e->ndim, e->shape));
 }
 
 static tt_status check_items(const struct reread *all, const char *path, struct tt_err *err)
@@ -90,7 +92,8 @@ static uint64_t item_nbytes(const struct tt_recipe_item *item)
 
 /* --- values ------------------------------------------------------------------------------------------------------------------- */
 
-static tt_status compare_value(const struct reread *all, const struct tt_recipe_item *item, struct tt_arena *arena, struct tt_err *err)
+static tt_status compare_value(const struct reread *all, const struct tt_recipe_item *item, struct tt_arena *arena,
+                               struct tt_err *err)
 {
     const struct tt_entry *e = tt_entries_find(&all->out->entries, item->fqn);
     const struct tt_value *expected = item->value, *found = NULL;
@@ -157,8 +160,8 @@ static tt_status compare(struct worker *w, const struct piece *piece)
         return st;
     while (w->expected[i] == w->found[i])
         i++;
-    return tt_err_set(&w->err, TT_EFORMAT, "%s: key %s: element %" PRId64 " is not the one that was to be written", w->all->out->path,
-                      o->fqn, piece->first + (int64_t)(i / unit));
+    return tt_err_set(&w->err, TT_EFORMAT, "%s: key %s: element %" PRId64 " is not the one that was to be written",
+                      w->all->out->path, o->fqn, piece->first + (int64_t)(i / unit));
 }
 
 static tt_status work(struct worker *w)

@@ -12,8 +12,8 @@ static const char *const progress_choices[] = { "auto", "json", "none", NULL };
 /* In the order of the mask's bits. */
 const struct tt_opt tt_tool_rows[] = {
     { .name = "include", .kind = TT_OPT_LIST, .offset = FIELD(include), .arg = "GLOB", .check = tt_glob_check,
-      .text = "Take only the keys that match. * matches any characters, dots too, ? one, [a-c] one of a set. May be repeated: a key "
-              "is taken where any of them matches." },
+      .text = "Take only the keys that match. * matches any characters, dots too, ? one, [a-c] one of a set. May be repeated: a "
+              "key is taken where any of them matches." },
     { .name = "exclude", .kind = TT_OPT_LIST, .offset = FIELD(exclude), .arg = "GLOB", .check = tt_glob_check,
       .text = "Leave out the keys that match, even where --include takes them. May be repeated." },
     { .name = "dtype", .also = "export_dtype", .kind = TT_OPT_LIST, .offset = FIELD(dtype), .arg = "[GLOB=]DTYPE",
@@ -31,7 +31,8 @@ const struct tt_opt tt_tool_rows[] = {
     { .name = "strict", .kind = TT_OPT_FLAG, .offset = FIELD(strict),
       .text = "Fail, before anything is written, where a key is missing, unused, reshaped or recast." },
     { .name = "quiet", .kind = TT_OPT_FLAG, .offset = FIELD(quiet), .text = "Print errors and warnings only." },
-    { .name = "progress", .kind = TT_OPT_STR, .offset = FIELD(progress), .choices = progress_choices, .implied = "auto", .arg = "HOW",
+    { .name = "progress", .kind = TT_OPT_STR, .offset = FIELD(progress), .choices = progress_choices, .implied = "auto",
+      .arg = "HOW",
       .text = "How progress is shown: as a line on stderr where that is a terminal (auto), as a JSON object a line on stderr "
               "(json), not at all (none)." },
     { .name = "verify", .kind = TT_OPT_FLAG, .offset = FIELD(verify),

@@ -9,7 +9,8 @@
 #include "convert/tool.h"
 #include "train/trainer.h"
 
-static tt_status run(struct tt_config *config, bool seed, const struct tt_tool_opts *tool, const struct tt_log *log, struct tt_err *err)
+static tt_status run(struct tt_config *config, bool seed, const struct tt_tool_opts *tool, const struct tt_log *log,
+                     struct tt_err *err)
 {
     struct tt_trainer_opts opts = {
         .log = log, .colors = isatty(STDERR_FILENO), .threads = (int)tool->threads, .dry_run = tool->dry_run

@@ -1,12 +1,14 @@
 """The checkpoint tools against `cp` of their own output and against the real ones, as make bench-tools runs it.
 
-Rounds of cp --reflink=never of titan's output, titan, and the real tool, in rotating order; before each the old output is removed,
-`sync` runs and the inputs are read once, so that they are in the page cache; the time includes `sync -f` of the output. The first round
-is dropped; a figure is the median, with the smallest and the largest. CPU is user and system time. Memory is the peak of what is
-resident, no less than the 15 MiB of this script, whose children the programs are. The real tools' import of their libraries is measured apart, and the ratio without it is what the bound is held against.
+Rounds of cp --reflink=never of titan's output, titan, and the real tool, in rotating order; before each the old output is
+removed, `sync` runs and the inputs are read once, so that they are in the page cache; the time includes `sync -f` of the output.
+The first round is dropped; a figure is the median, with the smallest and the largest. CPU is user and system time. Memory is the
+peak of what is resident, no less than the 15 MiB of this script, whose children the programs are. The real tools' import of their
+libraries is measured apart, and the ratio without it is what the bound is held against.
 
 ROUNDS (7)   SIZE (1500: millions of parameters; 500, 150, 15)   SECTIONS (disk tenth chunks tmpfs big)   CHUNKS (150000)
-CASES (from-hf to-hf to-hf-bf16 dcp2pt)   BIG (8B: a flavor in configs/models/llama3)   DIR (a folder on the disk)   TMPFS (/dev/shm)   TMPFS_SIZE (500)   BIN
+CASES (from-hf to-hf to-hf-bf16 dcp2pt)   BIG (8B: a flavor in configs/models/llama3)   DIR (a folder on the disk)
+TMPFS (/dev/shm)   TMPFS_SIZE (500)   BIN
 Smaller sizes than 1500 show that all of this runs; their figures mean little.
 """
 import json
@@ -54,7 +56,7 @@ def bound(case, what, value, limit, at_least=False):
     say(f"    {what}: {value:.2f} ({'at least' if at_least else 'at most'} {limit}){'' if ok else '  MISSED'}")
 
 
-# --- a run -------------------------------------------------------------------------------------------------------------------------------
+# --- a run ----------------------------------------------------------------------------------------------------------------------
 
 
 class Result:
@@ -106,7 +108,7 @@ def run(command, out, inputs, env=None, limit=None, quiet=True):
     return Result(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-# --- what is compared --------------------------------------------------------------------------------------------------------------------
+# --- what is compared -----------------------------------------------------------------------------------------------------------
 
 
 class Work:
@@ -148,7 +150,8 @@ class Work:
         convert = [self.python, ROOT + "/tests/anchor/tt_convert.py"]
         if name == "from-hf":
             src, out = self.hf(), self.path("out")
-            return src, out, [BIN + "/titan-convert-hf", "from-hf", src, out, *model], [*convert, "from-hf", src, out, "llama3", "bench"], "convert"
+            real = [*convert, "from-hf", src, out, "llama3", "bench"]
+            return src, out, [BIN + "/titan-convert-hf", "from-hf", src, out, *model], real, "convert"
         src = self.dcp()
         if name == "dcp2pt":
             out = self.path("out.pt")
@@ -213,7 +216,7 @@ def compare(work, name, with_real=True):
     return cpu["titan"]
 
 
-# --- sections ----------------------------------------------------------------------------------------------------------------------------
+# --- sections -------------------------------------------------------------------------------------------------------------------
 
 
 def table(folder, size, python, with_real=True):
@@ -253,15 +256,17 @@ def big(folder, python):
     """8 billion parameters, from bfloat16 to float32, where a process may have 1 GiB of address space."""
     os.makedirs(folder)
     name, src, out = ENV("BIG", "8B"), os.path.join(folder, "hf"), os.path.join(folder, "out")
+    flavor = f"{ROOT}/configs/models/llama3/{name}.yaml"
     os.mkdir(src)
-    subprocess.run([python, HERE + "/tools_inputs.py", "sparse", f"{ROOT}/configs/models/llama3/{name}.yaml", src + "/model.safetensors"], check=True)
+    subprocess.run([python, HERE + "/tools_inputs.py", "sparse", flavor, src + "/model.safetensors"], check=True)
     need, free = 2.2 * nbytes(src), shutil.disk_usage(folder).free
     if free < need:
         say(f"SKIP {name} under a limit of 1 GiB: it takes {need / GB:.0f} GB, and {folder} has {free / GB:.0f} GB")
     else:
         command = [BIN + "/titan-convert-hf", "from-hf", src, out, "--model_name", "llama3", "--model_flavor", name]
         r = run(command, out, [], limit=1 << 30, quiet=False)
-        say(f"{name} under a limit of 1 GiB: {nbytes(src) / GB:.2f} GB in (a hole), {nbytes(out) / GB:.2f} GB out, {r.seconds:.1f} s")
+        sizes = f"{nbytes(src) / GB:.2f} GB in (a hole), {nbytes(out) / GB:.2f} GB out"
+        say(f"{name} under a limit of 1 GiB: {sizes}, {r.seconds:.1f} s")
         bound(name, "MiB of peak memory", r.mib, 1024)
     shutil.rmtree(folder)
 

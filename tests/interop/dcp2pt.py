@@ -1,5 +1,5 @@
-"""titan-dcp2pt against torch.distributed.checkpoint.format_utils, both ways: --reverse gives what torch_to_dcp gives key for key, and
---flat, --prefix, --strip_prefix, --dtype, .safetensors and pipes hold the same tensors. BIN: the programs."""
+"""titan-dcp2pt against torch.distributed.checkpoint.format_utils, both ways: --reverse gives what torch_to_dcp gives key for key,
+and --flat, --prefix, --strip_prefix, --dtype, .safetensors and pipes hold the same tensors. BIN: the programs."""
 import io
 import os
 import pickle
@@ -86,7 +86,8 @@ def check_reverse(name, pt, tmp):
     a, b = metadata(ours), metadata(theirs)
     check(f"{name}: keys", list(a.state_dict_metadata) == list(b.state_dict_metadata), list(a.state_dict_metadata))
     check(f"{name}: paths", a.planner_data == b.planner_data)
-    check(f"{name}: files", {v.relative_path for v in a.storage_data.values()} == {v.relative_path for v in b.storage_data.values()})
+    files = [{v.relative_path for v in m.storage_data.values()} for m in (a, b)]
+    check(f"{name}: files", files[0] == files[1], files)
     for k, v in b.state_dict_metadata.items():
         w = a.state_dict_metadata[k]
         check(f"{name}: {k}", type(v) is type(w) and chunks(v) == chunks(w) and getattr(v, "size", None) == getattr(w, "size", None)
@@ -110,14 +111,17 @@ def make_files(tmp):
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4))
     full = {
         "w": w, "view": w[1:3], "transposed": w.t(), "scalar": torch.tensor(3.5), "empty": torch.empty(0, 4),
-        "parameter": torch.nn.Parameter(torch.randn(2)), "half": torch.randn(3).to(torch.bfloat16), "mask": torch.tensor([True, False]),
+        "parameter": torch.nn.Parameter(torch.randn(2)), "half": torch.randn(3).to(torch.bfloat16),
+        "mask": torch.tensor([True, False]),
         "optimizer": {"state": {0: {"exp_avg": torch.randn(6, 4), "step": torch.tensor(7.0)}},
                       "param_groups": [{"lr": 0.0008, "betas": (0.9, 0.95), "params": [0]}]},
-        "list": [torch.ones(2), 3, [torch.zeros(1)]], "numbers": [1, 2, [3]], "tuple": (1, "a", None), "no": None, "nothing": {}, "text": "caf\u00e9",
+        "list": [torch.ones(2), 3, [torch.zeros(1)]], "numbers": [1, 2, [3]], "tuple": (1, "a", None),
+        "no": None, "nothing": {}, "text": "caf\u00e9",
         "raw": b"\x00\xff", "ordered": OrderedDict(b=1, a=torch.ones(1)), "epoch": 3, "big": 2**70,
     }
     files = {}
-    for name, obj in {"full": full, "module": model.state_dict(), "adam": torch.optim.Adam(model.parameters(), lr=1e-3).state_dict()}.items():
+    adam = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for name, obj in {"full": full, "module": model.state_dict(), "adam": adam.state_dict()}.items():
         files[name] = os.path.join(tmp, name + ".pt")
         torch.save(obj, files[name])
     return files
@@ -139,8 +143,9 @@ def check_names(tmp):
     check("--include, --exclude", list(torch.load(pt, weights_only=True)) == ["w", "view", "raw"])
     good("--dtype=bfloat16", "--dtype=w=float64", "--dtype=mask=uint8", "--quiet", "--force", "--flat", dcp, pt)
     for k, v in torch.load(pt, weights_only=True).items():
-        dtype = {"w": torch.float64, "mask": torch.uint8}.get(k, torch.bfloat16)
-        check(f"--dtype: {k}", same(v, want[k].to(dtype) if torch.is_tensor(want[k]) and (k == "mask" or want[k].is_floating_point()) else want[k]))
+        was, dtype = want[k], {"w": torch.float64, "mask": torch.uint8}.get(k, torch.bfloat16)
+        is_cast = torch.is_tensor(was) and (k == "mask" or was.is_floating_point())
+        check(f"--dtype: {k}", same(v, was.to(dtype) if is_cast else was))
 
 
 def check_safetensors(tmp):

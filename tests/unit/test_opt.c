@@ -38,7 +38,9 @@ static const struct tt_opt opts[] = {
     { "name", TT_OPT_LIST, FIELD(names), .arg = "NAME", .check = not_bob, .text = "A name." },
     { 0 },
 };
-static const struct tt_prog prog = { .name = "titan-x", .synopsis = "[options] IN OUT", .about = "does x", .opts = opts, .args_min = 1, .args_max = 2 };
+static const struct tt_prog prog = {
+    .name = "titan-x", .synopsis = "[options] IN OUT", .about = "does x", .opts = opts, .args_min = 1, .args_max = 2
+};
 
 enum { ARGS_MAX = 8 };
 static tt_status parse(struct wishes *w, char *args[ARGS_MAX], int *first, struct tt_err *err)

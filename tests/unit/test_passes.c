@@ -96,7 +96,8 @@ static void test_a_prefix_is_stripped_by_bytes_and_by_whole_parts(void **state)
 static void test_a_prefix_that_no_key_has_is_an_error(void **state)
 {
     (void)state;
-    static const char *const prefixes[] = { "modle.", "model.w", "optimizer", "list.1", "list.12", "plain.x", "optimizer.state.w.step." };
+    static const char *const prefixes[] = { "modle.", "model.w", "optimizer", "list.1", "list.12", "plain.x",
+                                            "optimizer.state.w.step." };
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
         struct tt_recipe recipe;
         struct tt_err err = { .msg = "" };

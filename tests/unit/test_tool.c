@@ -173,7 +173,9 @@ static void test_the_shared_options_are_parsed_behind_a_programs_own(void **stat
         struct tt_tool_opts tool;
         bool flat;
     } mine = { 0 };
-    static const struct tt_opt own[] = { { .name = "flat", .kind = TT_OPT_FLAG, .offset = offsetof(struct mine, flat), .text = "" }, { 0 } };
+    static const struct tt_opt own[] = {
+        { .name = "flat", .kind = TT_OPT_FLAG, .offset = offsetof(struct mine, flat), .text = "" }, { 0 }
+    };
     const struct tt_prog prog = { .name = "x", .opts = own, .shared = tt_tool_rows, .shared_rows = TT_TOOL_ALL, .args_min = 2 };
     char *args[] = { "x", "--include=a", "in", "--include", "b", "--flat", "--export-dtype", "bfloat16", "--max_memory", "128MiB",
                      "--progress", "json", "--progress", "out", "--dry-run", NULL };
@@ -206,8 +208,10 @@ static void test_progress_is_a_line_or_an_object(void **state)
         { TT_METER_LINE, 0, 6180000000, 0.5, "0 bytes of 6.18 GB (0%)" },
         { TT_METER_LINE, 1000000000, 200000000000, 1, "1.00 GB of 200 GB (0%), 1.00 GB/s, 3 min 19 s left" },
         { TT_METER_LINE, 0, 0, 0, "0 bytes of 0 bytes" },
-        { TT_METER_JSON, 1000, 5000, 2, "{\"done\": 1000, \"total\": 5000, \"seconds\": 2.000, \"bytes_per_second\": 500, \"seconds_left\": 8.0}" },
-        { TT_METER_JSON, 0, 5000, 0, "{\"done\": 0, \"total\": 5000, \"seconds\": 0.000, \"bytes_per_second\": 0, \"seconds_left\": null}" },
+        { TT_METER_JSON, 1000, 5000, 2,
+          "{\"done\": 1000, \"total\": 5000, \"seconds\": 2.000, \"bytes_per_second\": 500, \"seconds_left\": 8.0}" },
+        { TT_METER_JSON, 0, 5000, 0,
+          "{\"done\": 0, \"total\": 5000, \"seconds\": 0.000, \"bytes_per_second\": 0, \"seconds_left\": null}" },
     };
     struct tt_buf text = { 0 };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
