@@ -308,8 +308,9 @@ static void compute_part(void *ctx, int64_t begin, int64_t end, int thread)
             s.beta = 0;
         }
         float *blocks = (float *)(p->blocks ? p->blocks + (size_t)part * block_bytes() : NULL);
-        const int status = p->path == TT_MATMUL_NATIVE ? native_slice(p, &s) : sgemm_slice(p, &s, blocks);
-        int none = 0;
+        int status = p->path == TT_MATMUL_NATIVE ? native_slice(p, &s) : dnnl_unimplemented, none = 0;
+        if (status == dnnl_unimplemented) /* oneDNN has no such primitive: widening computes the same */
+            status = sgemm_slice(p, &s, blocks);
         if (status)
             atomic_compare_exchange_strong(&p->status, &none, status);
     }

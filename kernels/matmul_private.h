@@ -6,7 +6,8 @@
 
 enum tt_matmul_path {
     TT_MATMUL_SGEMM,  /* dnnl_sgemm over operands widened block by block */
-    TT_MATMUL_NATIVE, /* oneDNN's matmul primitive on the bfloat16 operands as they are; both A and B are bfloat16 */
+    TT_MATMUL_NATIVE, /* oneDNN's matmul primitive on the bfloat16 operands as they are, or SGEMM where it has none for a shape or
+                         a machine; both A and B are bfloat16 */
 };
 
 /* Whether oneDNN has that path here: native wants AVX-512, with or without its bfloat16 instructions (oneDNN emulates them). */

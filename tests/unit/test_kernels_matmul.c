@@ -83,6 +83,16 @@ static void test_native_bfloat16_products_agree_with_their_definition(void **sta
     tt_pool_free(pool);
 }
 
+static void test_products_that_onednn_refuses_are_widened(void **state)
+{
+    (void)state;
+    if (tt_matmul_has_path(TT_MATMUL_NATIVE)) {
+        print_message("SKIP refused bfloat16 products: oneDNN refuses none on this machine\n");
+        skip();
+    }
+    each_product(TT_MATMUL_NATIVE, NULL, 1);
+}
+
 static void test_a_product_that_does_not_add_may_find_nan_there(void **state)
 {
     (void)state;
@@ -105,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_widened_products_agree_with_their_definition),
         cmocka_unit_test(test_native_bfloat16_products_agree_with_their_definition),
+        cmocka_unit_test(test_products_that_onednn_refuses_are_widened),
         cmocka_unit_test(test_a_product_that_does_not_add_may_find_nan_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
