@@ -15,7 +15,6 @@ CASES = {
     "clipped hard, total_steps beyond the run": {"training.max_norm": 0.05, "lr_scheduler.total_steps": 40},
     "max_norm 0: nothing but weight decay": {"training.max_norm": 0, "optimizer.lr": 3e-3, "optimizer.weight_decay": 1.0},
 }  # fmt: skip
-# Every row: the same attention as sdpa or within documents, which the eos id ends.
 SHAPES = {
     "one key head, depth_init off, no rope scaling": {
         **TINY, "n_kv_heads": 1, "depth_init": False,
