@@ -107,7 +107,8 @@ static void count_records(struct audit *a, uint64_t n, uint64_t nbytes)
 /* In the order of files and offsets, whichever thread found them first. */
 static tt_status print_findings(struct audit *a)
 {
-    qsort(a->findings, a->nfindings, sizeof *a->findings, by_unit);
+    if (a->nfindings)
+        qsort(a->findings, a->nfindings, sizeof *a->findings, by_unit);
     for (size_t i = 0; i < a->nfindings; i++) {
         tt_show_line(&a->text, a->findings[i].text);
         tt_buf_byte(&a->text, '\n');
