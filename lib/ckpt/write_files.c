@@ -84,9 +84,10 @@ static tt_status note_written(struct out_files *files, struct out_file *file, ui
     if (opts->progress)
         opts->progress(opts->ctx, files->done, files->total);
     const bool last = file->left == 0;
+    const int fd = file->fd; /* another thread may be closing it by then: it is only a hint */
     pthread_mutex_unlock(&files->lock);
     if (start && !last)
-        (void)sync_file_range(file->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* only a hint */
+        (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     return last ? close_file(file, err) : TT_OK;
 }
 
