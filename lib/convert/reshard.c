@@ -99,7 +99,7 @@ static tt_status open_job(struct run *run, struct tt_err *err)
 
 /* --- opening -------------------------------------------------------------------------------------------------------------------- */
 
-static tt_status check_options(const struct run *run, int nargs, struct tt_err *err)
+static tt_status check_options(const struct run *run, char **args, int nargs, struct tt_err *err)
 {
     const struct tt_reshard_opts *o = run->opts;
     const int nshapes = wants_job(run) + (o->like != NULL) + o->single;
@@ -111,6 +111,8 @@ static tt_status check_options(const struct run *run, int nargs, struct tt_err *
         return tt_err_set(err, TT_EUSAGE, "expected a checkpoint and the output, found %d arguments", nargs);
     if (o->weights && !o->average)
         return tt_err_set(err, TT_EUSAGE, "--weights goes with --average");
+    if (strcmp(args[nargs - 1], "-") == 0)
+        return tt_err_set(err, TT_EUSAGE, "a DCP folder cannot be written to stdout");
     return TT_OK;
 }
 
@@ -284,7 +286,7 @@ static tt_status write_out(struct run *run, const char *path, struct tt_err *err
 tt_status tt_reshard(const struct tt_prog *prog, const struct tt_reshard_opts *opts, char **args, int nargs, struct tt_err *err)
 {
     struct run run = { .prog = prog, .opts = opts };
-    tt_status st = check_options(&run, nargs, err);
+    tt_status st = check_options(&run, args, nargs, err);
 
     if (st == TT_OK)
         st = open_all(&run, args, nargs, err);

@@ -5,6 +5,7 @@ try one
 try one two three
 try --average one two
 try one two --weights 1,2
+try one -
 try one two --like three --single
 try one two --single --tensor_parallel_degree 2
 try one two --rename layers
