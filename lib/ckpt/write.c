@@ -16,13 +16,10 @@ static const uint64_t default_memory = 64 << 20;
 
 /* --- names ------------------------------------------------------------------------------------------------------------------------ */
 
-/* A name from outside is one component: it can lead nowhere but into the folder. */
+/* A name from outside is one component: it can lead nowhere but into the folder, and not to what is written there last. */
 static tt_status check_name(const char *name, struct tt_err *err)
 {
-    bool ok = *name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
-
-    for (const char *p = name; *p; p++)
-        ok &= *p != '/' && (uint8_t)*p >= ' ' && *p != 0x7f;
+    const bool ok = tt_path_is_name(name) && strcmp(name, ".metadata") != 0;
     return ok ? TT_OK : tt_err_set(err, TT_EINVAL, "'%s': not a name that a file of a checkpoint may have", name);
 }
 
@@ -34,6 +31,11 @@ static tt_status check_names(const struct write_plan *plan, struct tt_err *err)
     for (size_t i = 0; i < plan->target->nextras && st == TT_OK; i++)
         st = check_name(plan->target->extras[i].name, err);
     return st;
+}
+
+static bool is_folder(const struct tt_target *target)
+{
+    return target->format == TT_CKPT_DCP || target->format == TT_CKPT_HF;
 }
 
 /* --- the run ------------------------------------------------------------------------------------------------------------------------ */
@@ -123,14 +125,13 @@ static tt_status write_metadata(const struct write_plan *plan, const char *folde
 
 static tt_status write_extra(const struct tt_extra *extra, const char *folder, struct tt_err *err)
 {
-    enum { EXTRA_NBYTES_MAX = 1 << 30 };
     struct tt_arena arena = { 0 };
     struct tt_buf bytes = { 0 };
     const char *path = tt_path_join(&arena, folder, extra->name);
     tt_status st = path ? TT_OK : tt_err_nomem(err, 0, folder);
 
     if (st == TT_OK && extra->copy_of)
-        st = tt_file_read_all(&bytes, extra->copy_of, EXTRA_NBYTES_MAX, err);
+        st = tt_file_read_all(&bytes, extra->copy_of, TT_EXTRA_NBYTES_MAX, err);
     if (st == TT_OK)
         st = tt_file_write_all(path, extra->copy_of ? bytes.data : extra->bytes, extra->copy_of ? bytes.len : extra->nbytes, err);
     tt_buf_release(&bytes);
@@ -258,9 +259,12 @@ tt_status tt_recipe_write(const struct tt_recipe *recipe, const struct tt_target
     struct write_plan plan = { .recipe = recipe, .target = target, .opts = opts ? opts : &none };
     const double start = tt_seconds();
     int nthreads = 1;
+    const bool to_stdout = strcmp(target->path, "-") == 0;
     tt_status st = count_threads(plan.opts, &nthreads, err);
 
     *s = (struct tt_write_stats){ 0 };
+    if (st == TT_OK && to_stdout && is_folder(target))
+        st = tt_err_set(err, TT_EINVAL, "a folder cannot be written to stdout");
     if (st == TT_OK)
         st = tt_write_plan_make(&plan, err);
     if (st == TT_OK)
@@ -270,9 +274,9 @@ tt_status tt_recipe_write(const struct tt_recipe *recipe, const struct tt_target
         st = tt_write_check(&plan, s, err);
     }
     if (st == TT_OK && !plan.opts->dry_run) {
-        if (strcmp(target->path, "-") == 0)
+        if (to_stdout)
             st = write_stdout(&plan, err);
-        else if (target->format == TT_CKPT_DCP || target->format == TT_CKPT_HF)
+        else if (is_folder(target))
             st = write_folder(&plan, nthreads, err);
         else
             st = write_file(&plan, nthreads, err);

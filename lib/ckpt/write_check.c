@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "ckpt/unpack.h"
@@ -124,6 +125,28 @@ static tt_status check_inputs(struct inputs *inputs, const struct tt_recipe *rec
     return st;
 }
 
+/* The files that come along are there, and can be read. */
+static tt_status check_extras(const struct tt_target *target, struct tt_write_stats *stats, struct tt_err *err)
+{
+    tt_status st = TT_OK;
+
+    for (size_t i = 0; i < target->nextras && st == TT_OK; i++) {
+        struct tt_infile in = { .fd = -1 };
+        if (!target->extras[i].copy_of)
+            continue;
+        st = tt_infile_open(&in, target->extras[i].copy_of, err);
+        if (st == TT_OK && in.nbytes > TT_EXTRA_NBYTES_MAX)
+            st = tt_err_set(err, TT_EFORMAT, "%s: expected at most %d bytes, found %" PRIu64, in.path, TT_EXTRA_NBYTES_MAX,
+                            in.nbytes);
+        if (st == TT_OK) {
+            stats->read_nbytes += in.nbytes;
+            stats->written_nbytes += in.nbytes;
+        }
+        tt_infile_close(&in);
+    }
+    return st;
+}
+
 /* --- the output ----------------------------------------------------------------------------------------------------------------- */
 
 /* The path with every link and ".." resolved, as far as it exists. In the arena; NULL without memory. */
@@ -146,9 +169,25 @@ static bool is_inside(const char *path, const char *folder)
     return strncmp(path, folder, n) == 0 && (path[n] == 0 || path[n] == '/');
 }
 
-static tt_status check_apart(const struct inputs *inputs, const char *path, struct tt_err *err)
+/* The folders whose small files come along are inputs too: what lies beside those would go with the output that is replaced. */
+static tt_status check_apart_from_extras(const struct inputs *inputs, const struct tt_target *target, const char *out,
+                                         struct tt_err *err)
 {
-    const char *out = real_path(inputs->arena, path);
+    for (size_t i = 0; i < target->nextras; i++) {
+        const char *from = target->extras[i].copy_of, *dir = from ? tt_path_dir(inputs->arena, from) : NULL;
+        const char *real = dir ? real_path(inputs->arena, dir) : NULL;
+        if (from && !real)
+            return tt_err_nomem(err, strlen(from), from);
+        if (real && is_inside(real, out))
+            return tt_err_set(err, TT_EINVAL, "%s: %s %s, of which %s comes along; write it elsewhere", target->path,
+                              strcmp(real, out) == 0 ? "is" : "contains", dir, target->extras[i].name);
+    }
+    return TT_OK;
+}
+
+static tt_status check_apart(const struct inputs *inputs, const struct tt_target *target, struct tt_err *err)
+{
+    const char *path = target->path, *out = real_path(inputs->arena, path);
 
     if (!out)
         return tt_err_nomem(err, strlen(path), path);
@@ -163,7 +202,7 @@ static tt_status check_apart(const struct inputs *inputs, const char *path, stru
             return tt_err_set(err, TT_EINVAL, "%s: contains %s, which it is made of; write it elsewhere", path,
                               inputs->items[i].ckpt->path);
     }
-    return TT_OK;
+    return check_apart_from_extras(inputs, target, out, err);
 }
 
 static bool is_empty_folder(const char *path)
@@ -176,18 +215,50 @@ static bool is_empty_folder(const char *path)
     return empty;
 }
 
+/* A checkpoint has no folders in its folder; one that is there holds something else. */
+static tt_status check_no_folders(const char *path, struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    char **names = NULL;
+    size_t n = 0;
+    tt_status st = tt_dir_list(&arena, path, &names, &n, err);
+
+    for (size_t i = 0; i < n && st == TT_OK; i++) {
+        const char *inside = tt_path_join(&arena, path, names[i]);
+        if (!inside)
+            st = tt_err_nomem(err, strlen(path), path);
+        else if (tt_path_is_dir(inside) && !tt_path_is_link(inside))
+            st = tt_err_set(err, TT_EINVAL, "%s: holds the folder %s, which is no part of a checkpoint; it is not replaced", path,
+                            names[i]);
+    }
+    tt_arena_release(&arena);
+    return st;
+}
+
 /* Whether what is there would be a loss only of a checkpoint: --force replaces nothing else. */
 static tt_status check_checkpoint(const char *path, struct tt_err *err)
 {
     struct tt_ckpt *ckpt = NULL;
     struct tt_err why = { 0 };
 
-    if (tt_ckpt_is_complete(path))
-        return TT_OK;
     if (tt_ckpt_open(&ckpt, path, &why) != TT_OK)
         return tt_err_set(err, TT_EINVAL, "%s: is no checkpoint that titan knows, and is not replaced (%s)", path, why.msg);
     tt_ckpt_close(ckpt);
-    return TT_OK;
+    return tt_path_is_dir(path) ? check_no_folders(path, err) : TT_OK;
+}
+
+/* Without a slash at the end, through which a link is what it leads to. */
+static bool is_link(const char *path)
+{
+    struct tt_arena arena = { 0 };
+    size_t n = strlen(path);
+
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    const char *name = tt_arena_strn(&arena, path, n);
+    const bool is = name && tt_path_is_link(name);
+    tt_arena_release(&arena);
+    return is;
 }
 
 static tt_status check_absent(const struct write_plan *plan, struct tt_err *err)
@@ -195,9 +266,9 @@ static tt_status check_absent(const struct write_plan *plan, struct tt_err *err)
     const char *path = plan->target->path;
     const bool is_folder = plan->target->format == TT_CKPT_DCP || plan->target->format == TT_CKPT_HF;
 
-    if (!tt_path_exists(path) && !tt_path_is_link(path))
+    if (!tt_path_exists(path) && !is_link(path))
         return TT_OK;
-    if (is_folder && is_empty_folder(path) && !tt_path_is_link(path))
+    if (is_folder && is_empty_folder(path) && !is_link(path))
         return TT_OK;
     if (is_folder != tt_path_is_dir(path))
         return tt_err_set(err, TT_EINVAL, "%s: is there already, and is %s folder", path, is_folder ? "no" : "a");
@@ -228,6 +299,20 @@ static tt_status plan_spill(const struct inputs *inputs, const char *folder, str
     return st;
 }
 
+/* What of the output takes no room, because it is to be hard links of files on the same file system. */
+static uint64_t linked_nbytes(const struct write_plan *plan, const char *folder)
+{
+    struct stat in, out;
+    uint64_t nbytes = 0;
+
+    for (uint32_t f = 0; plan->target->link && plan->clones && f < plan->nfiles; f++) {
+        const struct write_clone *clone = &plan->clones[f];
+        if (clone->ckpt && stat(clone->ckpt->path, &in) == 0 && stat(folder, &out) == 0 && in.st_dev == out.st_dev)
+            nbytes += clone->nbytes;
+    }
+    return nbytes;
+}
+
 static tt_status check_space(const struct write_plan *plan, struct tt_write_stats *stats, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
@@ -236,10 +321,11 @@ static tt_status check_space(const struct write_plan *plan, struct tt_write_stat
     tt_status st = TT_OK;
 
     if (dir && statvfs(dir, &fs) == 0) {
+        const uint64_t needed = stats->written_nbytes + stats->spill_nbytes - linked_nbytes(plan, dir);
         stats->free_nbytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-        if (stats->written_nbytes + stats->spill_nbytes > stats->free_nbytes)
-            st = tt_err_set(err, TT_EIO, "%s: needs %" PRIu64 " bytes, and there are %" PRIu64 " free", plan->target->path,
-                            stats->written_nbytes + stats->spill_nbytes, stats->free_nbytes);
+        if (needed > stats->free_nbytes)
+            st = tt_err_set(err, TT_EIO, "%s: needs %" PRIu64 " bytes, and there are %" PRIu64 " free", plan->target->path, needed,
+                            stats->free_nbytes);
     }
     tt_arena_release(&arena);
     return st;
@@ -253,6 +339,8 @@ tt_status tt_write_check(const struct write_plan *plan, struct tt_write_stats *s
     tt_status st = check_inputs(&inputs, plan->recipe, err);
 
     stats->read_nbytes = inputs.stored;
+    if (st == TT_OK)
+        st = check_extras(plan->target, stats, err);
     if (st == TT_OK && stats->written_nbytes > EXPAND_NBYTES_MIN && !plan->opts->allow_expand &&
         stats->written_nbytes / EXPAND_MAX > inputs.decoded)
         st = tt_err_set(err, TT_EINVAL, "%s: would have %" PRIu64 " bytes, made of %" PRIu64
@@ -261,7 +349,7 @@ tt_status tt_write_check(const struct write_plan *plan, struct tt_write_stats *s
     if (st == TT_OK)
         st = plan_spill(&inputs, to_stdout ? NULL : folder_of(&arena, plan->target->path), stats, err);
     if (st == TT_OK && !to_stdout)
-        st = check_apart(&inputs, plan->target->path, err);
+        st = check_apart(&inputs, plan->target, err);
     if (st == TT_OK && !to_stdout)
         st = check_absent(plan, err);
     if (st == TT_OK && !to_stdout)

@@ -44,6 +44,8 @@ TT_MUST_CHECK tt_status tt_write_plan_make(struct write_plan *plan, struct tt_er
 void tt_write_plan_release(struct write_plan *plan);
 uint64_t tt_write_plan_file_nbytes(const struct write_plan *plan, uint32_t file);
 
+enum { TT_EXTRA_NBYTES_MAX = 1 << 30 }; /* of a file that comes along */
+
 /* --- write_check.c: what can be known to fail before the first byte ------------------------------------------------------------------- */
 
 TT_MUST_CHECK tt_status tt_write_check(const struct write_plan *plan, struct tt_write_stats *stats, struct tt_err *err);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <zstd.h>
 #include <cmocka.h>
@@ -395,6 +396,60 @@ static void test_what_is_no_checkpoint_is_never_replaced(void **state)
     assert_ok(tt_file_write_all(path, "precious", 8, &e_));
     snprintf(path, sizeof path, "%s/folder", f->dir);
     assert_refused(f, &(struct tt_target){ .format = TT_CKPT_DCP, .path = path }, &force, "is no checkpoint that titan knows");
+    snprintf(path, sizeof path, "%s/folder/.metadata", f->dir);
+    assert_ok(tt_file_write_all(path, "an Eclipse workspace has one too", 32, &e_));
+    snprintf(path, sizeof path, "%s/folder", f->dir);
+    assert_refused(f, &(struct tt_target){ .format = TT_CKPT_DCP, .path = path }, &force, "is no checkpoint that titan knows");
+}
+
+static void test_a_checkpoint_with_folders_in_it_is_never_replaced(void **state)
+{
+    struct fixture *f = *state;
+    const struct tt_target target = { .format = TT_CKPT_HF, .path = f->out };
+    const struct tt_write_opts force = { .force = true };
+    struct tt_recipe recipe = { 0 };
+    char path[128];
+
+    add_tensors(&recipe, f);
+    assert_ok(tt_recipe_write(&recipe, &target, NULL, NULL, &e_));
+    assert_ok(tt_recipe_write(&recipe, &target, &force, NULL, &e_));
+    snprintf(path, sizeof path, "%s/original", f->out);
+    assert_int_equal(mkdir(path, 0755), 0);
+    assert_refused(f, &(struct tt_target){ .format = TT_CKPT_DCP, .path = f->out }, &force, "holds the folder original");
+    assert_true(tt_path_is_dir(path));
+    tt_recipe_release(&recipe);
+}
+
+static void test_a_link_is_no_empty_folder(void **state)
+{
+    struct fixture *f = *state;
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/empty", f->dir);
+    assert_int_equal(mkdir(path, 0755), 0);
+    snprintf(path, sizeof path, "%s/link", f->dir);
+    assert_int_equal(symlink("empty", path), 0);
+    assert_refused(f, &(struct tt_target){ .format = TT_CKPT_DCP, .path = path }, NULL, "is there already");
+    strcat(path, "/");
+    assert_refused(f, &(struct tt_target){ .format = TT_CKPT_DCP, .path = path }, NULL, "is there already");
+}
+
+static void test_files_that_come_along_are_looked_at_first(void **state)
+{
+    struct fixture *f = *state;
+    const struct tt_write_opts dry = { .dry_run = true }, force = { .force = true };
+    char path[128];
+    const struct tt_extra extra = { .name = "tokenizer.json", .copy_of = path };
+    struct tt_target target = { .format = TT_CKPT_DCP, .path = f->out, .extras = &extra, .nextras = 1 };
+
+    snprintf(path, sizeof path, "%s/gone.json", f->in);
+    assert_refused(f, &target, &dry, "gone.json: cannot open");
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_refused(f, &target, &dry, "expected a regular file");
+    assert_ok(tt_ckpt_write(f->src, &(struct tt_target){ .format = TT_CKPT_DCP, .path = f->out }, NULL, &e_));
+    snprintf(path, sizeof path, "%s/tokenizer.json", f->out);
+    assert_ok(tt_file_write_all(path, "{}", 2, &e_));
+    assert_refused(f, &target, &force, "of which tokenizer.json comes along");
 }
 
 static void test_input_and_output_are_apart(void **state)
@@ -415,7 +470,7 @@ static void test_input_and_output_are_apart(void **state)
 static void test_names_of_files_are_one_component(void **state)
 {
     struct fixture *f = *state;
-    static const char *const bad[] = { "", ".", "..", "a/b", "../a", "a\nb", "/a" };
+    static const char *const bad[] = { "", ".", "..", "a/b", "../a", "a\nb", "/a", ".metadata" };
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_refused(f, &(struct tt_target){ .format = TT_CKPT_DCP, .path = f->out, .files = &bad[i], .nfiles = 1 }, NULL,
@@ -423,6 +478,22 @@ static void test_names_of_files_are_one_component(void **state)
 }
 
 /* --- files taken over as they are ---------------------------------------------------------------------------------------------- */
+
+static void test_hard_links_need_no_room(void **state)
+{
+    struct fixture *f = *state;
+    const struct tt_write_opts dry = { .dry_run = true, .allow_expand = true };
+    struct tt_target target = { .format = TT_CKPT_DCP, .path = f->out };
+    struct statvfs fs;
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/__0_0.distcp", f->in);
+    if (statvfs(f->dir, &fs) != 0 || truncate(path, (off_t)((uint64_t)fs.f_bavail * fs.f_frsize + (1 << 30))) != 0)
+        skip(); /* a file system without holes */
+    assert_refused(f, &target, &dry, "free");
+    target.link = true;
+    assert_ok(tt_ckpt_write(f->src, &target, &dry, &e_));
+}
 
 static void test_an_unchanged_file_is_taken_over_byte_for_byte_or_linked(void **state)
 {
@@ -522,9 +593,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_shorter_input_is_found_before_the_first_byte, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_checkpoint_is_replaced_by_force_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_no_checkpoint_is_never_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_checkpoint_with_folders_in_it_is_never_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_link_is_no_empty_folder, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_files_that_come_along_are_looked_at_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_input_and_output_are_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_names_of_files_are_one_component, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_unchanged_file_is_taken_over_byte_for_byte_or_linked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_hard_links_need_no_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_dry_run_tells_and_writes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_expansion_beyond_reason_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_signal_ends_the_run_and_nothing_is_left, set_up, tear_down),
