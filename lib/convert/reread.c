@@ -122,11 +122,20 @@ static tt_status compare_values(const struct reread *all, struct tt_err *err)
 
 /* --- tensors ------------------------------------------------------------------------------------------------------------------ */
 
+static void check_stop(struct reread *all)
+{
+    const volatile sig_atomic_t *stop = all->opts->stop;
+    if (all->status == TT_OK && stop && *stop)
+        all->status = tt_err_set(&all->err, TT_EIO, "ended by signal %d; %s is written, but was not read again to its end", (int)*stop,
+                                 all->out->path);
+}
+
 /* False: nothing is left, or something failed. Under the lock. */
 static bool take(struct reread *all, struct piece *piece)
 {
     const struct tt_recipe *recipe = all->recipe;
 
+    check_stop(all);
     while (all->status == TT_OK && all->item < recipe->n) {
         const struct tt_recipe_item *item = &recipe->items[all->item];
         const struct tt_output *o = &item->output;

@@ -4,6 +4,8 @@
 #ifndef TT_CONVERT_REREAD_H
 #define TT_CONVERT_REREAD_H
 
+#include <signal.h>
+
 #include "base/pool.h"
 #include "ckpt/recipe.h"
 
@@ -12,6 +14,7 @@ struct tt_reread_opts {
     bool allow_objects;   /* values that cannot be decoded are not compared */
     void (*progress)(void *ctx, uint64_t done, uint64_t total); /* in bytes; one call at a time; NULL: none */
     void *ctx;
+    const volatile sig_atomic_t *stop; /* not 0: a signal asked to end, which is TT_EIO; NULL: nobody asks */
 };
 
 /* TT_EFORMAT names the path, the key and the first element that differs. */

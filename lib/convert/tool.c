@@ -220,6 +220,7 @@ static tt_status read_again(struct run *run, const struct tt_recipe *recipe, str
 
     if (st != TT_OK)
         return st;
+    how.stop = tt_signals_stop();
     st = tt_pool_new(&how.pool, opts->threads ? (int)opts->threads : ncores < 4 ? ncores : 4, err);
     if (st == TT_OK)
         st = tt_recipe_reread(recipe, run->target->path, &how, err);

@@ -65,7 +65,8 @@ TT_MUST_CHECK tt_status tt_tool_add_all(struct tt_recipe *recipe, struct tt_ckpt
 
 /* Writes the recipe: progress and, at the end, one line of what was done and the missing, unused, reshaped and recast keys, all on
  * stderr; with --dry_run the plan instead (bytes read and written, memory, free space). --strict makes any such key TT_EINVAL
- * before the first byte. SIGINT and SIGTERM leave no output, and end the process here. */
+ * before the first byte. SIGINT and SIGTERM leave no output, but that which was written whole and is read again, and end the process
+ * here. */
 TT_MUST_CHECK tt_status tt_tool_write(const struct tt_prog *prog, struct tt_recipe *recipe, const struct tt_target *target,
                                       const struct tt_tool_opts *opts, struct tt_err *err);
 

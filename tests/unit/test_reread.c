@@ -100,6 +100,21 @@ static void test_another_value_is_named(void **state)
     tt_ckpt_close(ckpt);
 }
 
+static void test_a_signal_ends_the_reading(void **state)
+{
+    (void)state;
+    static volatile sig_atomic_t stop = SIGINT;
+    const struct tt_reread_opts opts = { .stop = &stop };
+    struct tt_err err = { .msg = "" };
+    struct tt_ckpt *ckpt;
+    struct tt_recipe recipe;
+    open_all(&ckpt, &recipe, GOLDEN "dcp-rows2");
+    assert_int_equal(tt_recipe_reread(&recipe, GOLDEN "dcp-rows4", &opts, &err), TT_EIO);
+    assert_string_equal(err.msg, "ended by signal 2; " GOLDEN "dcp-rows4 is written, but was not read again to its end");
+    tt_recipe_release(&recipe);
+    tt_ckpt_close(ckpt);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +122,7 @@ int main(void)
         cmocka_unit_test(test_another_dtype_a_missing_and_a_further_key_are_named),
         cmocka_unit_test(test_the_first_element_that_differs_is_named),
         cmocka_unit_test(test_another_value_is_named),
+        cmocka_unit_test(test_a_signal_ends_the_reading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
