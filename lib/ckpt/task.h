@@ -3,6 +3,7 @@
 #ifndef TT_CKPT_TASK_H
 #define TT_CKPT_TASK_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/pool.h"
@@ -31,7 +32,7 @@ struct tt_task_meter {
 
 static inline void tt_task_done(struct tt_task_meter *meter, uint64_t nbytes)
 {
-    const uint64_t done = (meter->done += nbytes);
+    const uint64_t done = atomic_fetch_add(&meter->done, nbytes) + nbytes; /* clang 14 refuses the value of += here */
     if (meter->task->progress)
         meter->task->progress(meter->task->ctx, done, meter->total);
 }
