@@ -116,7 +116,7 @@ static tt_status check_crc(struct walker *w, const struct record *r, uint32_t ex
 {
     w->nchecked += expected != 0;
     w->nbytes += expected ? nbytes : 0;
-    if (expected == 0 || expected == found)
+    if (tt_crc32_agrees(expected, found))
         return TT_OK;
     return tt_err_set(w->err, TT_EFORMAT, "%s: offset %" PRIu64 ": record %s: expected CRC-32 %08" PRIx32 ", found %08" PRIx32
                       ": the bytes are damaged", w->in->name, r->data, r->name, expected, found);
@@ -167,7 +167,7 @@ static tt_status find_descriptor(struct walker *w, const struct record *r, size_
         for (const uint8_t *d; have >= 16 && at <= have - 16 && (d = memmem(*p + at, have - 12 - at, "PK\7\10", 4)); at++) {
             at = (size_t)(d - *p);
             const uint32_t crc = tt_load_le32(d + 4);
-            if (tt_load_le32(d + 8) == at && tt_load_le32(d + 12) == at && (crc == 0 || crc == tt_crc32(0, *p, at))) {
+            if (tt_load_le32(d + 8) == at && tt_load_le32(d + 12) == at && tt_crc32_agrees(crc, tt_crc32(0, *p, at))) {
                 *nbytes = at;
                 return check_crc(w, r, crc, crc, at);
             }

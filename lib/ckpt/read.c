@@ -134,7 +134,7 @@ static tt_status note_read(struct tt_reader *r, const struct view *view, uint64_
         }
         pthread_mutex_unlock(&r->verify->lock);
     }
-    if (st == TT_OK && whole && crc != view->crc)
+    if (st == TT_OK && whole && !tt_crc32_agrees(view->crc, crc))
         st = damaged(r->file->path, view->fqn, view->offset, view->crc, crc, err);
     return st;
 }
@@ -170,7 +170,7 @@ static tt_status read_again(const struct tt_verify_storage *s, uint8_t *buf, str
             crc = tt_crc32(crc, buf, (size_t)n);
         at += n;
     }
-    if (st == TT_OK && crc != s->crc)
+    if (st == TT_OK && !tt_crc32_agrees(s->crc, crc))
         st = damaged(file->path, s->fqn, s->key.offset, s->crc, crc, err);
     tt_files_unpin(files, s->key.file);
     return st;

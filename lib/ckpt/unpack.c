@@ -268,7 +268,7 @@ static tt_status check_view(struct item *it, const struct tt_source *src, struct
         return st;
     if (offset != it->offset || memcmp(&view, &it->view, sizeof view) != 0)
         return bad(it, err, "its directory and its headers disagree about its storage");
-    if (it->check_crc && crc && crc != it->crc)
+    if (it->check_crc && !tt_crc32_agrees(crc, it->crc))
         return tt_err_set(err, TT_EFORMAT, "%s: expected CRC-32 %08" PRIx32 ", found %08" PRIx32 ": the bytes are damaged",
                           it->src.name, crc, it->crc);
     return TT_OK;

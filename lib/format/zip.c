@@ -344,7 +344,7 @@ tt_status tt_zip_read(const struct tt_zip_entry *entry, struct tt_arena *arena, 
     if (st != TT_OK)
         return st;
     const uint32_t crc = tt_crc32(0, bytes, (size_t)entry->nbytes);
-    if (entry->crc && entry->crc != crc)
+    if (!tt_crc32_agrees(entry->crc, crc))
         return tt_err_set(err, TT_EFORMAT, "%s: offset %" PRIu64 ": record %s: expected CRC-32 %08" PRIx32 ", found %08" PRIx32
                           ": the bytes are damaged", src->name, entry->offset, entry->name, entry->crc, crc);
     *out = bytes;

@@ -71,5 +71,8 @@ void tt_zip_put_tail(struct tt_buf *out, const struct tt_zip_record *records, si
 uint32_t tt_crc32(uint32_t crc, const void *bytes, size_t nbytes);
 /* The CRC-32 of A followed by B, from those of A and B. */
 uint32_t tt_crc32_combine(uint32_t a, uint32_t b, uint64_t nbytes_b);
+/* Whether bytes whose CRC was found are those for which `stored` was written; 0: it was not recorded, any will do. The one place where
+ * CRCs are compared, which fuzzers switch off. */
+bool tt_crc32_agrees(uint32_t stored, uint32_t found);
 
 #endif
