@@ -160,7 +160,10 @@ void tt_value_text(struct tt_buf *out, const struct tt_value *value, size_t max_
 
 /* --- JSON --------------------------------------------------------------------------------------------------------------------- */
 
-static void put_json(struct tt_buf *out, const struct tt_value *v);
+/* Bytes that are a pickle that has bytes that are a pickle ... are opened so deep: the stack has an end. */
+enum { INNER_MAX = 4 };
+
+static void put_json(struct tt_buf *out, const struct tt_value *v, int inner);
 
 static void put_json_text(struct tt_buf *out, const struct tt_value *v)
 {
@@ -171,21 +174,21 @@ static void put_json_text(struct tt_buf *out, const struct tt_value *v)
     tt_buf_release(&text);
 }
 
-static void put_json_bytes(struct tt_buf *out, const struct tt_value *v)
+static void put_json_bytes(struct tt_buf *out, const struct tt_value *v, int inner)
 {
     struct tt_arena arena = { 0 };
-    const struct tt_value *inner = NULL;
+    const struct tt_value *opened = NULL;
 
     tt_buf_printf(out, "{\"bytes\": %zu", v->u.str.nbytes);
-    if (tt_pickle_to_value(&arena, v->u.str.s, v->u.str.nbytes, "", &inner, NULL) == TT_OK) {
+    if (inner < INNER_MAX && tt_pickle_to_value(&arena, v->u.str.s, v->u.str.nbytes, "", &opened, NULL) == TT_OK) {
         tt_buf_str(out, ", \"pickle\": ");
-        put_json(out, inner);
+        put_json(out, opened, inner + 1);
     }
     tt_buf_byte(out, '}');
     tt_arena_release(&arena);
 }
 
-static void put_json_map(struct tt_buf *out, const struct tt_value *v)
+static void put_json_map(struct tt_buf *out, const struct tt_value *v, int inner)
 {
     tt_buf_byte(out, '{');
     for (size_t i = 0; i < v->u.map.n; i++) {
@@ -197,26 +200,26 @@ static void put_json_map(struct tt_buf *out, const struct tt_value *v)
         else
             put_json_text(out, key);
         tt_buf_str(out, ": ");
-        put_json(out, v->u.map.pairs[i].value);
+        put_json(out, v->u.map.pairs[i].value, inner);
     }
     tt_buf_byte(out, '}');
 }
 
-static void put_json(struct tt_buf *out, const struct tt_value *v)
+static void put_json(struct tt_buf *out, const struct tt_value *v, int inner)
 {
     switch (v->kind) {
-    case TT_V_BYTES: put_json_bytes(out, v); break;
+    case TT_V_BYTES: put_json_bytes(out, v, inner); break;
     case TT_V_LIST:
     case TT_V_TUPLE:
         tt_buf_byte(out, '[');
         for (size_t i = 0; i < v->u.list.n; i++) {
             if (i)
                 tt_buf_str(out, ", ");
-            put_json(out, v->u.list.items[i]);
+            put_json(out, v->u.list.items[i], inner);
         }
         tt_buf_byte(out, ']');
         break;
-    case TT_V_MAP: put_json_map(out, v); break;
+    case TT_V_MAP: put_json_map(out, v, inner); break;
     case TT_V_TENSOR:
     case TT_V_OBJECT: put_json_text(out, v); break;
     case TT_V_FLOAT: /* JSON has no infinities; Python's json writes them, and so do we */
@@ -224,4 +227,4 @@ static void put_json(struct tt_buf *out, const struct tt_value *v)
     }
 }
 
-void tt_value_json(struct tt_buf *out, const struct tt_value *value) { put_json(out, value); }
+void tt_value_json(struct tt_buf *out, const struct tt_value *value) { put_json(out, value, 0); }

@@ -10,7 +10,7 @@
 void tt_value_text(struct tt_buf *out, const struct tt_value *value, size_t max_nbytes);
 
 /* As JSON: what JSON has no form for becomes a string of the text above, bytes {"bytes": n} and, where they are a pickle of plain
- * values, {"bytes": n, "pickle": ...}. */
+ * values (in one another four deep at most), {"bytes": n, "pickle": ...}. */
 void tt_value_json(struct tt_buf *out, const struct tt_value *value);
 
 #endif

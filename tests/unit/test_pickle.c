@@ -179,6 +179,28 @@ static void test_a_value_nested_too_deep_is_refused_without_recursion(void **sta
     assert_refused(bytes, 2 * DEPTH + 2, "nested too deep");
 }
 
+/* Each level is the pickle of the bytes that are the level below: an envelope of seven bytes before, and STOP behind. */
+static void test_pickles_in_pickles_are_shown_four_deep(void **state)
+{
+    enum { DEPTH = 20000 };
+    static char bytes[8 * DEPTH + 4];
+    struct tt_arena arena = { 0 };
+    struct tt_buf json = { 0 };
+    char *p = bytes;
+    (void)state;
+    for (uint32_t left = 8 * (DEPTH - 1) + 4; p < bytes + 7 * DEPTH; p += 7, left -= 8) {
+        memcpy(p, "\x80\x02""B", 3);
+        memcpy(p + 3, &left, 4);
+    }
+    memcpy(p, "\x80\x02N.", 4);
+    memset(p + 4, '.', DEPTH);
+    tt_value_json(&json, decode(&arena, bytes, sizeof bytes));
+    assert_string_equal(tt_buf_cstr(&json), "{\"bytes\": 159996, \"pickle\": {\"bytes\": 159988, \"pickle\": {\"bytes\": 159980, "
+                                            "\"pickle\": {\"bytes\": 159972, \"pickle\": {\"bytes\": 159964}}}}}");
+    tt_buf_release(&json);
+    tt_arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_small_values_are_written_as_python_writes_them),
         cmocka_unit_test(test_the_names_of_dtypes_and_storages_are_those_of_the_dtype_table),
         cmocka_unit_test(test_a_value_nested_too_deep_is_refused_without_recursion),
+        cmocka_unit_test(test_pickles_in_pickles_are_shown_four_deep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
