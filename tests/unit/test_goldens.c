@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "ckpt/ckpt.h"
 #include "ckpt/write.h"
+#include "format/hf_index.h"
 #include "format/metadata.h"
 #include "format/pickle_value.h"
 #include "format/pt.h"
@@ -115,34 +116,43 @@ static void test_every_bad_checkpoint_is_refused_with_its_message(void **state)
 
 /* --- damage ------------------------------------------------------------------------------------------------------------------- */
 
-typedef tt_status decode_fn(const uint8_t *bytes, size_t n);
+typedef tt_status decode_fn(const uint8_t *bytes, size_t n, struct tt_err *err);
 
-static tt_status decode_metadata(const uint8_t *bytes, size_t n)
+static tt_status decode_metadata(const uint8_t *bytes, size_t n, struct tt_err *err)
 {
     struct tt_entries entries = { 0 };
-    const tt_status st = tt_metadata_decode(&entries, bytes, n, "bytes", NULL);
+    const tt_status st = tt_metadata_decode(&entries, bytes, n, "bytes", err);
     tt_entries_release(&entries);
     return st;
 }
 
-static tt_status decode_pt(const uint8_t *bytes, size_t n)
+static tt_status decode_pt(const uint8_t *bytes, size_t n, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
     struct tt_pt pt;
     const struct tt_source src = { .data = bytes, .nbytes = n, .name = "bytes" };
-    const tt_status st = tt_pt_open(&pt, &arena, &src, NULL);
+    const tt_status st = tt_pt_open(&pt, &arena, &src, err);
+    tt_arena_release(&arena);
+    return st;
+}
+
+static tt_status decode_index(const uint8_t *bytes, size_t n, struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    struct tt_hf_index index;
+    const tt_status st = tt_hf_index_decode(&index, &arena, bytes, n, "bytes", err);
     tt_arena_release(&arena);
     return st;
 }
 
 /* The bytes lie at the end of their allocation, so that a sanitizer sees one read too many. */
-static tt_status decode_copy(decode_fn *decode, const uint8_t *bytes, size_t n)
+static tt_status decode_copy(decode_fn *decode, const uint8_t *bytes, size_t n, struct tt_err *err)
 {
     uint8_t *copy = malloc(n ? n : 1);
     assert_non_null(copy);
     if (n)
         memcpy(copy, bytes, n);
-    const tt_status st = decode(copy, n);
+    const tt_status st = decode(copy, n, err);
     free(copy);
     return st;
 }
@@ -153,18 +163,31 @@ static const struct { const char *path; decode_fn *decode; } damaged[] = {
     { "tests/golden/dcp-rows2/.metadata", decode_metadata },
     { "tests/golden/pt/parameter.pt", decode_pt },
     { "tests/golden/pt/views.pt", decode_pt },
+    { "tests/golden/hf/dcp-one/model.safetensors.index.json", decode_index },
 };
 
-static void test_every_truncation_is_an_error(void **state)
+/* The place of binary data is its offset; JSON's is a line and a column. */
+static bool names_place(const char *message)
+{
+    int line, column;
+    return strncmp(message, "bytes: offset ", 14) == 0 || strncmp(message, "bytes: data.pkl: offset ", 24) == 0 ||
+           sscanf(message, "bytes:%d:%d: ", &line, &column) == 2;
+}
+
+static void test_every_truncation_is_an_error_that_names_its_place(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
         struct tt_buf bytes = { 0 };
         assert_int_equal(tt_file_read_all(&bytes, damaged[i].path, 1 << 20, NULL), TT_OK);
-        assert_int_equal(decode_copy(damaged[i].decode, bytes.data, bytes.len), TT_OK);
-        for (size_t n = 0; n < bytes.len; n++)
-            if (decode_copy(damaged[i].decode, bytes.data, n) == TT_OK)
-                fail_msg("%s: decoded from %zu of %zu bytes", damaged[i].path, n, bytes.len);
+        assert_int_equal(decode_copy(damaged[i].decode, bytes.data, bytes.len, NULL), TT_OK);
+        while (bytes.data[bytes.len - 1] == '\n') /* JSON is whole without it */
+            bytes.len--;
+        for (size_t n = 0; n < bytes.len; n++) {
+            struct tt_err err = { .msg = "" };
+            if (decode_copy(damaged[i].decode, bytes.data, n, &err) != TT_EFORMAT || !names_place(err.msg))
+                fail_msg("%s: %zu of %zu bytes: %s", damaged[i].path, n, bytes.len, err.msg);
+        }
         tt_buf_release(&bytes);
     }
 }
@@ -179,7 +202,7 @@ static void test_no_flipped_bit_does_harm(void **state)
         assert_int_equal(tt_file_read_all(&bytes, damaged[i].path, 1 << 20, NULL), TT_OK);
         for (size_t bit = 0; bit < 8 * bytes.len; bit += 3, tried++) {
             bytes.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-            refused += decode_copy(damaged[i].decode, bytes.data, bytes.len) != TT_OK;
+            refused += decode_copy(damaged[i].decode, bytes.data, bytes.len, NULL) != TT_OK;
             bytes.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
         }
         tt_buf_release(&bytes);
@@ -243,7 +266,7 @@ int main(void)
         cmocka_unit_test(test_every_dialect_gives_the_same_catalogue),
         cmocka_unit_test(test_every_golden_converts),
         cmocka_unit_test(test_every_bad_checkpoint_is_refused_with_its_message),
-        cmocka_unit_test(test_every_truncation_is_an_error),
+        cmocka_unit_test(test_every_truncation_is_an_error_that_names_its_place),
         cmocka_unit_test(test_no_flipped_bit_does_harm),
         cmocka_unit_test(test_the_zip_writer_gives_the_bytes_of_torch_save),
     };
