@@ -32,6 +32,10 @@ tool_bin := $(patsubst tests/tools/%.c,$(B)/tools/%,$(wildcard tests/tools/*.c))
 bench_bin := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/bench_*.c))
 fuzz_names := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 replay_bin := $(fuzz_names:%=$(B)/replay/%)
+# What fuzz targets need of the library; those of the decoders need still less.
+fuzz_obj := $(patsubst %.c,$(B)/%.o,$(wildcard $(patsubst %,lib/%/*.c,base value tensor format ckpt config data)))
+decoder_obj := $(patsubst %.c,$(B)/%.o,$(wildcard $(patsubst %,lib/%/*.c,base value tensor format)))
+decoder_names := $(patsubst %,fuzz_%,pickle metadata zip zstd safetensors hf_index json)
 
 # kernels/cpu is compiled once for each instruction set; kernels/cpu_dispatch.c picks one at run time. With sanitizers -O3 takes
 # gcc minutes and finds nothing more.
@@ -46,7 +50,8 @@ isa_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mp
 cpu_obj := $(foreach i,$(isas),$(patsubst kernels/cpu/%.c,$(B)/kernels/cpu/$(i)/%.o,$(wildcard kernels/cpu/*.c)))
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo check unit clean format interop-full bench bench-tools bench-kernels kills fuzz fuzz-build bless install \
+.PHONY: all help deps demo check unit clean format interop-full bench bench-tools bench-kernels kills fuzz fuzz-build fuzz-coverage \
+        coverage-build bless install \
         uninstall compile_commands.json tools generate
 
 all: $(progs:%=$(BIN)/%)            ## build the programs into build/bin
@@ -92,12 +97,19 @@ bench-tools: all                    ## the checkpoint tools against cp and again
 bench-kernels: $(bench_bin)         ## each kernel's speed on this machine
 	@for b in $(bench_bin); do $$b || exit 1; done
 
+# While fuzzing, CRCs are not compared (lib/format/zip_write.c says why).
+fuzz_make = $(MAKE) --no-print-directory CC=clang CPPFLAGS='$(CPPFLAGS) -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION'
 FUZZ_SECONDS ?= 60
 fuzz:                               ## run each fuzz target for FUZZ_SECONDS (clang's libFuzzer)
-	@$(MAKE) --no-print-directory CC=clang VARIANT=fuzz SAN=address,undefined,fuzzer-no-link fuzz-build
+	+@$(fuzz_make) VARIANT=fuzz SAN=address,undefined,fuzzer-no-link fuzz-build
 	@tests/fuzz/run.sh build/fuzz/fuzz $(FUZZ_SECONDS) $(fuzz_names)
 
+fuzz-coverage:                      ## the lines of each decoder that the fuzz targets' seeds reach; under 85 % is an error
+	+@$(fuzz_make) VARIANT=coverage OPT=-O1 CFLAGS='-fprofile-instr-generate -fcoverage-mapping' coverage-build
+	@tests/fuzz/coverage.sh build/coverage/decoder 85
+
 fuzz-build: $(fuzz_names:%=$(B)/fuzz/%)
+coverage-build: $(decoder_names:%=$(B)/decoder/%)
 
 install: all                        ## into $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
@@ -177,12 +189,20 @@ $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libtitan.a
 
 # A fuzz target with libFuzzer's main (clang only), and with a plain main that replays files. Without fuzzer-no-link in the library's
 # own flags libFuzzer sees no coverage, and mutates blindly.
-$(B)/fuzz/%: tests/fuzz/%.c $(B)/libtitan.a
+$(B)/libfuzz.a: $(fuzz_obj)
+	@rm -f $@ && ar rcs $@ $^
+
+$(B)/fuzz/%: tests/fuzz/%.c $(B)/libfuzz.a
 	@mkdir -p $(@D)
 	@echo "  LD $@"
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LDLIBS_ALL)
 
 $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libtitan.a
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+
+$(B)/decoder/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(decoder_obj)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)

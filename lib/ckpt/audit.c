@@ -162,7 +162,7 @@ static tt_status check_record(struct audit *a, const struct unit *unit, struct w
         crc = tt_crc32(crc, w->buf, (size_t)n);
     }
     count_records(a, 1, r->nbytes);
-    *whole = crc == r->crc;
+    *whole = tt_crc32_agrees(r->crc, crc);
     return *whole ? TT_OK : damaged(a, unit, src, r, crc);
 }
 

@@ -44,6 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct tt_source src = { .data = data, .nbytes = size, .name = "fuzz" };
     struct tt_st_file f;
 
+    if (size > TT_ST_PREFIX_NBYTES && !tt_st_is_start(data) && tt_st_decode(&f, &arena, &src, NULL) == TT_OK)
+        abort();
     if (tt_st_decode(&f, &arena, &src, NULL) == TT_OK)
         check_again(&f, &arena);
     tt_arena_release(&arena);
