@@ -17,7 +17,9 @@ struct tt_zstd_reader {
     const struct tt_source *src;
     uint64_t max_nbytes, decoded;
     uint64_t next; /* of the source, not read so far */
-    bool in_frame;
+    bool in_frame, has_size;
+    uint64_t frame_nbytes; /* of the frame's content: as decoded so far, and ... */
+    uint64_t frame_size;   /* ... as its header has it, where it does */
     uint8_t in[IN_NBYTES]; /* [begin, end) is not decoded so far */
     size_t begin, end;
 };
@@ -41,7 +43,8 @@ tt_status tt_zstd_reader_new(struct tt_zstd_reader **out, const struct tt_source
     r->src = src;
     r->max_nbytes = max_nbytes;
     r->decoded = r->next = 0;
-    r->in_frame = false;
+    r->in_frame = r->has_size = false;
+    r->frame_nbytes = r->frame_size = 0;
     r->begin = r->end = 0;
     *out = r;
     return TT_OK;
@@ -72,34 +75,39 @@ static tt_status fill(struct tt_zstd_reader *r, struct tt_err *err)
     return st;
 }
 
-/* The window that a frame's header asks for; 0: the header is cut short. p has n bytes. */
-static uint64_t window_of(const uint8_t *p, size_t n)
+struct frame_header {
+    uint64_t window; /* what it asks for */
+    uint64_t size;   /* of its content */
+    bool has_size;
+};
+
+/* False: the header is cut short. p has n bytes. */
+static bool read_header(struct frame_header *h, const uint8_t *p, size_t n)
 {
     static const uint8_t id_nbytes[] = { 0, 1, 2, 4 }, size_nbytes[] = { 0, 2, 4, 8 };
     const uint8_t descriptor = n > 4 ? p[4] : 0;
     const bool single = descriptor & 1 << 5; /* no window but the content itself */
     const size_t at = 5 + !single + id_nbytes[descriptor & 3], nsize = single && descriptor >> 6 == 0 ? 1 : size_nbytes[descriptor >> 6];
-    uint64_t size = 0;
 
     if (n < 6 || n < at + nsize)
-        return 0;
-    if (!single) {
-        const uint64_t base = UINT64_C(1) << (10 + (p[5] >> 3));
-        return base + base / 8 * (p[5] & 7);
-    }
-    memcpy(&size, p + at, nsize);
-    size += nsize == 2 ? 256 : 0;
-    return size ? size : 1;
+        return false;
+    *h = (struct frame_header){ .has_size = nsize > 0 };
+    memcpy(&h->size, p + at, nsize);
+    h->size += nsize == 2 ? 256 : 0;
+    const uint64_t base = UINT64_C(1) << (10 + (p[5] >> 3));
+    h->window = !single ? base + base / 8 * (p[5] & 7) : h->size ? h->size : 1;
+    return true;
 }
 
 tt_status tt_zstd_window(const struct tt_source *src, uint64_t *nbytes, struct tt_err *err)
 {
     uint8_t head[HEADER_NBYTES_MAX];
+    struct frame_header h;
     const size_t n = src->nbytes < sizeof head ? (size_t)src->nbytes : sizeof head;
     const tt_status st = tt_source_read(src, head, n, 0, err);
 
     if (st == TT_OK)
-        *nbytes = n >= 4 && tt_load_le32(head) == MAGIC ? window_of(head, n) : 0;
+        *nbytes = n >= 4 && tt_load_le32(head) == MAGIC && read_header(&h, head, n) ? h.window : 0;
     return st;
 }
 
@@ -108,18 +116,22 @@ static tt_status begin_frame(struct tt_zstd_reader *r, struct tt_err *err)
     const uint8_t *p = r->in + r->begin;
     const size_t n = r->end - r->begin;
     const uint32_t magic = n >= 4 ? tt_load_le32(p) : 0;
+    struct frame_header h;
 
     r->in_frame = true;
+    r->has_size = false;
     if (n >= 4 && (magic & ~UINT32_C(15)) == MAGIC_SKIPPABLE)
         return TT_OK;
     if (n < 4 || magic != MAGIC)
         return bad(r, err, offset_of(r) == 0 ? "expected a zstd frame" : "bytes behind the zstd frame");
-    const uint64_t window = window_of(p, n);
-    if (window == 0)
+    if (!read_header(&h, p, n))
         return bad(r, err, "the zstd frame is cut short");
-    if (window > UINT64_C(1) << TT_ZSTD_WINDOW_LOG_MAX)
+    r->has_size = h.has_size;
+    r->frame_size = h.size;
+    r->frame_nbytes = 0;
+    if (h.window > UINT64_C(1) << TT_ZSTD_WINDOW_LOG_MAX)
         return tt_err_set(err, TT_EUNSUPPORTED, "%s: offset %" PRIu64 ": its zstd frame needs a window of %" PRIu64
-                          " bytes; titan's limit is %" PRIu64, r->src->name, offset_of(r), window,
+                          " bytes; titan's limit is %" PRIu64, r->src->name, offset_of(r), h.window,
                           UINT64_C(1) << TT_ZSTD_WINDOW_LOG_MAX);
     return TT_OK;
 }
@@ -155,6 +167,11 @@ static tt_status step(struct tt_zstd_reader *r, ZSTD_outBuffer *out, bool *done,
     if (ZSTD_isError(code))
         return failed(r, code, err);
     r->in_frame = code != 0;
+    r->frame_nbytes += out->pos - before;
+    /* zstd does not look where the last block is empty and the frame was not decoded in one go. */
+    if (code == 0 && r->has_size && r->frame_nbytes != r->frame_size)
+        return tt_err_set(err, TT_EFORMAT, "%s: offset %" PRIu64 ": expected a zstd frame of %" PRIu64 " decoded bytes, found %" PRIu64,
+                          r->src->name, offset_of(r), r->frame_size, r->frame_nbytes);
     if (stuck && out->pos < out->size && r->in_frame)
         return bad(r, err, "the zstd frame is cut short");
     return TT_OK;

@@ -228,7 +228,7 @@ PKL = record("a/data.pkl", plain(W))
 REC = record("a/data/0", DATA)
 buffer = io.BytesIO()
 with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as z:
-    z.writestr("a/data.pkl", plain(W) * 20)
+    z.writestr(zipfile.ZipInfo("a/data.pkl"), plain(W) * 20, zipfile.ZIP_DEFLATED)  # of 1980: the same bytes each time
 
 ZIPS = {
     "tensor": pt(W),
@@ -382,6 +382,7 @@ ZSTD = {
     "skippable": SKIPPABLE + frame(ITEM) + SKIPPABLE, "single": frame(b"abc", descriptor=0x20, header=b"\x03"),
     "single-2": frame(ITEM, descriptor=0x60, header=struct.pack("<H", len(ITEM) - 256)), "single-4": frame(ITEM, descriptor=0xa0, header=struct.pack("<I", len(ITEM))),
     "single-8": frame(b"", descriptor=0xe0, header=bytes(8)), "sized": frame(ITEM, descriptor=0x80, header=struct.pack("<I", len(ITEM))), "size-wrong": frame(ITEM, descriptor=0xa0, header=struct.pack("<I", 9)),
+    "size-empty": frame(descriptor=0x20, header=b"\x58"),
     "dictionary": frame(ITEM, descriptor=3, header=b"\1\2\3\4"), "checksum-wrong": frame(ITEM, descriptor=4, checksum=b"\0\0\0\0"), "window": frame(ITEM, window=b"\xf9"), "window-limit": frame(ITEM, window=b"\x88"),
     "reserved": frame(ITEM, descriptor=8), "block-reserved": frame(ITEM)[:6] + b"\x07\0\0" + ITEM, "behind": frame(ITEM) + b"behind", "old-magic": frame(ITEM, magic=b"\x27\xb5\x2f\xfd"),
     "cut": frame(ITEM)[:-9], "cut-header": frame(ITEM)[:5], "cut-magic": b"\x28\xb5", "empty": frame(), "nothing": b"", "run": RLE, "run-beyond": RLE + frame(b"more"), "text": b"no frame, but text",

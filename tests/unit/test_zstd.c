@@ -128,6 +128,17 @@ static void test_what_is_no_frame_is_refused(void **state)
     tt_buf_release(&out);
 }
 
+/* Where the last block is empty zstd itself says so only of a frame that it decodes in one go. */
+static void test_a_frame_with_less_than_its_header_says_is_refused(void **state)
+{
+    const uint8_t frame[] = { 0x28, 0xb5, 0x2f, 0xfd, 1 << 5, 88, 1, 0, 0 };
+    struct tt_buf out = { 0 };
+    (void)state;
+    assert_int_equal(decode(&out, frame, sizeof frame, 1000, 2000, NULL), TT_EFORMAT);
+    assert_int_equal(decode(&out, frame, sizeof frame, 1000, 10, NULL), TT_EFORMAT);
+    tt_buf_release(&out);
+}
+
 /* The header alone says it: 2^(10+e) bytes, and m eighths of it. */
 static void test_a_window_beyond_the_limit_is_refused_with_the_number(void **state)
 {
@@ -168,6 +179,7 @@ int main(void)
         cmocka_unit_test(test_frames_come_back_in_steps_of_any_size),
         cmocka_unit_test(test_every_truncation_names_the_place),
         cmocka_unit_test(test_what_is_no_frame_is_refused),
+        cmocka_unit_test(test_a_frame_with_less_than_its_header_says_is_refused),
         cmocka_unit_test(test_a_window_beyond_the_limit_is_refused_with_the_number),
         cmocka_unit_test(test_checksums_and_content_sizes_are_read),
     };
