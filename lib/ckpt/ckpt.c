@@ -205,8 +205,8 @@ static tt_status keep_storages(struct tt_ckpt *ckpt, const struct tt_source *src
     return st;
 }
 
-tt_status tt_ckpt_read_value(struct tt_ckpt *ckpt, const struct tt_entry *entry, struct tt_arena *arena,
-                             const struct tt_value **out, struct tt_err *err)
+tt_status tt_ckpt_read_object(struct tt_ckpt *ckpt, const struct tt_entry *entry, struct tt_arena *arena,
+                              const struct tt_value **out, struct tt_err *err)
 {
     struct tt_arena bytes = { 0 };
     struct tt_source src;
@@ -230,6 +230,26 @@ tt_status tt_ckpt_read_value(struct tt_ckpt *ckpt, const struct tt_entry *entry,
     tt_arena_release(&bytes);
     if (st == TT_OK)
         *out = pt.root;
+    return st;
+}
+
+tt_status tt_ckpt_read_value(struct tt_ckpt *ckpt, const struct tt_entry *entry, struct tt_arena *arena,
+                             const struct tt_value **out, struct tt_err *err)
+{
+    const struct tt_value *v = NULL;
+    const tt_status st = tt_ckpt_read_object(ckpt, entry, arena, &v, err);
+    const char *why = NULL;
+    const struct tt_py_global *g = st == TT_OK ? tt_value_unknown(v, &why) : NULL;
+    char module[100], name[100];
+
+    if (why)
+        return tt_err_set(err, TT_EUNSUPPORTED, "%s: key %s: refused: %s", ckpt->path, entry->fqn, why);
+    if (g)
+        return tt_err_set(err, TT_EUNSUPPORTED, "%s: key %s: refused: the pickle names %s.%s, which is not among the plain data that "
+                          "titan reads", ckpt->path, entry->fqn, tt_py_show(module, sizeof module, g->module, strlen(g->module)),
+                          tt_py_show(name, sizeof name, g->name, strlen(g->name)));
+    if (st == TT_OK)
+        *out = v;
     return st;
 }
 

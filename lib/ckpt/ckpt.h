@@ -37,12 +37,17 @@ bool tt_ckpt_is_complete(const char *dir);
 
 /* The value of a VALUE entry: read and decoded on the first call, then kept with the checkpoint. Tuples, bytes, numbers and so on
  * come as they were pickled; bytes that are themselves a pickle (dataloader.dp_rank_<r>) are decoded by tt_pickle_to_value.
- * TT_ENOENT: no such key. TT_EFORMAT names the file, the key and the offset; a pickle that names something titan does not know is
- * refused by that name. Not to be called from two threads at once. */
+ * TT_ENOENT: no such key. TT_EFORMAT names the file, the key and the offset; TT_EUNSUPPORTED the key and the class or function of
+ * Python's that the value needs and titan does not know. Not to be called from two threads at once. */
 TT_MUST_CHECK tt_status tt_ckpt_value(struct tt_ckpt *ckpt, const char *fqn, const struct tt_value **out, struct tt_err *err);
 
 /* The same without keeping it, for those who walk over all: the value lives in the arena. */
 TT_MUST_CHECK tt_status tt_ckpt_read_value(struct tt_ckpt *ckpt, const struct tt_entry *entry, struct tt_arena *arena,
                                            const struct tt_value **out, struct tt_err *err);
+
+/* The same, but what titan does not know is no error: tt_value_unknown (format/pickle_value.h) tells its name. For those who list it, or
+ * write it again as it is. */
+TT_MUST_CHECK tt_status tt_ckpt_read_object(struct tt_ckpt *ckpt, const struct tt_entry *entry, struct tt_arena *arena,
+                                            const struct tt_value **out, struct tt_err *err);
 
 #endif

@@ -29,7 +29,10 @@ static void render_text(struct tt_lister *l, const struct tt_value *v, struct tt
     struct tt_buf text = { 0 };
     const struct tt_value *inner = NULL;
 
-    if (v->kind == TT_V_BYTES && tt_pickle_to_value(&l->scratch, v->u.str.s, v->u.str.nbytes, "", &inner, NULL) == TT_OK) {
+    const struct tt_py_global *unknown = tt_value_unknown(v, NULL);
+    if (unknown) {
+        tt_buf_printf(&text, "object %s.%s", unknown->module, unknown->name);
+    } else if (v->kind == TT_V_BYTES && tt_pickle_to_value(&l->scratch, v->u.str.s, v->u.str.nbytes, "", &inner, NULL) == TT_OK) {
         tt_buf_printf(&text, "%zu bytes, a pickle of ", v->u.str.nbytes);
         tt_value_text(&text, inner, 2 * TEXT_MAX);
     } else {
@@ -64,6 +67,16 @@ static tt_status new_text(struct tt_lister *l, struct tt_buf **out)
     return TT_OK;
 }
 
+static void render_object(const struct tt_value *v, struct tt_buf *out)
+{
+    const struct tt_py_global *g = tt_value_unknown(v, NULL);
+    char name[400];
+    const int n = snprintf(name, sizeof name, "%s.%s", g->module, g->name);
+    tt_buf_str(out, "{\"object\": ");
+    tt_show_str(out, name, n < (int)sizeof name ? (size_t)n : sizeof name - 1);
+    tt_buf_byte(out, '}');
+}
+
 /* What cannot be read is marked; the first such error is kept. A pipe that is a .metadata has no values. */
 static void render(struct tt_lister *l, const struct tt_entry *e, bool json, struct tt_buf *out, bool *failed)
 {
@@ -79,6 +92,8 @@ static void render(struct tt_lister *l, const struct tt_entry *e, bool json, str
     }
     if (*failed)
         tt_buf_str(out, json ? "null" : absent ? "(not in .metadata)" : "(unreadable)");
+    else if (json && tt_value_unknown(v, NULL))
+        render_object(v, out);
     else if (json)
         tt_value_json(out, v);
     else

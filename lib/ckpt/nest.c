@@ -5,6 +5,7 @@
 
 struct nester {
     const struct tt_recipe *recipe;
+    const struct tt_write_opts *opts;
     struct tt_arena *arena;
     struct tt_err *err;
 };
@@ -58,17 +59,42 @@ tt_status tt_value_own_storages(const struct tt_value *v, struct tt_arena *arena
             st = tt_value_own_storages(v->u.map.pairs[i].value, arena, ckpt, fqn, err);
     if (v->kind == TT_V_OBJECT) {
         const struct tt_pyobj *o = v->u.ref;
-        if (o->args)
-            st = tt_value_own_storages(o->args, arena, ckpt, fqn, err);
-        if (st == TT_OK && o->state)
-            st = tt_value_own_storages(o->state, arena, ckpt, fqn, err);
+        if (o->kind == TT_PYOBJ_OPAQUE)
+            return tt_err_set(err, TT_EUNSUPPORTED, "key %s: an object of %s.%s cannot be written again: %s; --exclude leaves it out",
+                              fqn, o->cls->module, o->cls->name, o->why);
+        const struct tt_value *const parts[] = { o->callee, o->args, o->items, o->state };
+        for (size_t i = 0; i < sizeof parts / sizeof *parts && st == TT_OK; i++)
+            st = parts[i] ? tt_value_own_storages(parts[i], arena, ckpt, fqn, err) : TT_OK;
     }
     return st;
 }
 
+tt_status tt_recipe_value(const struct tt_recipe_item *item, const struct tt_write_opts *opts, struct tt_arena *arena,
+                          const struct tt_value **out, struct tt_err *err)
+{
+    const struct tt_value *v = item->value;
+    struct tt_err why;
+    tt_status st = TT_OK;
+
+    if (!v && opts->allow_objects)
+        st = tt_ckpt_read_object(item->ckpt, item->entry, arena, &v, &why);
+    else if (!v)
+        st = tt_ckpt_read_value(item->ckpt, item->entry, arena, &v, &why);
+    if (st == TT_EUNSUPPORTED && !opts->allow_objects)
+        return tt_err_set(err, st, "%s; --exclude leaves it out, --allow_objects carries it over", why.msg);
+    if (st != TT_OK)
+        return tt_err_set(err, st, "%s", why.msg);
+    const struct tt_py_global *g = opts->allow_objects ? tt_value_unknown(v, NULL) : NULL;
+    if (g)
+        tt_log_line(opts->log, TT_LOG_WARNING, "key %s: an object of %s.%s, which titan does not know, is carried over as it is",
+                    item->fqn, g->module, g->name);
+    *out = v;
+    return TT_OK;
+}
+
 static tt_status make_leaf(const struct nester *n, const struct tt_recipe_item *item, struct tt_value **out)
 {
-    const struct tt_value *value = item->value;
+    const struct tt_value *value = NULL;
     tt_status st = TT_OK;
 
     if (item->kind == TT_ENTRY_TENSOR) {
@@ -79,8 +105,7 @@ static tt_status make_leaf(const struct nester *n, const struct tt_recipe_item *
         }
         return fill && *out ? TT_OK : nomem(n);
     }
-    if (!value)
-        st = tt_ckpt_read_value(item->ckpt, item->entry, n->arena, &value, n->err);
+    st = tt_recipe_value(item, n->opts, n->arena, &value, n->err);
     if (st == TT_OK)
         st = tt_value_own_storages(value, n->arena, item->ckpt, item->fqn, n->err);
     if (st == TT_OK)
@@ -154,10 +179,10 @@ static tt_status place(const struct nester *n, struct tt_value *root, const stru
     return there ? conflict(n, item, "is that of another key too") : put(n, at, &path[npath - 1], leaf);
 }
 
-tt_status tt_recipe_nest(const struct tt_recipe *recipe, bool flat, struct tt_arena *arena, struct tt_value **out,
-                         struct tt_err *err)
+tt_status tt_recipe_nest(const struct tt_recipe *recipe, const struct tt_write_opts *opts, bool flat, struct tt_arena *arena,
+                         struct tt_value **out, struct tt_err *err)
 {
-    const struct nester n = { recipe, arena, err };
+    const struct nester n = { recipe, opts, arena, err };
     struct tt_value *root = tt_value_map(arena);
     tt_status st = root ? TT_OK : nomem(&n);
 

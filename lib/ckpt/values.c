@@ -155,7 +155,7 @@ tt_status tt_values_read(struct tt_values *v, const struct tt_entry *entry, stru
     if (!src.data && c && c->file != TT_FILE_NONE && c->file < v->ckpt->entries.nfiles && v->files[c->file])
         return tt_err_set(err, v->files[c->file]->status, "%s", v->files[c->file]->msg);
     if (!src.data)
-        return tt_ckpt_read_value(v->ckpt, entry, arena, out, err);
+        return tt_ckpt_read_object(v->ckpt, entry, arena, out, err);
     src.offset = c->offset;
     src.nbytes = c->nbytes;
     src.name = tt_arena_printf(arena, "%s/%s: key %s: item at %" PRIu64, v->ckpt->path, v->ckpt->entries.files[c->file], entry->fqn,

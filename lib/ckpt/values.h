@@ -18,7 +18,7 @@ void tt_values_free(struct tt_values *values);
 /* The bytes of the entry's item (and *nbytes) where they are at hand, else NULL: equal bytes are equal values. */
 const uint8_t *tt_values_item(const struct tt_values *values, const struct tt_entry *entry, size_t *nbytes);
 
-/* As tt_ckpt_read_value. */
+/* As tt_ckpt_read_object. */
 TT_MUST_CHECK tt_status tt_values_read(struct tt_values *values, const struct tt_entry *entry, struct tt_arena *arena,
                                        const struct tt_value **out, struct tt_err *err);
 

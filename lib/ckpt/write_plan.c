@@ -124,11 +124,11 @@ static tt_status add_entry(struct write_plan *plan, const struct tt_recipe_item 
 static tt_status add_value(struct write_plan *plan, const struct tt_recipe_item *item, struct tt_chunk *chunk, struct tt_err *err)
 {
     const struct tt_chunk *from = item->entry && item->entry->nchunks == 1 ? item->entry->chunks : NULL;
-    const struct tt_value *value = item->value;
+    const struct tt_value *value = NULL;
     struct tt_arena scratch = { 0 };
-    const bool as_bytes = !value && from && from->codec == TT_CODEC_BLOB;
+    const bool as_bytes = !item->value && from && from->codec == TT_CODEC_BLOB;
     struct tt_arena *arena = as_bytes ? &scratch : &plan->arena;
-    tt_status st = value ? TT_OK : tt_ckpt_read_value(item->ckpt, item->entry, arena, &value, err);
+    tt_status st = tt_recipe_value(item, plan->opts, arena, &value, err);
 
     if (as_bytes) {
         tt_arena_release(&scratch);
@@ -249,6 +249,22 @@ static tt_status try_clone(struct write_plan *plan, uint32_t f, const struct pla
     return TT_OK;
 }
 
+/* Values in a file that is taken over whole are looked at like all others. */
+static tt_status check_values(struct write_plan *plan, const struct place *places, size_t n, struct tt_err *err)
+{
+    tt_status st = TT_OK;
+
+    for (size_t i = 0; i < n && st == TT_OK; i++) {
+        const struct tt_recipe_item *item = &plan->recipe->items[places[i].item];
+        struct tt_arena scratch = { 0 };
+        const struct tt_value *value = NULL;
+        if (item->kind == TT_ENTRY_VALUE)
+            st = tt_recipe_value(item, plan->opts, &scratch, &value, err);
+        tt_arena_release(&scratch);
+    }
+    return st;
+}
+
 /* Values first, then tensors, as PyTorch's writer has them. */
 static tt_status plan_dcp(struct write_plan *plan, const struct places *places, struct tt_err *err)
 {
@@ -268,6 +284,8 @@ static tt_status plan_dcp(struct write_plan *plan, const struct places *places, 
         const size_t n = places->begin[f + 1] - places->begin[f];
         bool done = false;
         st = try_clone(plan, f, items, n, &done, err);
+        if (st == TT_OK && done)
+            st = check_values(plan, items, n, err);
         for (size_t i = 0; i < n && st == TT_OK && !done; i++)
             st = add_place(plan, &items[i], f, TT_ENTRY_VALUE, err);
         for (size_t i = 0; i < n && st == TT_OK && !done; i++)
@@ -373,7 +391,7 @@ static tt_status plan_pt(struct write_plan *plan, struct tt_err *err)
 {
     const char *name = root_name(&plan->arena, plan->target->path);
     struct tt_value *root = NULL;
-    tt_status st = name ? tt_recipe_nest(plan->recipe, plan->target->flat, &plan->arena, &root, err) : nomem(plan, err);
+    tt_status st = name ? tt_recipe_nest(plan->recipe, plan->opts, plan->target->flat, &plan->arena, &root, err) : nomem(plan, err);
 
     return st == TT_OK ? tt_copy_add_archive(plan->copy, 0, name, root, NULL, NULL, err) : st;
 }

@@ -10,8 +10,12 @@
 
 /* Each item at its path in a dict of dicts and lists (flat: under its fqn), in the recipe's order: TENSOR leaves for
  * tt_copy_add_archive. In the arena. */
-TT_MUST_CHECK tt_status tt_recipe_nest(const struct tt_recipe *recipe, bool flat, struct tt_arena *arena, struct tt_value **out,
-                                       struct tt_err *err);
+TT_MUST_CHECK tt_status tt_recipe_nest(const struct tt_recipe *recipe, const struct tt_write_opts *opts, bool flat,
+                                       struct tt_arena *arena, struct tt_value **out, struct tt_err *err);
+
+/* The value of a VALUE item. One that is no plain data is TT_EUNSUPPORTED, naming key and class, or, where opts allow it, a warning. */
+TT_MUST_CHECK tt_status tt_recipe_value(const struct tt_recipe_item *item, const struct tt_write_opts *opts, struct tt_arena *arena,
+                                        const struct tt_value **out, struct tt_err *err);
 
 /* Storages that the tensors inside a value share get owners: they are copied as they are, so that they are still shared. */
 TT_MUST_CHECK tt_status tt_value_own_storages(const struct tt_value *value, struct tt_arena *arena, struct tt_ckpt *ckpt,

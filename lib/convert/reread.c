@@ -97,11 +97,10 @@ static tt_status compare_value(const struct reread *all, const struct tt_recipe_
 {
     const struct tt_entry *e = tt_entries_find(&all->out->entries, item->fqn);
     const struct tt_value *expected = item->value, *found = NULL;
-    tt_status st = expected ? TT_OK : tt_ckpt_read_value(item->ckpt, item->entry, arena, &expected, err);
+    tt_status st = expected ? TT_OK : tt_ckpt_read_object(item->ckpt, item->entry, arena, &expected, err);
 
-    if (st != TT_OK)
-        return all->opts->allow_objects ? TT_OK : st;
-    st = tt_ckpt_read_value(all->out, e, arena, &found, err);
+    if (st == TT_OK)
+        st = tt_ckpt_read_object(all->out, e, arena, &found, err);
     if (st == TT_OK && !tt_pt_equal(expected, found))
         st = tt_err_set(err, TT_EFORMAT, "%s: key %s: its value is not the one that was to be written", all->out->path, item->fqn);
     return st;

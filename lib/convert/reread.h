@@ -11,7 +11,6 @@
 
 struct tt_reread_opts {
     struct tt_pool *pool; /* NULL: this thread alone */
-    bool allow_objects;   /* values that cannot be decoded are not compared */
     void (*progress)(void *ctx, uint64_t done, uint64_t total); /* in bytes; one call at a time; NULL: none */
     void *ctx;
     const volatile sig_atomic_t *stop; /* not 0: a signal asked to end, which is TT_EIO; NULL: nobody asks */

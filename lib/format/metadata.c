@@ -441,7 +441,8 @@ tt_status tt_metadata_decode_all(struct tt_entries *out, const uint8_t *bytes, s
     struct tt_arena nodes = { 0 };
     struct tt_py root;
     d.dims.arena = &out->arena;
-    tt_status st = tt_pickle_decode(&nodes, &root, bytes, nbytes, TT_PY_ALLOW_METADATA, &d.dims, where, err);
+    const struct tt_py_how how = { .allow = TT_PY_ALLOW_METADATA, .where = where, .dims = &d.dims };
+    tt_status st = tt_pickle_decode(&nodes, &root, bytes, nbytes, &how, err);
 
     if (st == TT_OK)
         st = read_root(&d, &root);

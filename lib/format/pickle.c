@@ -12,8 +12,7 @@ struct machine {
     const uint8_t *bytes;
     size_t nbytes, at;
     size_t op_at; /* where the running opcode began, for messages */
-    unsigned allow;
-    const char *where;
+    const struct tt_py_how *how;
     struct tt_err *err;
     tt_status status; /* of the first failure */
     struct tt_py *stack; /* malloc'd */
@@ -27,13 +26,13 @@ struct machine {
 
 static bool fail(struct machine *m, const char *what)
 {
-    m->status = tt_err_set(m->err, TT_EFORMAT, "%s: offset %zu: %s", m->where, m->op_at, what);
+    m->status = tt_err_set(m->err, TT_EFORMAT, "%s: offset %zu: %s", m->how->where, m->op_at, what);
     return false;
 }
 
 static bool fail_nomem(struct machine *m)
 {
-    m->status = tt_err_nomem(m->err, m->nbytes, m->where);
+    m->status = tt_err_nomem(m->err, m->nbytes, m->how->where);
     return false;
 }
 
@@ -219,16 +218,39 @@ static bool push_bigint(struct machine *m, size_t width)
     return push_int(m, (int64_t)v);
 }
 
+/* A name that GLOBAL can say again. */
+static bool is_name(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((uint8_t)s[i] <= ' ' || s[i] == 0x7f)
+            return false;
+    return n > 0;
+}
+
+/* A row of its own for a name that the table does not have. */
+static bool push_unknown(struct machine *m, const char *module, size_t nmodule, const char *name, size_t nname)
+{
+    struct tt_py_global *g = tt_arena_alloc(m->how->names, sizeof *g);
+    if (!g)
+        return fail_nomem(m);
+    g->id = TT_PY_UNKNOWN;
+    g->module = tt_arena_strn(m->how->names, module, nmodule);
+    g->name = tt_arena_strn(m->how->names, name, nname);
+    return g->module && g->name ? push(m, (struct tt_py){ .kind = TT_PY_GLOBAL, .u.global = g }) : fail_nomem(m);
+}
+
 static bool push_global(struct machine *m, const char *module, size_t nmodule, const char *name, size_t nname)
 {
     const struct tt_py_global *g = tt_py_global_find(module, nmodule, name, nname);
-    if (g && (g->allow & m->allow))
+    if (g && (g->allow & m->how->allow))
         return push(m, (struct tt_py){ .kind = TT_PY_GLOBAL, .u.global = g });
+    if (m->how->names && is_name(module, nmodule) && is_name(name, nname))
+        return push_unknown(m, module, nmodule, name, nname);
     char shown_module[100], shown_name[100];
     tt_py_show(shown_module, sizeof shown_module, module, nmodule);
     tt_py_show(shown_name, sizeof shown_name, name, nname);
     m->status = tt_err_set(m->err, TT_EFORMAT, "%s: offset %zu: refused: the pickle names %s.%s, which is not among the plain data "
-                           "that titan reads", m->where, m->op_at, shown_module, shown_name);
+                           "that titan reads", m->how->where, m->op_at, shown_module, shown_name);
     return false;
 }
 
@@ -250,21 +272,73 @@ static bool op_stack_global(struct machine *m)
     return push_global(m, (const char *)v[0].u.s, v[0].n, (const char *)v[1].u.s, v[1].n);
 }
 
+/* Of a call whose callable is itself the result of one. */
+static const struct tt_py_global result = { .module = "", .name = "the result of a call", .id = TT_PY_UNKNOWN };
+
+/* getattr(module.Outer, "Inner") is how protocol 2 says module.Outer.Inner: then that name takes the place of call and arguments. */
+static bool is_inner_class(const struct machine *m, const struct tt_py *cls, const struct tt_py *args)
+{
+    enum { NAME_NBYTES_MAX = 500 }; /* of each: names of names of names do not grow without end */
+
+    if (!m->how->names || cls->kind != TT_PY_GLOBAL || strcmp(cls->u.global->name, "getattr") != 0 ||
+        (strcmp(cls->u.global->module, "__builtin__") != 0 && strcmp(cls->u.global->module, "builtins") != 0) ||
+        args->kind != TT_PY_TUPLE || tt_py_len(args) != 2)
+        return false;
+    const struct tt_py *outer = tt_py_item(args, 0), *inner = tt_py_item(args, 1);
+    return outer->kind == TT_PY_GLOBAL && strlen(outer->u.global->name) < NAME_NBYTES_MAX && inner->kind == TT_PY_STR &&
+           inner->n < NAME_NBYTES_MAX && is_name((const char *)inner->u.s, inner->n);
+}
+
+static bool push_inner_class(struct machine *m, const struct tt_py *args)
+{
+    const struct tt_py_global *outer = tt_py_item(args, 0)->u.global;
+    const struct tt_py *inner = tt_py_item(args, 1);
+    const char *name = tt_arena_printf(m->how->names, "%s.%.*s", outer->name, (int)inner->n, (const char *)inner->u.s);
+    m->n -= 2;
+    return name ? push_unknown(m, outer->module, strlen(outer->module), name, strlen(name)) : fail_nomem(m);
+}
+
 static bool op_call(struct machine *m, bool is_new)
 {
     if (!need(m, 2))
         return false;
     const struct tt_py cls = m->stack[m->n - 2], args = m->stack[m->n - 1];
-    if (cls.kind != TT_PY_GLOBAL)
+    if (!is_new && is_inner_class(m, &cls, &args))
+        return push_inner_class(m, &args);
+    if (cls.kind != TT_PY_GLOBAL && (!m->how->names || cls.kind != TT_PY_OBJECT))
         return fail(m, "expected a class or function to call");
     if (args.kind != TT_PY_TUPLE)
         return fail(m, "expected a tuple of arguments");
     struct tt_py_object *o = tt_arena_alloc(m->arena, sizeof *o);
     if (!o)
         return fail_nomem(m);
-    *o = (struct tt_py_object){ .cls = cls.u.global, .is_new = is_new, .args = args };
+    *o = (struct tt_py_object){ .cls = &result, .is_new = is_new, .args = args };
+    if (cls.kind == TT_PY_GLOBAL)
+        o->cls = cls.u.global;
+    else
+        o->callee = cls;
     m->n -= 2;
     return push(m, (struct tt_py){ .kind = TT_PY_OBJECT, .u.object = o });
+}
+
+static bool op_tuple(struct machine *m, size_t n)
+{
+    if (!need(m, n))
+        return false;
+    m->n -= n;
+    return push_seq(m, TT_PY_TUPLE, m->stack + m->n, n);
+}
+
+/* cls.__new__(cls, *args, **kwargs), which protocol 2 writes as a call of copyreg's. */
+static bool op_newobj_ex(struct machine *m)
+{
+    static const char module[] = "copyreg", name[] = "__newobj_ex__";
+    if (!need(m, 3) || !push_global(m, module, sizeof module - 1, name, sizeof name - 1))
+        return false;
+    const struct tt_py function = m->stack[m->n - 1];
+    memmove(m->stack + m->n - 3, m->stack + m->n - 4, 3 * sizeof *m->stack);
+    m->stack[m->n - 4] = function;
+    return op_tuple(m, 3) && op_call(m, false);
 }
 
 static bool op_build(struct machine *m)
@@ -275,6 +349,8 @@ static bool op_build(struct machine *m)
     struct tt_py *v = &m->stack[m->n - 1];
     if (v->kind != TT_PY_OBJECT)
         return fail(m, "BUILD needs an object");
+    if (v->u.object->state.kind != TT_PY_NONE)
+        return fail(m, "BUILD of an object that has a state already");
     v->u.object->state = state;
     return true;
 }
@@ -287,6 +363,8 @@ static bool add_items(struct machine *m, const struct tt_py *items, size_t n, bo
     if (pairs && n % 2)
         return fail(m, "a key without a value");
     if (v->kind == TT_PY_OBJECT) {
+        if (v->u.object->items.n && v->u.object->is_mapping != pairs)
+            return fail(m, "an object with items both of a list and of a dict");
         v->u.object->is_mapping = pairs;
         return extend(m, &v->u.object->items, items, n);
     }
@@ -311,6 +389,13 @@ static bool op_add_marked(struct machine *m, bool pairs)
     return pop_mark(m, &items, &n) && add_items(m, items, n, pairs);
 }
 
+static bool op_additems(struct machine *m)
+{
+    if (m->nmarks && m->floor && m->stack[m->floor - 1].kind != TT_PY_SETS)
+        return fail(m, "expected a set to put items in");
+    return op_add_marked(m, false);
+}
+
 static bool op_marked_seq(struct machine *m, enum tt_py_kind kind)
 {
     struct tt_py *items;
@@ -320,14 +405,6 @@ static bool op_marked_seq(struct machine *m, enum tt_py_kind kind)
     if (kind == TT_PY_DICT && n % 2)
         return fail(m, "a key without a value");
     return push_seq(m, kind, items, n);
-}
-
-static bool op_tuple(struct machine *m, size_t n)
-{
-    if (!need(m, n))
-        return false;
-    m->n -= n;
-    return push_seq(m, TT_PY_TUPLE, m->stack + m->n, n);
 }
 
 static bool op_persid(struct machine *m)
@@ -457,7 +534,7 @@ static bool op_pop_mark(struct machine *m)
 
 static bool op_unknown(struct machine *m, uint8_t op)
 {
-    m->status = tt_err_set(m->err, TT_EFORMAT, "%s: offset %zu: opcode 0x%02x is not one of those that titan reads", m->where,
+    m->status = tt_err_set(m->err, TT_EFORMAT, "%s: offset %zu: opcode 0x%02x is not one of those that titan reads", m->how->where,
                            m->op_at, op);
     return false;
 }
@@ -499,16 +576,17 @@ static bool step(struct machine *m, uint8_t op)
     case OP_TUPLE: return op_marked_seq(m, TT_PY_TUPLE);
     case OP_LIST: return op_marked_seq(m, TT_PY_LIST);
     case OP_DICT: return op_marked_seq(m, TT_PY_DICT);
-    case OP_FROZENSET: return op_marked_seq(m, TT_PY_SETS);
+    case OP_FROZENSET: return op_marked_seq(m, TT_PY_FROZEN);
     case OP_APPEND: return op_add(m, 1);
     case OP_SETITEM: return op_add(m, 2);
-    case OP_APPENDS:
-    case OP_ADDITEMS: return op_add_marked(m, false);
+    case OP_APPENDS: return op_add_marked(m, false);
+    case OP_ADDITEMS: return op_additems(m);
     case OP_SETITEMS: return op_add_marked(m, true);
     case OP_GLOBAL: return op_global(m);
     case OP_STACK_GLOBAL: return op_stack_global(m);
     case OP_REDUCE: return op_call(m, false);
     case OP_NEWOBJ: return op_call(m, true);
+    case OP_NEWOBJ_EX: return op_newobj_ex(m);
     case OP_BUILD: return op_build(m);
     case OP_BINPERSID: return op_persid(m);
     case OP_BINPUT: return op_put(m, 1);
@@ -542,13 +620,13 @@ static bool run(struct machine *m, struct tt_py *root)
     return true;
 }
 
-tt_status tt_pickle_decode(struct tt_arena *arena, struct tt_py *root, const uint8_t *bytes, size_t nbytes, unsigned allow,
-                           struct tt_py_dims *dims, const char *where, struct tt_err *err)
+tt_status tt_pickle_decode(struct tt_arena *arena, struct tt_py *root, const uint8_t *bytes, size_t nbytes,
+                           const struct tt_py_how *how, struct tt_err *err)
 {
-    struct machine m = { .arena = arena, .bytes = bytes, .nbytes = nbytes, .allow = allow, .where = where, .err = err };
+    struct machine m = { .arena = arena, .bytes = bytes, .nbytes = nbytes, .how = how, .err = err };
 
     if (tt_py_memo_init(&m.memo, bytes, nbytes)) {
-        tt_py_flat_init(&m.flat, arena, &m.memo, dims);
+        tt_py_flat_init(&m.flat, arena, &m.memo, how->dims);
         run(&m, root);
     } else {
         fail_nomem(&m);
@@ -599,16 +677,19 @@ const char *tt_py_kind_name(const struct tt_py *v, char *buf, size_t nbuf)
         [TT_PY_NONE] = "None",    [TT_PY_BOOL] = "a bool",   [TT_PY_INT] = "an int",     [TT_PY_BIGINT] = "a large int",
         [TT_PY_FLOAT] = "a float", [TT_PY_STR] = "a str",     [TT_PY_BYTES] = "bytes",    [TT_PY_BYTEARRAY] = "a bytearray",
         [TT_PY_TUPLE] = "a tuple", [TT_PY_LIST] = "a list",   [TT_PY_SETS] = "a set",     [TT_PY_DICT] = "a dict",
-        [TT_PY_GLOBAL] = "",      [TT_PY_OBJECT] = "",       [TT_PY_PERSID] = "a storage", [TT_PY_FLAT] = "",
-        [TT_PY_DIMS] = "a torch.Size object",
+        [TT_PY_FROZEN] = "a frozenset", [TT_PY_PERSID] = "a storage", [TT_PY_DIMS] = "a torch.Size object",
     };
     if (!v)
         return "nothing";
-    if (v->kind == TT_PY_GLOBAL)
+    if (v->kind == TT_PY_GLOBAL) {
         snprintf(buf, nbuf, "%s.%s", v->u.global->module, v->u.global->name);
-    else if (v->kind == TT_PY_OBJECT)
-        snprintf(buf, nbuf, "a %s.%s object", v->u.object->cls->module, v->u.object->cls->name);
-    else
+        return buf;
+    }
+    if (v->kind != TT_PY_OBJECT && v->kind != TT_PY_FLAT)
         return names[v->kind];
+    const struct tt_py_global *cls = v->kind == TT_PY_FLAT ? tt_py_global_id(tt_py_flat_id(v)) : v->u.object->cls;
+    if (cls == &result)
+        return cls->name;
+    snprintf(buf, nbuf, "a %s.%s object", cls->module, cls->name);
     return buf;
 }

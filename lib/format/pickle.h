@@ -2,7 +2,8 @@
  *
  * A pickle is a program for a stack machine. Decoding runs it on inert nodes: a GLOBAL (a class or a function) becomes its name,
  * a call becomes an OBJECT that keeps callable and arguments. Whoever knows the class gives it meaning (pickle_value.c, pt.c,
- * metadata.c). A GLOBAL that is not in the table of pickle_global.c, or not allowed in this place, is refused by name.
+ * metadata.c). A GLOBAL that is not in the table of pickle_global.c, or not allowed in this place, is refused by name, or kept as
+ * that name and nothing more, for those who show it, leave it out, or write it again as it was.
  *
  * Memory is linear in the pickle's length (at most about 64 bytes a byte), and there is no recursion: nodes may be shared
  * and even cyclic, as in Python; those who walk them bound their depth.
@@ -30,6 +31,7 @@ enum tt_py_allow { /* the places where a pickle is read; a GLOBAL is allowed in 
 
 enum tt_py_id {
     TT_PY_INERT, /* plain data that titan keeps and writes back without looking into it */
+    TT_PY_UNKNOWN, /* not in the table: a name, and nothing is known of what it stands for */
     TT_PY_DTYPE, /* torch.float32 ...: see dtype */
     TT_PY_STORAGE, /* torch.FloatStorage ...: see dtype */
     TT_PY_UNTYPED_STORAGE,
@@ -39,10 +41,14 @@ enum tt_py_id {
     TT_PY_SET,
     TT_PY_BYTES_TYPE,
     TT_PY_BYTEARRAY_TYPE,
+    TT_PY_FROZENSET,
+    TT_PY_TENSOR_TYPE, /* torch.Tensor, torch.nn.parameter.Parameter ... */
+    TT_PY_REBUILD_TENSOR,
     TT_PY_REBUILD_TENSOR_V2,
     TT_PY_REBUILD_TENSOR_V3,
     TT_PY_REBUILD_PARAMETER,
     TT_PY_REBUILD_PARAMETER_STATE,
+    TT_PY_REBUILD_FROM_TYPE,
     TT_PY_GET_LAYOUT,
     TT_PY_METADATA,
     TT_PY_TENSOR_METADATA,
@@ -83,7 +89,8 @@ enum tt_py_kind {
     TT_PY_BYTEARRAY,
     TT_PY_TUPLE,
     TT_PY_LIST,
-    TT_PY_SETS,   /* of EMPTY_SET; also FROZENSET */
+    TT_PY_SETS,
+    TT_PY_FROZEN, /* a frozenset */
     TT_PY_DICT,
     TT_PY_GLOBAL,
     TT_PY_OBJECT, /* the result of a call or of NEWOBJ */
@@ -107,7 +114,7 @@ struct tt_py {
         int64_t i;
         double f;
         const uint8_t *s; /* borrowed from the pickle's bytes */
-        struct tt_py_items *seq; /* TUPLE, LIST, SETS, DICT; NULL: the empty tuple */
+        struct tt_py_items *seq; /* TUPLE, LIST, SETS, FROZEN, DICT; NULL: the empty tuple */
         const struct tt_py_global *global;
         struct tt_py_object *object;
         struct tt_py *persid;
@@ -118,6 +125,7 @@ struct tt_py {
 
 struct tt_py_object {
     const struct tt_py_global *cls;
+    struct tt_py callee; /* what is called where it is no GLOBAL, but made by another call; then cls is UNKNOWN, else this NONE */
     bool is_new; /* made by NEWOBJ: cls.__new__(cls, *args); else by REDUCE: cls(*args) */
     struct tt_py args;  /* a TUPLE */
     struct tt_py state; /* what BUILD gave it; NONE: nothing */
@@ -135,10 +143,16 @@ struct tt_py_dims {
 void tt_py_dims_release(struct tt_py_dims *pool); /* the table; the dimensions are the arena's */
 const int64_t *tt_py_dims_put(struct tt_py_dims *pool, const int64_t *dims, uint32_t n); /* (n); NULL: no memory */
 
-/* Runs the pickle in bytes[0, nbytes), which must end with its STOP. Nodes live in the arena, their strings in bytes.
- * `where` starts the messages: "<where>: offset 312: ...". dims: objects of the shapes below become FLAT; NULL: none do. */
+struct tt_py_how {
+    unsigned allow;          /* of tt_py_allow */
+    const char *where;       /* starts the messages: "<where>: offset 312: ..." */
+    struct tt_arena *names;  /* where rows of GLOBALs that are not allowed are made (UNKNOWN); NULL: these are refused */
+    struct tt_py_dims *dims; /* objects of the shapes below become FLAT; NULL: none do */
+};
+
+/* Runs the pickle in bytes[0, nbytes), which must end with its STOP. Nodes live in the arena, their strings in bytes. */
 TT_MUST_CHECK tt_status tt_pickle_decode(struct tt_arena *arena, struct tt_py *root, const uint8_t *bytes, size_t nbytes,
-                                         unsigned allow, struct tt_py_dims *dims, const char *where, struct tt_err *err);
+                                         const struct tt_py_how *how, struct tt_err *err);
 
 static inline uint32_t tt_py_len(const struct tt_py *v) { return v->u.seq ? v->u.seq->n : 0; }
 static inline const struct tt_py *tt_py_item(const struct tt_py *v, uint32_t i) { return &v->u.seq->items[i]; }

@@ -118,9 +118,16 @@ static void put_object(struct tt_buf *out, const struct tt_pyobj *o, size_t end)
         return;
     }
     const bool builtin = strcmp(o->cls->module, "builtins") == 0 || strcmp(o->cls->module, "__builtin__") == 0;
-    tt_buf_printf(out, "%s%s%s", builtin ? "" : o->cls->module, builtin ? "" : ".", o->cls->name);
+    if (o->callee)
+        put_text(out, o->callee, end);
+    else
+        tt_buf_printf(out, "%s%s%s", builtin ? "" : o->cls->module, builtin ? "" : ".", o->cls->name);
     if (o->kind == TT_PYOBJ_GLOBAL)
         return;
+    if (o->kind == TT_PYOBJ_OPAQUE) {
+        tt_buf_str(out, "(...)");
+        return;
+    }
     tt_buf_byte(out, '(');
     for (size_t i = 0; i < o->args->u.list.n && out->len < end; i++) {
         if (i)

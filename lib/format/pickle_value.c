@@ -6,6 +6,8 @@
  * reached again is not converted again, but what prints or writes the value walks all of it: so that walk is bounded too. */
 enum { VISITS_MAX = 1 << 24 };
 
+static const struct tt_py_global storage = { "torch.storage", "TypedStorage", TT_PY_UNKNOWN, 0, 0 };
+
 static const char repeats[] = "the value repeats itself beyond reason", too_deep[] = "the value is nested too deep";
 
 static tt_status convert(struct tt_py_convert *how, const struct tt_py *node, int depth, struct tt_value **out, struct tt_err *err);
@@ -33,7 +35,9 @@ static bool fits_again(struct tt_py_convert *how, const struct tt_value *v, int 
             ok = fits_again(how, v->u.map.pairs[i].key, depth + 1) && fits_again(how, v->u.map.pairs[i].value, depth + 1);
     if (v->kind == TT_V_OBJECT) {
         const struct tt_pyobj *o = v->u.ref;
-        ok = ok && (!o->args || fits_again(how, o->args, depth + 1)) && (!o->state || fits_again(how, o->state, depth + 1));
+        const struct tt_value *const parts[] = { o->callee, o->args, o->items, o->state };
+        for (size_t i = 0; i < sizeof parts / sizeof *parts && ok; i++)
+            ok = !parts[i] || fits_again(how, parts[i], depth + 1);
     }
     return ok;
 }
@@ -113,7 +117,7 @@ static tt_status convert_bigint(struct tt_py_convert *how, const struct tt_py *n
     const char *copy = tt_arena_strn(how->arena, (const char *)node->u.s, node->n);
     if (!copy)
         return nomem(how, err);
-    return make_object(how, (struct tt_pyobj){ TT_PYOBJ_BIGINT, .bytes = (const uint8_t *)copy, .nbytes = node->n }, out, err);
+    return make_object(how, (struct tt_pyobj){ .kind = TT_PYOBJ_BIGINT, .bytes = (const uint8_t *)copy, .nbytes = node->n }, out, err);
 }
 
 /* _codecs.encode(text, "latin1"): text is UTF-8, each of its characters below 256 is a byte. */
@@ -153,21 +157,64 @@ static tt_status make_call1(struct tt_py_convert *how, const struct tt_py_global
     struct tt_value *args = tt_value_tuple(how->arena);
     if (!tt_value_append(how->arena, args, arg))
         return nomem(how, err);
-    return make_object(how, (struct tt_pyobj){ TT_PYOBJ_CALL, cls, args, NULL, NULL, 0 }, out, err);
+    return make_object(how, (struct tt_pyobj){ .kind = TT_PYOBJ_CALL, .cls = cls, .args = args }, out, err);
 }
 
-static tt_status convert_inert(struct tt_py_convert *how, const struct tt_py_object *object, int depth, struct tt_value **out,
-                               struct tt_err *err)
+/* The parts of a call. What is put into the object afterwards has no plain form, so that plain data is without. */
+static tt_status convert_call(struct tt_py_convert *how, struct tt_py_object *object, bool plain, int depth, struct tt_value **out,
+                              struct tt_err *err)
 {
-    struct tt_value *args = NULL, *state = NULL;
-    if (object->items.n)
+    struct tt_value *callee = NULL, *args = NULL, *state = NULL, *items = NULL;
+    tt_status st = TT_OK;
+
+    if (plain && object->items.n)
         return tt_err_set(err, TT_EFORMAT, "%s: refused: a %s.%s with items", how->where, object->cls->module, object->cls->name);
-    tt_status st = convert(how, &object->args, depth + 1, &args, err);
+    if (object->callee.kind != TT_PY_NONE)
+        st = convert(how, &object->callee, depth + 1, &callee, err);
+    if (st == TT_OK)
+        st = convert(how, &object->args, depth + 1, &args, err);
+    if (st == TT_OK && object->items.n) {
+        items = object->is_mapping ? tt_value_map(how->arena) : tt_value_list(how->arena);
+        st = !items ? nomem(how, err)
+             : object->is_mapping ? add_pairs(how, &object->items, depth + 1, items, err)
+                                  : add_items(how, &object->items, depth + 1, items, err);
+    }
     if (st == TT_OK && object->state.kind != TT_PY_NONE)
         st = convert(how, &object->state, depth + 1, &state, err);
-    return st != TT_OK ? st
-                       : make_object(how, (struct tt_pyobj){ object->is_new ? TT_PYOBJ_NEW : TT_PYOBJ_CALL, object->cls, args,
-                                                             state, NULL, 0 }, out, err);
+    const struct tt_pyobj made = { .kind = object->is_new ? TT_PYOBJ_NEW : TT_PYOBJ_CALL, .cls = object->cls, .callee = callee,
+                                   .args = args, .state = state, .items = items };
+    return st == TT_OK ? make_object(how, made, out, err) : st;
+}
+
+static tt_status make_opaque(struct tt_py_convert *how, const struct tt_py_global *cls, const char *why, struct tt_value **out,
+                             struct tt_err *err)
+{
+    const size_t n = strlen(how->where);
+    const bool named = strncmp(why, how->where, n) == 0 && strncmp(why + n, ": ", 2) == 0; /* whoever shows it says where, too */
+    const char *copy = tt_arena_str(how->arena, named ? why + n + 2 : why);
+    return copy ? make_object(how, (struct tt_pyobj){ .kind = TT_PYOBJ_OPAQUE, .cls = cls, .why = copy }, out, err) : nomem(how, err);
+}
+
+/* A call that is kept with the node, so that a second reference finds it, and a cycle is seen. */
+static tt_status convert_once(struct tt_py_convert *how, struct tt_py_object *object, bool plain, int depth, struct tt_value **out,
+                              struct tt_err *err)
+{
+    struct tt_err inner = { .msg = "" };
+
+    if (object->items.busy)
+        return bad(how, err, "the value contains itself");
+    if (object->items.value)
+        return reuse(how, object->items.value, depth, out, err);
+    object->items.busy = true;
+    tt_status st = convert_call(how, object, plain, depth, out, &inner);
+    object->items.busy = false;
+    /* Of an object that nobody can do anything with but leave it out, what is wrong inside matters only to who wants to write it. */
+    if (!plain && (st == TT_EFORMAT || st == TT_EUNSUPPORTED) && how->nvisited <= VISITS_MAX)
+        return make_opaque(how, object->cls, inner.msg, out, err);
+    if (st != TT_OK)
+        return tt_err_set(err, st, "%s", inner.msg);
+    object->items.value = *out;
+    return TT_OK;
 }
 
 static tt_status convert_object(struct tt_py_convert *how, struct tt_py_object *object, int depth, struct tt_value **out,
@@ -188,35 +235,34 @@ static tt_status convert_object(struct tt_py_convert *how, struct tt_py_object *
     case TT_PY_BYTEARRAY_TYPE:
     case TT_PY_SIZE:
     case TT_PY_SET:
-    case TT_PY_GET_LAYOUT:
-        if (object->items.busy)
-            return bad(how, err, "the value contains itself");
-        if (object->items.value)
-            return reuse(how, object->items.value, depth, out, err);
-        object->items.busy = true;
-        const tt_status st = convert_inert(how, object, depth, out, err);
-        object->items.busy = false;
-        object->items.value = st == TT_OK ? *out : NULL;
-        return st;
+    case TT_PY_FROZENSET:
+    case TT_PY_GET_LAYOUT: return convert_once(how, object, true, depth, out, err);
     default: break;
     }
-    struct tt_value *tensor = NULL;
-    const tt_status st = how->tensor ? how->tensor(how->ctx, object, &tensor, err) : TT_OK;
-    if (st == TT_OK && !tensor)
+    if (!how->tensor)
         return tt_err_set(err, TT_EFORMAT, "%s: refused: a call of %s.%s within a value", how->where, object->cls->module,
                           object->cls->name);
-    if (st == TT_OK)
-        *out = tensor;
-    return st;
+    struct tt_value *tensor = NULL;
+    struct tt_err inner = { .msg = "" };
+    const tt_status st = how->tensor(how->ctx, object, &tensor, &inner);
+    if (st == TT_EUNSUPPORTED)
+        return make_opaque(how, object->cls, inner.msg, out, err);
+    if (st != TT_OK)
+        return tt_err_set(err, st, "%s", inner.msg);
+    if (!tensor)
+        return convert_once(how, object, false, depth, out, err);
+    *out = tensor;
+    return TT_OK;
 }
 
 static tt_status convert_set(struct tt_py_convert *how, const struct tt_py *node, int depth, struct tt_value **out,
                              struct tt_err *err)
 {
+    const enum tt_py_id cls = node->kind == TT_PY_FROZEN ? TT_PY_FROZENSET : TT_PY_SET;
     struct tt_value *list = NULL;
     /* below the object and its arguments */
     const tt_status st = convert_seq(how, node->u.seq, tt_value_list(how->arena), false, depth + 2, &list, err);
-    return st != TT_OK ? st : make_call1(how, tt_py_global_id(TT_PY_SET), list, out, err);
+    return st != TT_OK ? st : make_call1(how, tt_py_global_id(cls), list, out, err);
 }
 
 static tt_status convert(struct tt_py_convert *how, const struct tt_py *node, int depth, struct tt_value **out, struct tt_err *err)
@@ -245,10 +291,13 @@ static tt_status convert(struct tt_py_convert *how, const struct tt_py *node, in
         return convert_seq(how, node->u.seq, tt_value_tuple(how->arena), false, depth, out, err);
     case TT_PY_LIST: return convert_seq(how, node->u.seq, tt_value_list(how->arena), false, depth, out, err);
     case TT_PY_DICT: return convert_seq(how, node->u.seq, tt_value_map(how->arena), true, depth, out, err);
-    case TT_PY_SETS: return convert_set(how, node, depth, out, err);
+    case TT_PY_SETS:
+    case TT_PY_FROZEN: return convert_set(how, node, depth, out, err);
     case TT_PY_GLOBAL: return make_object(how, (struct tt_pyobj){ .kind = TT_PYOBJ_GLOBAL, .cls = node->u.global }, out, err);
     case TT_PY_OBJECT: return convert_object(how, node->u.object, depth, out, err);
-    case TT_PY_PERSID: return bad(how, err, "refused: a storage outside a tensor");
+    case TT_PY_PERSID:
+        return how->tensor ? make_opaque(how, &storage, "a storage outside a tensor", out, err)
+                           : bad(how, err, "refused: a storage outside a tensor");
     case TT_PY_FLAT:
     case TT_PY_DIMS: return bad(how, err, "refused: an object of a .metadata within a value");
     }
@@ -269,16 +318,58 @@ tt_status tt_pickle_to_value(struct tt_arena *arena, const void *bytes, size_t n
     struct tt_arena nodes = { 0 };
     struct tt_py root;
     struct tt_value *v = NULL;
-    tt_status st = tt_pickle_decode(&nodes, &root, bytes, nbytes, TT_PY_ALLOW_VALUE, NULL, where, err);
+    const struct tt_py_how how = { .allow = TT_PY_ALLOW_VALUE, .where = where };
+    tt_status st = tt_pickle_decode(&nodes, &root, bytes, nbytes, &how, err);
 
     if (st == TT_OK) {
-        struct tt_py_convert how = { .arena = arena, .where = where };
-        st = tt_py_to_value(&how, &root, &v, err);
+        struct tt_py_convert convert_how = { .arena = arena, .where = where };
+        st = tt_py_to_value(&convert_how, &root, &v, err);
     }
     tt_arena_release(&nodes);
     if (st == TT_OK)
         *out = v;
     return st;
+}
+
+/* --- what is no plain data ------------------------------------------------------------------------------------------------------ */
+
+static bool is_plain_call(enum tt_py_id id)
+{
+    return id == TT_PY_INERT || id == TT_PY_BYTEARRAY_TYPE || id == TT_PY_SIZE || id == TT_PY_SET || id == TT_PY_FROZENSET ||
+           id == TT_PY_GET_LAYOUT;
+}
+
+static const struct tt_py_global *unknown_object(const struct tt_pyobj *o, const char **why)
+{
+    const struct tt_value *const parts[] = { o->callee, o->args, o->items, o->state };
+    const struct tt_py_global *g = NULL;
+
+    if (o->kind == TT_PYOBJ_BIGINT)
+        return NULL;
+    if (why)
+        *why = o->kind == TT_PYOBJ_OPAQUE ? o->why : NULL;
+    if (o->kind == TT_PYOBJ_GLOBAL || o->kind == TT_PYOBJ_OPAQUE)
+        return o->kind == TT_PYOBJ_OPAQUE || o->cls->id == TT_PY_UNKNOWN ? o->cls : NULL;
+    if (o->cls->id == TT_PY_UNKNOWN && !o->callee)
+        return o->cls;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && !g; i++)
+        g = parts[i] ? tt_value_unknown(parts[i], why) : NULL;
+    return g || is_plain_call(o->cls->id) ? g : o->cls;
+}
+
+const struct tt_py_global *tt_value_unknown(const struct tt_value *v, const char **why)
+{
+    const struct tt_py_global *g = NULL;
+
+    if (v->kind == TT_V_LIST || v->kind == TT_V_TUPLE)
+        for (size_t i = 0; i < v->u.list.n && !g; i++)
+            g = tt_value_unknown(v->u.list.items[i], why);
+    if (v->kind == TT_V_MAP)
+        for (size_t i = 0; i < v->u.map.n && !g; i++) {
+            g = tt_value_unknown(v->u.map.pairs[i].key, why);
+            g = g ? g : tt_value_unknown(v->u.map.pairs[i].value, why);
+        }
+    return v->kind == TT_V_OBJECT ? unknown_object(v->u.ref, why) : g;
 }
 
 /* --- writing ------------------------------------------------------------------------------------------------------------------ */
@@ -290,6 +381,7 @@ struct writer {
     tt_pk_tensor_fn *tensor;
     void *ctx;
     struct tt_err *err;
+    int inside; /* objects that are no plain data: nobody here knows whether two references to one thing may become two things */
 };
 
 static tt_status write_value(struct writer *w, const struct tt_value *v, int depth);
@@ -307,54 +399,74 @@ static tt_status write_tuple(struct writer *w, const struct tt_value *v, int dep
     return st;
 }
 
-static tt_status write_list(struct writer *w, const struct tt_value *v, int depth)
+/* The items of a list or a dict, or of an object that is like one. */
+static tt_status write_items(struct writer *w, const struct tt_value *v, int depth)
 {
+    const bool is_map = v->kind == TT_V_MAP;
+    const size_t n = is_map ? v->u.map.n : v->u.list.n;
     tt_status st = TT_OK;
 
-    tt_pk_op(w->pk, TT_PK_EMPTY_LIST);
-    for (size_t i = 0; i < v->u.list.n && st == TT_OK; i++) {
+    for (size_t i = 0; i < n && st == TT_OK; i++) {
         if (i % BATCH == 0)
             tt_pk_op(w->pk, TT_PK_MARK);
-        st = write_value(w, v->u.list.items[i], depth + 1);
-        if (i % BATCH == BATCH - 1 || i + 1 == v->u.list.n)
-            tt_pk_op(w->pk, TT_PK_APPENDS);
-    }
-    return st;
-}
-
-static tt_status write_map(struct writer *w, const struct tt_value *v, int depth)
-{
-    tt_status st = TT_OK;
-
-    tt_pk_op(w->pk, TT_PK_EMPTY_DICT);
-    for (size_t i = 0; i < v->u.map.n && st == TT_OK; i++) {
-        if (i % BATCH == 0)
-            tt_pk_op(w->pk, TT_PK_MARK);
-        st = write_value(w, v->u.map.pairs[i].key, depth + 1);
-        if (st == TT_OK)
+        st = write_value(w, is_map ? v->u.map.pairs[i].key : v->u.list.items[i], depth + 1);
+        if (st == TT_OK && is_map)
             st = write_value(w, v->u.map.pairs[i].value, depth + 1);
-        if (i % BATCH == BATCH - 1 || i + 1 == v->u.map.n)
-            tt_pk_op(w->pk, TT_PK_SETITEMS);
+        if (i % BATCH == BATCH - 1 || i + 1 == n)
+            tt_pk_op(w->pk, is_map ? TT_PK_SETITEMS : TT_PK_APPENDS);
     }
     return st;
 }
 
-static tt_status write_object(struct writer *w, const struct tt_pyobj *o, int depth)
+static tt_status write_container(struct writer *w, const struct tt_value *v, int depth)
 {
-    if (o->kind == TT_PYOBJ_BIGINT) {
-        tt_pk_bigint(w->pk, o->bytes, o->nbytes);
+    if (w->inside && tt_pk_recall(w->pk, v))
         return TT_OK;
-    }
-    tt_pk_global(w->pk, o->cls);
-    if (o->kind == TT_PYOBJ_GLOBAL)
+    tt_pk_op(w->pk, v->kind == TT_V_MAP ? TT_PK_EMPTY_DICT : TT_PK_EMPTY_LIST);
+    if (w->inside)
+        tt_pk_remember(w->pk, v);
+    return write_items(w, v, depth);
+}
+
+static tt_status write_call(struct writer *w, const struct tt_value *v, int depth)
+{
+    const struct tt_pyobj *o = v->u.ref;
+    const bool plain = is_plain_call(o->cls->id);
+    tt_status st = TT_OK;
+
+    if (!plain && tt_pk_recall(w->pk, v))
         return TT_OK;
-    tt_status st = write_value(w, o->args, depth + 1);
+    w->inside += !plain;
+    if (o->callee)
+        st = write_value(w, o->callee, depth + 1);
+    else
+        tt_pk_global(w->pk, o->cls);
+    if (st == TT_OK)
+        st = write_value(w, o->args, depth + 1);
     tt_pk_op(w->pk, o->kind == TT_PYOBJ_NEW ? TT_PK_NEWOBJ : TT_PK_REDUCE);
+    if (!plain)
+        tt_pk_remember(w->pk, v);
+    if (st == TT_OK && o->items)
+        st = write_items(w, o->items, depth + 1);
     if (st == TT_OK && o->state) {
         st = write_value(w, o->state, depth + 1);
         tt_pk_op(w->pk, TT_PK_BUILD);
     }
+    w->inside -= !plain;
     return st;
+}
+
+static tt_status write_object(struct writer *w, const struct tt_value *v, int depth)
+{
+    const struct tt_pyobj *o = v->u.ref;
+
+    switch (o->kind) {
+    case TT_PYOBJ_BIGINT: tt_pk_bigint(w->pk, o->bytes, o->nbytes); return TT_OK;
+    case TT_PYOBJ_GLOBAL: tt_pk_global(w->pk, o->cls); return TT_OK;
+    case TT_PYOBJ_OPAQUE: break;
+    default: return write_call(w, v, depth);
+    }
+    return tt_err_set(w->err, TT_EUNSUPPORTED, "an object of %s.%s cannot be written again: %s", o->cls->module, o->cls->name, o->why);
 }
 
 static tt_status write_value(struct writer *w, const struct tt_value *v, int depth)
@@ -368,10 +480,10 @@ static tt_status write_value(struct writer *w, const struct tt_value *v, int dep
     case TT_V_FLOAT: tt_pk_float(w->pk, v->u.f); return TT_OK;
     case TT_V_STR: tt_pk_strn(w->pk, v->u.str.s, v->u.str.nbytes); return TT_OK;
     case TT_V_BYTES: tt_pk_bytes(w->pk, (const uint8_t *)v->u.str.s, v->u.str.nbytes); return TT_OK;
-    case TT_V_LIST: return write_list(w, v, depth);
+    case TT_V_LIST:
+    case TT_V_MAP: return write_container(w, v, depth);
     case TT_V_TUPLE: return write_tuple(w, v, depth);
-    case TT_V_MAP: return write_map(w, v, depth);
-    case TT_V_OBJECT: return write_object(w, v->u.ref, depth);
+    case TT_V_OBJECT: return write_object(w, v, depth);
     case TT_V_TENSOR:
         if (w->tensor)
             return w->tensor(w->ctx, w->pk, v->u.ref, w->err);
@@ -382,7 +494,7 @@ static tt_status write_value(struct writer *w, const struct tt_value *v, int dep
 
 tt_status tt_pk_value(struct tt_pickler *pk, const struct tt_value *value, tt_pk_tensor_fn *tensor, void *ctx, struct tt_err *err)
 {
-    struct writer w = { pk, tensor, ctx, err };
+    struct writer w = { pk, tensor, ctx, err, 0 };
     return write_value(&w, value, 0);
 }
 

@@ -1,8 +1,10 @@
 /* lib/format/pickle_value.h: Python values (None, bool, int, float, str, bytes, list, tuple, dict) to pickles and back.
  *
  * What a checkpoint holds beside tensors, and the pickles within it: TorchTitan's dataloader state is bytes that are a pickle of
- * a dict. Reading executes nothing: a pickle that names a class or a function is refused, by that name, unless it is one of
- * the few in pickle_global.c that stand for plain data (a set, torch.Size, a dtype, numpy's scalars ...). */
+ * a dict. Reading executes nothing. A class or a function is plain data where it is one of the few in pickle_global.c (a set,
+ * torch.Size, a dtype, numpy's scalars ...). A pickle that names another is refused by that name, or, where a tensor may stand
+ * (pt.c), gives objects that hold the name and what it was called with: tt_value_unknown finds them, and whoever has no use for
+ * them refuses. */
 #ifndef TT_FORMAT_PICKLE_VALUE_H
 #define TT_FORMAT_PICKLE_VALUE_H
 
@@ -13,19 +15,27 @@
 /* What the ref of a TT_V_OBJECT points to: Python's data that has no plain form. It is written back as it was read. */
 enum tt_pyobj_kind {
     TT_PYOBJ_GLOBAL,    /* the class or function itself: torch.bfloat16 */
-    TT_PYOBJ_CALL,      /* cls(*args), then BUILD with state where there is one */
+    TT_PYOBJ_CALL,      /* cls(*args), then its items, then BUILD with state, where there are any */
     TT_PYOBJ_NEW,       /* cls.__new__(cls, *args), the same */
     TT_PYOBJ_BIGINT,    /* an int beyond 64 bits, in `bytes`: two's complement, little-endian */
+    TT_PYOBJ_OPAQUE,    /* a cls of which only that is known: `why` says what kept the rest from being read */
 };
 
 struct tt_pyobj {
     enum tt_pyobj_kind kind;
     const struct tt_py_global *cls;
-    const struct tt_value *args, *state; /* args: a TUPLE; state: NULL for none */
+    const struct tt_value *callee; /* not NULL: what is called in place of cls, an object made by a call */
+    const struct tt_value *args;   /* a TUPLE */
+    const struct tt_value *state;  /* NULL: none */
+    const struct tt_value *items;  /* a LIST or a MAP that was put into it; NULL: none */
     const uint8_t *bytes;
     size_t nbytes;
+    const char *why;
 };
 
+/* The first class or function in the value that titan does not know (its id is TT_PY_UNKNOWN, or it is one that a value cannot have);
+ * NULL: it is plain data. *why (which may be NULL) is what keeps an OPAQUE one from being read, else NULL. */
+const struct tt_py_global *tt_value_unknown(const struct tt_value *value, const char **why);
 
 /* Protocol 2 to 5. The value lives in the arena and keeps nothing of `bytes`. `where` starts every message
  * ("dataloader.dp_rank_0"). An OrderedDict comes as a MAP. Cyclic values, and those that are nested or repeat themselves beyond
@@ -44,7 +54,7 @@ typedef tt_status tt_py_tensor_fn(void *ctx, const struct tt_py_object *object, 
 struct tt_py_convert {
     struct tt_arena *arena;
     const char *where;
-    tt_py_tensor_fn *tensor; /* NULL: tensors are refused */
+    tt_py_tensor_fn *tensor; /* NULL: tensors are refused, and so is every call of what is no plain data */
     void *ctx;
     uint64_t nvisited; /* starts at 0: bounds the work on values that repeat themselves */
 };

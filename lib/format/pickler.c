@@ -1,10 +1,11 @@
+#define _GNU_SOURCE
 #include "format/pickler.h"
 
 #include <string.h>
 
 #include "base/bytes.h"
 
-enum { MEMO_STR = 's', MEMO_GLOBAL = 'g' };
+enum { MEMO_STR = 's', MEMO_GLOBAL = 'g', MEMO_OBJECT = 'o' };
 
 void tt_pickler_begin(struct tt_pickler *pk, struct tt_buf *out)
 {
@@ -145,18 +146,47 @@ void tt_pk_bytes(struct tt_pickler *pk, const uint8_t *bytes, size_t n)
     tt_buf_release(&text);
 }
 
+/* Protocol 2 has no dots in names: a class within a class is an attribute of it. */
+static void put_global(struct tt_pickler *pk, const char *module, const char *name, size_t n)
+{
+    const char *dot = memrchr(name, '.', n);
+
+    if (dot && dot > name && dot + 1 < name + n) {
+        tt_buf_str(pk->out, "c__builtin__\ngetattr\n");
+        put_global(pk, module, name, (size_t)(dot - name));
+        put_str(pk, dot + 1, (size_t)(name + n - dot - 1));
+        tt_pk_op(pk, TT_PK_TUPLE2);
+        tt_pk_op(pk, TT_PK_REDUCE);
+        return;
+    }
+    tt_buf_byte(pk->out, 'c');
+    tt_buf_str(pk->out, module);
+    tt_buf_byte(pk->out, '\n');
+    tt_buf_put(pk->out, name, n);
+    tt_buf_byte(pk->out, '\n');
+}
+
 void tt_pk_global(struct tt_pickler *pk, const struct tt_py_global *g)
 {
-    /* Rows live as long as the program: their address names them. */
+    /* Rows live as long as what is written: their address names them. */
     char *key;
-    if (recall(pk, MEMO_GLOBAL, (const char *)&g, sizeof g, &key))
+    if (recall(pk, MEMO_GLOBAL, (const char *)&g, sizeof(g), &key))
         return;
-    tt_buf_byte(pk->out, 'c');
-    tt_buf_str(pk->out, g->module);
-    tt_buf_byte(pk->out, '\n');
-    tt_buf_str(pk->out, g->name);
-    tt_buf_byte(pk->out, '\n');
-    remember(pk, key, sizeof g);
+    put_global(pk, g->module, g->name, strlen(g->name));
+    remember(pk, key, sizeof(g));
+}
+
+bool tt_pk_recall(struct tt_pickler *pk, const void *object)
+{
+    char *key;
+    return recall(pk, MEMO_OBJECT, (const char *)&object, sizeof(object), &key);
+}
+
+void tt_pk_remember(struct tt_pickler *pk, const void *object)
+{
+    char *key;
+    if (!recall(pk, MEMO_OBJECT, (const char *)&object, sizeof(object), &key))
+        remember(pk, key, sizeof(object));
 }
 
 void tt_pk_int_tuple(struct tt_pickler *pk, const int64_t *v, size_t n)

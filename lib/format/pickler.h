@@ -52,6 +52,9 @@ void tt_pk_str(struct tt_pickler *pk, const char *s);
 void tt_pk_bytes(struct tt_pickler *pk, const uint8_t *bytes,
                  size_t n); /* _codecs.encode(text, "latin1"): the form that protocol 2 has */
 void tt_pk_global(struct tt_pickler *pk, const struct tt_py_global *g);
+/* True where the object was written before, and a reference to it was written now; else it is written, then remembered. */
+bool tt_pk_recall(struct tt_pickler *pk, const void *object);
+void tt_pk_remember(struct tt_pickler *pk, const void *object);
 void tt_pk_int_tuple(struct tt_pickler *pk, const int64_t *v, size_t n);
 
 #endif

@@ -162,12 +162,12 @@ static tt_status check_extra(const struct reader *r, const struct tt_py *args, u
 
 static tt_status rebuild_tensor(struct reader *r, const struct tt_py_object *o, struct tt_pt_tensor *t, struct tt_err *err)
 {
-    const bool v3 = o->cls->id == TT_PY_REBUILD_TENSOR_V3;
+    const bool v1 = o->cls->id == TT_PY_REBUILD_TENSOR, v3 = o->cls->id == TT_PY_REBUILD_TENSOR_V3;
     const struct tt_py *args = &o->args;
     int64_t *shape = NULL, *strides = NULL;
     int nstrides = 0;
 
-    if (tt_py_len(args) < (v3 ? 7 : 6))
+    if (tt_py_len(args) < (v1 ? 4 : v3 ? 7 : 6))
         return bad(r, err, "too few arguments of _rebuild_tensor");
     tt_status st = get_storage(r, tt_py_item(args, 0), &t->storage, err);
     if (st == TT_OK)
@@ -184,32 +184,61 @@ static tt_status rebuild_tensor(struct reader *r, const struct tt_py_object *o, 
         st = check_extra(r, args, v3 ? 7 : 6, err);
     if (st != TT_OK)
         return st;
-    const struct tt_py *first = tt_py_item(args, 1), *grad = tt_py_item(args, 4);
+    const struct tt_py *first = tt_py_item(args, 1), *grad = v1 ? NULL : tt_py_item(args, 4);
     t->first = first->kind == TT_PY_INT ? first->u.i : -1;
     t->shape = shape;
     t->strides = strides;
-    t->requires_grad = grad->kind == TT_PY_BOOL && grad->u.b;
+    t->requires_grad = grad && grad->kind == TT_PY_BOOL && grad->u.b;
     if (!view_fits(t))
         return tt_err_set(err, TT_EFORMAT, "%s: data.pkl: a tensor reaches beyond the %" PRIu64 " bytes of its storage %s",
                           r->name, t->storage->nbytes, t->storage->key);
     return TT_OK;
 }
 
+static bool is_rebuild(const struct tt_py_object *o)
+{
+    return o->cls->id == TT_PY_REBUILD_TENSOR || o->cls->id == TT_PY_REBUILD_TENSOR_V2 || o->cls->id == TT_PY_REBUILD_TENSOR_V3;
+}
+
+/* The call that makes the tensor itself, within the one that makes it a parameter; NULL: there is none. */
+static const struct tt_py_object *inside_parameter(const struct tt_py_object *o, bool *requires_grad)
+{
+    if (tt_py_len(&o->args) < 3 || tt_py_item(&o->args, 0)->kind != TT_PY_OBJECT) /* (tensor, requires_grad, hooks [, state]) */
+        return NULL;
+    const struct tt_py *grad = tt_py_item(&o->args, 1);
+    *requires_grad = grad->kind == TT_PY_BOOL && grad->u.b;
+    return tt_py_item(&o->args, 0)->u.object;
+}
+
+/* (function, type, args, state): how tensors are saved that have attributes of their own, which are dropped. *made is storage for
+ * what is returned. */
+static const struct tt_py_object *from_type(const struct tt_py_object *o, struct tt_py_object *made, bool *is_parameter)
+{
+    if (tt_py_len(&o->args) < 3)
+        return NULL;
+    const struct tt_py *function = tt_py_item(&o->args, 0), *type = tt_py_item(&o->args, 1), *args = tt_py_item(&o->args, 2);
+    if (function->kind != TT_PY_GLOBAL || type->kind != TT_PY_GLOBAL || type->u.global->id != TT_PY_TENSOR_TYPE ||
+        args->kind != TT_PY_TUPLE)
+        return NULL;
+    *is_parameter = strcmp(type->u.global->name, "Parameter") == 0;
+    *made = (struct tt_py_object){ .cls = function->u.global, .args = *args };
+    return made;
+}
+
 static tt_status make_tensor(void *ctx, const struct tt_py_object *o, struct tt_value **out, struct tt_err *err)
 {
     struct reader *r = ctx;
-    const bool is_parameter = o->cls->id == TT_PY_REBUILD_PARAMETER || o->cls->id == TT_PY_REBUILD_PARAMETER_STATE;
-    bool requires_grad = false;
+    struct tt_py_object made;
+    bool is_parameter = false, requires_grad = false;
 
-    if (is_parameter) { /* (tensor, requires_grad, hooks [, state]) */
-        if (tt_py_len(&o->args) < 3 || tt_py_item(&o->args, 0)->kind != TT_PY_OBJECT)
-            return bad(r, err, "expected a tensor in a parameter");
-        const struct tt_py *grad = tt_py_item(&o->args, 1);
-        requires_grad = grad->kind == TT_PY_BOOL && grad->u.b;
-        o = tt_py_item(&o->args, 0)->u.object;
+    if (o->cls->id == TT_PY_REBUILD_FROM_TYPE)
+        o = from_type(o, &made, &is_parameter);
+    if (o && (o->cls->id == TT_PY_REBUILD_PARAMETER || o->cls->id == TT_PY_REBUILD_PARAMETER_STATE)) {
+        is_parameter = true;
+        o = inside_parameter(o, &requires_grad);
     }
-    if (o->cls->id != TT_PY_REBUILD_TENSOR_V2 && o->cls->id != TT_PY_REBUILD_TENSOR_V3)
-        return is_parameter ? bad(r, err, "expected a tensor in a parameter") : TT_OK;
+    if (!o || !is_rebuild(o))
+        return TT_OK;
     struct tt_pt_tensor *t = tt_arena_alloc(r->arena, sizeof *t);
     struct tt_value *v = tt_value_null(r->arena);
     if (!t || !v)
@@ -278,7 +307,8 @@ static tt_status read_value(struct reader *r, struct tt_arena *nodes, const uint
     const char *where = tt_arena_printf(r->arena, "%s: data.pkl", r->name);
     if (!where)
         return nomem(r, err);
-    tt_status st = tt_pickle_decode(nodes, &node, bytes, nbytes, TT_PY_ALLOW_VALUE | TT_PY_ALLOW_TENSOR, NULL, where, err);
+    const struct tt_py_how decode = { .allow = TT_PY_ALLOW_VALUE | TT_PY_ALLOW_TENSOR, .where = where, .names = r->arena };
+    tt_status st = tt_pickle_decode(nodes, &node, bytes, nbytes, &decode, err);
     if (st != TT_OK)
         return st;
     struct tt_py_convert how = { .arena = r->arena, .where = where, .tensor = make_tensor, .ctx = r };

@@ -19,10 +19,16 @@ static bool equal_or_both_none(const struct tt_value *a, const struct tt_value *
     return a && b ? tt_pt_equal(a, b) : a == b;
 }
 
+static bool equal_name(const struct tt_py_global *a, const struct tt_py_global *b)
+{
+    return a == b || (a && b && strcmp(a->module, b->module) == 0 && strcmp(a->name, b->name) == 0);
+}
+
 static bool equal_object(const struct tt_pyobj *a, const struct tt_pyobj *b)
 {
-    return a->kind == b->kind && a->cls == b->cls && a->nbytes == b->nbytes &&
-           (a->nbytes == 0 || memcmp(a->bytes, b->bytes, a->nbytes) == 0) && equal_or_both_none(a->args, b->args) &&
+    return a->kind == b->kind && equal_name(a->cls, b->cls) && a->nbytes == b->nbytes &&
+           (a->nbytes == 0 || memcmp(a->bytes, b->bytes, a->nbytes) == 0) && equal_or_both_none(a->callee, b->callee) &&
+           equal_or_both_none(a->args, b->args) && equal_or_both_none(a->items, b->items) &&
            equal_or_both_none(a->state, b->state);
 }
 

@@ -8,9 +8,10 @@ import shutil
 import socket
 import struct
 import sys
+import types
 import zipfile
 import zlib
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 
 import torch
 import torch.distributed as dist
@@ -66,6 +67,36 @@ def save_zstd(path):
     """The same compressed, with a tensor that is more than one read of an item."""
     state = dict(types_dict(), large=(torch.arange(40000) * 7919 % 251).to(torch.int16).reshape(200, 200))
     dcp.save(state, storage_writer=FileSystemWriter(path, _extensions=[ZStandard()]), no_dist=True)
+
+
+class Config:
+    """As a job's own classes are: pickled by name."""
+
+    class Inner:
+        pass
+
+    def __init__(self):
+        self.lr, self.ramp, self.steps = 0.1, torch.arange(3.0), [1, 2]
+        self.same, self.inner = self.steps, Config.Inner()
+
+
+class Cycle:
+    def __init__(self):
+        self.me = self
+
+
+def save_objects(root):
+    job = types.ModuleType("job")
+    sys.modules["job"] = job
+    for cls in (Config, Config.Inner, Cycle):
+        cls.__module__ = "job"
+    job.Config, job.Cycle = Config, Cycle
+    state = {"w": torch.ones(2), "step": 5, "config": Config(), "cycle": Cycle(), "counts": [defaultdict(list, {"a": [1]})],
+             "relu": torch.nn.functional.relu, "frozen": frozenset([1])}
+    dcp.save(state, checkpoint_id=os.path.join(root, "dcp-objects"), no_dist=True)
+    state["quantized"] = torch.quantize_per_tensor(torch.ones(2), 0.5, 0, torch.qint8)
+    state["conjugate"] = torch.ones(2, dtype=torch.complex64).conj()
+    torch.save(state, os.path.join(root, "pt", "objects.pt"))
 
 
 def _rank(rank, world, port, path, kind):
@@ -484,6 +515,7 @@ def main(root):
     save_sharded(os.path.join(root, "dcp-grid4"), 4, "grid")
     save_dialects(os.path.join(root, "dialects"))
     save_pt(os.path.join(root, "pt"))
+    save_objects(root)
     save_bad(os.path.join(root, "bad"))
     save_hf(os.path.join(root, "hf"))
 

@@ -95,7 +95,8 @@ static void test_most_of_storage_data_is_read_by_the_shortcut(void **state)
     struct tt_err err;
     (void)state;
     read_golden(&golden);
-    if (tt_pickle_decode(&nodes, &root, golden.data, golden.len, TT_PY_ALLOW_METADATA, &dims, "golden", &err) != TT_OK)
+    const struct tt_py_how how = { .allow = TT_PY_ALLOW_METADATA, .where = "golden", .dims = &dims };
+    if (tt_pickle_decode(&nodes, &root, golden.data, golden.len, &how, &err) != TT_OK)
         fail_msg("%s", err.msg);
     const struct tt_py *storage = tt_py_get(&root.u.object->state, "storage_data");
     assert_non_null(storage);

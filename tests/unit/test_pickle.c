@@ -63,7 +63,7 @@ static void test_values_of_every_protocol(void **state)
     assert_text(BYTES("\x80\x02" "ccollections\nOrderedDict\n)R(X\x01\x00\x00\x00kK\x07u."), "{'k': 7}");
     assert_text(BYTES("\x80\x02" "ctorch\nbfloat16\n."), "torch.bfloat16");
     assert_text(BYTES("\x80\x02" "ctorch\nSize\nK\x02K\x03\x86\x85R."), "torch.Size((2, 3))");
-    assert_text(BYTES("\x80\x04(K\x01\x91."), "set([1])");
+    assert_text(BYTES("\x80\x04(K\x01\x91."), "frozenset([1])");
     assert_text(BYTES("\x80\x02(K\x01" "0N1K\x02."), "2"); /* POP, POP_MARK */
     assert_text(BYTES("\x80\x02K\x01" "2\x86."), "(1, 1)"); /* DUP */
 }
