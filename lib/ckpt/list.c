@@ -135,22 +135,27 @@ tt_status tt_list_value(struct tt_lister *l, const struct tt_entry *e, bool json
 
 static tt_status put_row(struct tt_lister *l, const struct tt_entry *e)
 {
-    const size_t begin = l->text.len;
+    const bool is_tensor = e->kind == TT_ENTRY_TENSOR;
+    const char *dtype = is_tensor ? tt_dtype_name(e->dtype) : "value";
     const struct tt_buf *value = NULL;
     char dims[400];
 
-    tt_show_key(&l->text, e->fqn);
-    tt_show_pad(&l->text, begin, l->key_width);
-    if (e->kind == TT_ENTRY_TENSOR) {
-        tt_buf_printf(&l->text, "  %-15s %6" PRIu32 " %14" PRIu64 "  %s\n", tt_dtype_name(e->dtype), e->nchunks, tt_entry_nbytes(e),
-                      tt_dims_text(dims, sizeof dims, e->ndim, e->shape));
-        return TT_OK;
-    }
-    const tt_status st = tt_list_value(l, e, false, &value);
+    const tt_status st = is_tensor ? TT_OK : tt_list_value(l, e, false, &value);
     if (st != TT_OK)
         return st;
-    tt_buf_printf(&l->text, "  %-15s %6s %14" PRIu64 "  ", "value", "-", e->nchunks ? e->chunks[0].nbytes : 0);
-    tt_buf_put(&l->text, value->data, value->len);
+    tt_show_blanks(&l->text, l->key_width - tt_show_key(&l->text, e->fqn) + 2);
+    tt_buf_str(&l->text, dtype);
+    tt_show_blanks(&l->text, 16 - (int)strlen(dtype));
+    if (is_tensor)
+        tt_show_u64(&l->text, 6, e->nchunks);
+    else
+        tt_buf_str(&l->text, "     -");
+    tt_show_u64(&l->text, 15, is_tensor ? tt_entry_nbytes(e) : e->nchunks ? e->chunks[0].nbytes : 0);
+    tt_buf_str(&l->text, "  ");
+    if (is_tensor)
+        tt_buf_str(&l->text, tt_dims_text(dims, sizeof dims, e->ndim, e->shape));
+    else
+        tt_buf_put(&l->text, value->data, value->len);
     tt_buf_byte(&l->text, '\n');
     return TT_OK;
 }
@@ -193,18 +198,16 @@ static void put_file(struct tt_buf *out, const struct tt_lister *l, const struct
 
 static void put_chunk_row(struct tt_lister *l, const struct tt_entry *e, const struct tt_chunk *c)
 {
-    size_t begin = l->text.len;
-
-    tt_show_key(&l->text, e->fqn);
-    tt_show_pad(&l->text, begin, l->key_width);
-    tt_buf_str(&l->text, "  ");
-    begin = l->text.len;
+    tt_show_blanks(&l->text, l->key_width - tt_show_key(&l->text, e->fqn) + 2);
+    const size_t begin = l->text.len;
     if (e->kind == TT_ENTRY_TENSOR)
         tt_show_region(&l->text, e->ndim, c->offsets, c->sizes);
     else
         tt_buf_byte(&l->text, '-');
     tt_show_pad(&l->text, begin, 24);
-    tt_buf_printf(&l->text, " %14" PRIu64 " %14" PRIu64 "  ", c->offset, c->nbytes);
+    tt_show_u64(&l->text, 15, c->offset);
+    tt_show_u64(&l->text, 15, c->nbytes);
+    tt_buf_str(&l->text, "  ");
     put_file(&l->text, l, c);
     tt_buf_byte(&l->text, '\n');
 }
@@ -318,13 +321,10 @@ static void measure_keys(struct tt_lister *l)
     for (size_t i = 0; i < l->ckpt->entries.n; i++) {
         if (!tt_key_taken(&l->how->filter, l->ckpt->entries.items[i].fqn))
             continue;
-        tt_buf_clear(&l->text);
-        tt_show_key(&l->text, l->ckpt->entries.items[i].fqn);
-        const int width = tt_show_width((const char *)l->text.data, l->text.len);
+        const int width = tt_show_key_width(l->ckpt->entries.items[i].fqn);
         if (width > l->key_width)
             l->key_width = width < KEY_WIDTH_MAX ? width : KEY_WIDTH_MAX;
     }
-    tt_buf_clear(&l->text);
 }
 
 static tt_status list_all(struct tt_lister *l)

@@ -287,11 +287,9 @@ static tt_status put_tensor(struct layout *a, const struct tt_entry *e)
 
 static tt_status put_entry(struct layout *a, const struct tt_entry *e)
 {
-    const size_t begin = a->l->text.len;
     char text[400];
 
-    tt_show_key(&a->l->text, e->fqn);
-    tt_show_pad(&a->l->text, begin, a->l->key_width);
+    tt_show_blanks(&a->l->text, a->l->key_width - tt_show_key(&a->l->text, e->fqn));
     if (e->kind == TT_ENTRY_TENSOR) {
         tt_buf_printf(&a->l->text, "  %-15s %s", tt_dtype_name(e->dtype), tt_dims_text(text, sizeof text, e->ndim, e->shape));
         return put_tensor(a, e);

@@ -38,17 +38,61 @@ void tt_show_str(struct tt_buf *out, const char *s, size_t nbytes)
     tt_buf_byte(out, '"');
 }
 
-void tt_show_key(struct tt_buf *out, const char *key)
+/* Nearly all keys are ASCII without blanks: *n is how many bytes of it are. */
+static bool is_plain(const char *key, size_t *n)
 {
-    const size_t n = strlen(key);
-    bool plain = n > 0 && key[0] != '"';
+    const uint8_t *p = (const uint8_t *)key;
+    while (*p > ' ' && *p < 0x7f)
+        p++;
+    *n = (size_t)(p - (const uint8_t *)key);
+    return *p == 0 && *n && key[0] != '"';
+}
 
-    for (size_t i = 0; i < n && plain; i += tt_utf8_len(key + i, n - i))
+int tt_show_key(struct tt_buf *out, const char *key)
+{
+    const size_t begin = out->len;
+    size_t n = 0;
+
+    if (is_plain(key, &n)) {
+        tt_buf_put(out, key, n);
+        return (int)n;
+    }
+    const size_t ascii = n;
+    bool plain = key[0] && key[0] != '"';
+    n += strlen(key + n);
+    for (size_t i = ascii; i < n && plain; i += tt_utf8_len(key + i, n - i))
         plain = key[i] != ' ' && odd_len(key + i, n - i) == 0;
     if (plain)
         tt_buf_put(out, key, n);
     else
         tt_show_str(out, key, n);
+    return out->failed ? 0 : tt_show_width((const char *)out->data + begin, out->len - begin);
+}
+
+int tt_show_key_width(const char *key)
+{
+    struct tt_buf text = { 0 };
+    size_t n = 0;
+
+    if (is_plain(key, &n))
+        return (int)n;
+    const int width = tt_show_key(&text, key);
+    tt_buf_release(&text);
+    return width;
+}
+
+void tt_show_blanks(struct tt_buf *out, int n) { tt_buf_fill(out, ' ', n > 0 ? (size_t)n : 0); }
+
+void tt_show_u64(struct tt_buf *out, int width, uint64_t v)
+{
+    char digits[20];
+    int n = 0;
+
+    do
+        digits[sizeof digits - 1 - (size_t)n++] = (char)('0' + v % 10);
+    while (v /= 10);
+    tt_show_blanks(out, width - n);
+    tt_buf_put(out, digits + sizeof digits - n, (size_t)n);
 }
 
 void tt_show_line(struct tt_buf *out, const char *line)

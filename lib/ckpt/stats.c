@@ -212,10 +212,8 @@ static void put_extremes(struct tt_buf *out, const struct tt_entry *e, const str
 static void put_row(struct reading *r, const struct row *row, const struct tt_stats *s)
 {
     const struct tt_entry *e = row->entry;
-    const size_t begin = r->text.len;
 
-    tt_show_key(&r->text, e->fqn);
-    tt_show_pad(&r->text, begin, r->key_width);
+    tt_show_blanks(&r->text, r->key_width - tt_show_key(&r->text, e->fqn));
     tt_buf_printf(&r->text, "  %-15s", tt_dtype_name(e->dtype));
     if (row->status != TT_OK) {
         tt_buf_str(&r->text, " (unreadable)\n");
@@ -296,13 +294,10 @@ static void put_head(struct reading *r)
         const struct tt_entry *e = &r->ckpt->entries.items[i];
         if (!is_taken(r, e))
             continue;
-        tt_buf_clear(&r->text);
-        tt_show_key(&r->text, e->fqn);
-        const int width = tt_show_width((const char *)r->text.data, r->text.len);
+        const int width = tt_show_key_width(e->fqn);
         r->key_width = width > r->key_width && width <= 100 ? width : r->key_width;
         r->meter.total += tt_entry_nbytes(e);
     }
-    tt_buf_clear(&r->text);
     tt_show_key(&r->text, r->ckpt->path);
     tt_buf_printf(&r->text, "\n%-*s  %-15s %14s %16s %16s %19s %19s %10s %10s\n", r->key_width, "key", "dtype", "elements", "min", "max",
                   "mean", "l2", "nan", "inf");
