@@ -155,6 +155,7 @@ static const struct mode {
     mode_fn *fn;        /* for one path; NULL: */
     tt_status (*all)(struct run *run, const char *const *paths, size_t n, struct tt_err *err);
     bool reads;         /* files, beside the catalogue: on threads, with progress, and not from a pipe */
+    bool no_keys;       /* it does not choose among keys */
 } modes[] = {
     { NULL, .fn = table },
     { "json", .fn = json },
@@ -163,9 +164,9 @@ static const struct mode {
     { "layout", .fn = layout },
     { "stats", .fn = stats, .reads = true },
     { "verify", .fn = verify, .reads = true },
-    { "values", .fn = values, .reads = true },
-    { "manifest", .all = manifest, .reads = true },
-    { "manifest_check", .all = manifest_check, .reads = true },
+    { "values", .fn = values, .reads = true, .no_keys = true },
+    { "manifest", .all = manifest, .reads = true, .no_keys = true },
+    { "manifest_check", .all = manifest_check, .reads = true, .no_keys = true },
     { "diff", .all = diff, .reads = true },
 };
 
@@ -195,6 +196,8 @@ static tt_status find_mode(const struct mode **out, const struct options *o, int
     for (size_t i = 0; i < sizeof of_diff / sizeof *of_diff; i++)
         if (mode->all != diff && is_given(o, of_diff[i]))
             return tt_err_set(err, TT_EUSAGE, "--%s: only --diff takes it", of_diff[i]);
+    if (mode->no_keys && (o->tool.include.n || o->tool.exclude.n))
+        return tt_err_set(err, TT_EUSAGE, "--%s does not choose among keys: --include and --exclude mean nothing to it", mode->option);
     for (int i = 0; i < n && mode->reads; i++)
         if (strcmp(paths[i], "-") == 0)
             return tt_err_set(err, TT_EUSAGE, "--%s reads at offsets, which a pipe (-) does not allow", mode->option);

@@ -271,6 +271,8 @@ static tt_status check_unit(void *ctx, int64_t i, int thread, struct tt_err *err
     const struct unit *unit = &a->units[i];
     tt_status st = TT_OK;
 
+    if (unit->entry && !tt_key_taken(&a->task->filter, unit->entry->fqn))
+        return TT_OK;
     if (!w->buf && !(w->buf = malloc(TT_BLOCK_NBYTES)))
         st = tt_err_nomem(err, TT_BLOCK_NBYTES, "a buffer");
     if (st != TT_OK)
@@ -461,6 +463,8 @@ static tt_status check_all(struct audit *a)
 
     if (st != TT_OK)
         st = st == TT_ENOMEM ? tt_err_set(a->err, st, "%s", why.msg) : note(a, NULL, TT_EFORMAT, &why);
+    if (st == TT_OK && a->ckpt)
+        st = tt_keys_check(&a->task->filter, a->ckpt, a->err);
     if (st == TT_OK)
         st = print_findings(a);
     if (st == TT_OK && a->ckpt && a->ckpt->format == TT_CKPT_DCP) {

@@ -16,6 +16,8 @@
  *   .pt           the CRC-32 of each record
  *   safetensors   has no CRCs: header and length alone
  *
+ * A filter chooses the items that are looked into, of a DCP folder; the rest is checked all the same.
+ *
  * Bytes of a .distcp file that no item has are counted, and are not wrong. A value whose pickle names what titan does not know is not
  * wrong either. */
 TT_MUST_CHECK tt_status tt_ckpt_audit(FILE *out, const char *path, const struct tt_task *task, bool *good, struct tt_err *err);

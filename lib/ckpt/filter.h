@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "ckpt/ckpt.h"
+
 struct tt_key_filter {
     bool (*takes)(const void *ctx, const char *fqn); /* NULL: all */
     const void *ctx;
@@ -13,5 +15,8 @@ static inline bool tt_key_taken(const struct tt_key_filter *filter, const char *
 {
     return !filter->takes || filter->takes(filter->ctx, fqn);
 }
+
+/* TT_EINVAL where the checkpoint has keys and none of them is taken: a name that was mistyped, most often. */
+TT_MUST_CHECK tt_status tt_keys_check(const struct tt_key_filter *filter, const struct tt_ckpt *ckpt, struct tt_err *err);
 
 #endif

@@ -358,6 +358,8 @@ tt_status tt_ckpt_list(FILE *out, const char *path, const struct tt_ckpt_list_op
     tt_status st = is_pipe ? tt_ckpt_open_pipe(&l.ckpt, STDIN_FILENO, "stdin", err) : tt_ckpt_open(&l.ckpt, path, err);
 
     if (st == TT_OK)
+        st = tt_keys_check(&how->filter, l.ckpt, err);
+    if (st == TT_OK)
         st = list_all(&l);
     for (size_t i = 0; i < l.nrendered; i++)
         tt_buf_release(&l.rendered[i]);

@@ -328,8 +328,12 @@ tt_status tt_ckpt_stats(FILE *out, const char *path, const struct tt_task *task,
     struct reading r = { .task = task, .meter = { .task = task }, .key_width = 3, .out = out };
     tt_status st = tt_ckpt_open(&r.ckpt, path, err);
 
-    if (st != TT_OK)
+    if (st == TT_OK)
+        st = tt_keys_check(&task->filter, r.ckpt, err);
+    if (st != TT_OK) {
+        tt_ckpt_close(r.ckpt);
         return st;
+    }
     pthread_mutex_init(&r.lock, NULL);
     r.workers = calloc((size_t)nthreads, sizeof *r.workers);
     st = r.workers ? tt_verify_init(&r.verify, err) : tt_err_nomem(err, (size_t)nthreads * sizeof *r.workers, "threads");

@@ -68,6 +68,8 @@ tt_status tt_compare(FILE *out, const char *path_a, const char *path_b, const st
         if (st == TT_OK)
             st = add_all(&b, &task->filter, false, err);
     }
+    if (st == TT_OK && a.recipe.n == 0 && b.recipe.n == 0)
+        st = tt_keys_check(&task->filter, a.ckpt, err);
     if (st == TT_OK) {
         const struct tt_diff_side left = { path_a, &a.recipe }, right = { path_b, &b.recipe };
         st = tt_diff(out, &left, &right, &opts->diff, task, same, err);
