@@ -171,7 +171,7 @@ static tt_status check_content(struct audit *a, const struct unit *unit, const s
 {
     struct tt_err why;
     if (unit->entry->kind == TT_ENTRY_VALUE)
-        return TT_OK;
+        return tt_value_unknown(root, NULL) ? note(a, unit, TT_EUNSUPPORTED, &why) : TT_OK;
     const tt_status st = tt_check_blob(unit->entry, unit->chunk, root, name, &why);
     return note(a, unit, st, &why);
 }
@@ -446,7 +446,7 @@ static void put_summary(struct audit *a)
     else
         tt_buf_printf(&a->text, "; %" PRIu64 " checksums over %" PRIu64 " bytes", a->nrecords, a->nbytes);
     if (a->nunknown)
-        tt_buf_printf(&a->text, "; %" PRIu64 " values that titan does not read", a->nunknown);
+        tt_buf_printf(&a->text, "; %" PRIu64 " values of unknown classes", a->nunknown);
     if (a->nunused)
         tt_buf_printf(&a->text, "; %" PRIu64 " bytes that belong to no item", a->nunused);
     tt_buf_byte(&a->text, '\n');
