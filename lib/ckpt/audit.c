@@ -446,7 +446,7 @@ static void put_summary(struct audit *a)
     else
         tt_buf_printf(&a->text, "; %" PRIu64 " checksums over %" PRIu64 " bytes", a->nrecords, a->nbytes);
     if (a->nunknown)
-        tt_buf_printf(&a->text, "; %" PRIu64 " values of unknown classes", a->nunknown);
+        tt_buf_printf(&a->text, "; %" PRIu64 " values that titan does not read", a->nunknown);
     if (a->nunused)
         tt_buf_printf(&a->text, "; %" PRIu64 " bytes that belong to no item", a->nunused);
     tt_buf_byte(&a->text, '\n');
