@@ -3,6 +3,7 @@ the files they lie in are those of the real checkpoint of that shape, all values
 PyTorch's; TorchTitan goes on from some of them with the losses that it has from the original.
 TITAN_INTEROP_FULL=1 (make interop-full): more shapes, and TorchTitan goes on from all of them."""
 import itertools
+import json
 import os
 import pickle
 import re
@@ -12,7 +13,7 @@ import subprocess
 import ranks
 import torch
 from ckptdiff import difference, flatten
-from runs import BIN, F32, FULL, Workdir, check, finish, load
+from runs import BIN, DATA, F32, FULL, ROOT, TOKENIZER, Workdir, check, finish, load, titan
 from torch.distributed.checkpoint import FileSystemReader
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
@@ -119,8 +120,7 @@ def position(flat):
     """What titan is to write of the position of a checkpoint's ranks, for another number of them."""
     n = flat["dataloader.world_size"]
     states = [pickle.loads(flat[f"dataloader.dp_rank_{r}"])["dataset_state"] for r in range(n)]
-    ranks = [[{"part": r, "parts": n, "end": None, **s}] for r, s in enumerate(states)]
-    return dict(flatten({"version": 1, "ranks": ranks}, "dataloader.titan_position"))
+    return {"version": 1, "ranks": [[{"part": r, "parts": n, "end": None, **s}] for r, s in enumerate(states)]}
 
 
 def compare(work, source, target, out):
@@ -138,10 +138,60 @@ def compare(work, source, target, out):
     flat, expected = load(out) if by_torch else flattened(work, out), dict(source.flat)
     if degree(source.name) != degree(target.name):
         expected = {k: v for k, v in expected.items() if not k.startswith("dataloader.")}
-        expected |= position(source.flat)
+        expected |= flatten(position(source.flat), "dataloader.titan_position")
     different = [k for k in flat.keys() | expected.keys()
                  if k not in flat or k not in expected or difference(flat[k], expected[k], 0)]  # fmt: skip
     check(f"{name}: the same values", not different, f"{len(flat)} keys, {different[:3]}")
+
+
+# --- the data goes on ------------------------------------------------------------------------------------------------------------------
+
+
+def left(flat):
+    """The tokens that the ranks of a checkpoint have not taken, rank after rank, by TorchTitan's tokenizer and split."""
+    from datasets import load_dataset
+    from datasets.distributed import split_dataset_by_node
+    from torchtitan.components.tokenizer import HuggingFaceTokenizer
+
+    tokenizer, data, n = HuggingFaceTokenizer(TOKENIZER), load_dataset(DATA, split="train"), flat["dataloader.world_size"]
+    out = []
+    for rank in range(n):
+        state = pickle.loads(flat[f"dataloader.dp_rank_{rank}"])["dataset_state"]
+        out += state["token_buffer"]
+        for sample in split_dataset_by_node(data, rank, n).skip(state["sample_idx"]):
+            out += tokenizer.encode(sample["text"], add_bos=True, add_eos=True)
+    return out
+
+
+def taken(work, nested, rank, nranks):
+    """What a loader of titan's takes of a position to the end of the pass, and what stays in its buffer."""
+    with open(work.path("position.json"), "w") as f:
+        json.dump(nested, f)
+    dump = [os.path.join(os.environ.get("B", "build/release"), "tools/data_dump"), TOKENIZER, DATA]
+    out = subprocess.run([*dump, "64", "4", str(rank), str(nranks), "0", "1000000", f.name], check=True, stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL, text=True, cwd=ROOT).stdout.splitlines()  # fmt: skip
+    rows = [list(map(int, line.split())) for line in out[:-1]]
+    tokens = []
+    for inputs, labels in zip(rows[0::2], rows[1::2]):
+        for i in range(0, len(inputs), 64):
+            tokens += inputs[i : i + 64] + labels[i + 63 : i + 64]
+    return tokens + json.loads(out[-1])["dataset_state"]["token_buffer"]
+
+
+def data_check(work, source, model):
+    """Another number of ranks takes what is left once and in order; so does titan-train, through a checkpoint of its own."""
+    expected, dump = left(source.flat), work.path("titan")
+    nested = position(source.flat)
+    for n in (1, 3):
+        found = [t for rank in range(n) for t in taken(work, nested, rank, n)]
+        check(f"{source.name}: {n} ranks of titan take the rest of the pass", found == expected, f"{len(found)} of {len(expected)} tokens")
+    reshard(source.step, "1", os.path.join(dump, "checkpoint/step-1"), *model)
+    titan(work, "tiny", {**SETTINGS, "training.steps": 3, "job.dump_folder": dump}, MODEL)
+    flat, consumed = load(os.path.join(dump, "checkpoint/step-3")), 2 * 4 * 65
+    where = "dataloader.titan_position.ranks.0.0"
+    buffer = [flat[k] for k in flat if k.startswith(where + ".token_buffer.")]
+    check(f"{source.name}: titan-train goes on with the next tokens", buffer == expected[consumed : consumed + len(buffer)] and len(buffer) > 0,
+          f"sample {flat[where + '.sample_idx']} of part {flat[where + '.part']} of {flat[where + '.parts']}")  # fmt: skip
 
 
 # --- TorchTitan goes on ----------------------------------------------------------------------------------------------------------------
@@ -174,6 +224,7 @@ def main():
         real = {name: Real(work, name) for name in SHAPES}
         for r in real.values():
             flatten_check(work, r)
+        data_check(work, real["FSDP 4"], model)
         for source, target in itertools.permutations(SHAPES, 2):
             out = work.path("out")
             reshard(real[source].step, target, out, *model)

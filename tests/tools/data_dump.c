@@ -1,6 +1,6 @@
 /* data_dump TOKENIZER PATH SEQ_LEN BATCH RANK WORLD INFINITE NBATCHES [STATE.json]: batches as text, for
  * tests/interop/data_batches.py. Each batch is a line of its inputs, sequence by sequence, and a line of its labels; the last line
- * is the position as JSON. With STATE.json the loader starts at that position. */
+ * is the position as JSON. With STATE.json the loader starts at that position, its own or that of any number of ranks. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,7 +29,7 @@ static tt_status restore(struct tt_loader *l, struct tt_arena *arena, const char
     if (st == TT_OK)
         st = tt_json_parse(&v, arena, bytes.data, bytes.len, path, err);
     if (st == TT_OK)
-        st = tt_loader_restore(l, v, path, err);
+        st = tt_value_get(v, "ranks") ? tt_loader_restore_rest(l, v, path, err) : tt_loader_restore(l, v, path, err);
     tt_buf_release(&bytes);
     return st;
 }
