@@ -121,6 +121,9 @@ static tt_status take_stages(struct tt_job *job, const struct tt_config_parallel
 static tt_status index_params(struct tt_job *job, struct tt_err *err)
 {
     tt_status st = TT_OK;
+    job->found = tt_arena_array(&job->arena, (size_t)job->params.n, sizeof *job->found);
+    if (!job->found)
+        return tt_err_nomem(err, (size_t)job->params.n * sizeof *job->found, "the parameters");
     for (int i = 0; i < job->params.n && st == TT_OK; i++)
         st = tt_map_put(&job->by_fqn, job->params.p[i].fqn, strlen(job->params.p[i].fqn), (uint64_t)i, NULL, NULL, err);
     return st;
@@ -234,6 +237,7 @@ tt_status tt_job_find(struct tt_holders *out, struct tt_job *job, const char *fq
     const struct tt_spread how = { .whole = scalar || p->row->kind == TT_PARAM_BUFFER,
                                    .experts = p->row->kind == TT_PARAM_EXPERT,
                                    .tp_dim = scalar ? -1 : tp_dim(p->row) };
+    job->found[i] |= key.kind == TT_KEY_MODEL;
     const tt_status st = make_shards(&out->shards, job, p->fqn, &how, ndim, shape, err);
     return st == TT_OK ? find_stages(out, job, fqn, p->fqn, err) : st;
 }

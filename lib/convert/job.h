@@ -15,6 +15,7 @@ struct tt_job {
     struct tt_model_args args;
     struct tt_params params;
     struct tt_map by_fqn; /* to an index into params */
+    bool *found;          /* (params.n) tt_job_find was asked for the parameter itself, and knew it */
     struct tt_degrees degrees;
     struct tt_stages stages;
     struct tt_map by_shape; /* to shards, which rows and layers of one shape share */

@@ -94,16 +94,6 @@ static tt_status name_files(struct tt_target *target, struct tt_arena *arena, ui
     return TT_OK;
 }
 
-/* Parameters that the job has and the checkpoint does not. */
-static tt_status note_missing(struct tt_recipe *recipe, const struct tt_job *job, struct tt_err *err)
-{
-    tt_status st = TT_OK;
-    for (int i = 0; i < job->params.n && st == TT_OK; i++)
-        if (!tt_recipe_find(recipe, job->params.p[i].fqn))
-            st = tt_recipe_note(recipe, &recipe->missing, job->params.p[i].fqn, err);
-    return st;
-}
-
 tt_status tt_place_job(struct tt_recipe *recipe, struct tt_target *target, struct tt_job *job, struct tt_err *err)
 {
     const uint32_t nranks = (uint32_t)tt_degrees_nranks(&job->degrees);
@@ -117,9 +107,7 @@ tt_status tt_place_job(struct tt_recipe *recipe, struct tt_target *target, struc
     if (st == TT_OK)
         st = tt_balance_decide(&b, err);
     tt_balance_release(&b);
-    if (st == TT_OK)
-        st = name_files(target, &recipe->arena, nranks, err);
-    return st == TT_OK ? note_missing(recipe, job, err) : st;
+    return st == TT_OK ? name_files(target, &recipe->arena, nranks, err) : st;
 }
 
 /* --- another checkpoint --------------------------------------------------------------------------------------------------------- */

@@ -56,9 +56,11 @@ tt_status tt_position_degree(int64_t *out, struct tt_ckpt *ckpt, struct tt_err *
     const tt_status st = tt_ckpt_value(ckpt, key, &v, err);
     if (st != TT_OK)
         return st;
-    if (v->kind != TT_V_INT || v->u.i < 1 || v->u.i > DEGREE_MAX)
-        return tt_err_set(err, TT_EFORMAT, "%s: %s: expected a number of ranks from 1 to %d, found %s", ckpt->path, key, DEGREE_MAX,
+    if (v->kind != TT_V_INT)
+        return tt_err_set(err, TT_EFORMAT, "%s: %s: expected a number of ranks, found %s", ckpt->path, key,
                           tt_value_kind_name(v->kind));
+    if (v->u.i < 1 || v->u.i > DEGREE_MAX)
+        return tt_err_set(err, TT_EFORMAT, "%s: %s: expected 1 to %d ranks, found %" PRId64, ckpt->path, key, DEGREE_MAX, v->u.i);
     *out = v->u.i;
     return TT_OK;
 }

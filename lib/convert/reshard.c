@@ -257,10 +257,24 @@ static tt_status add_average(struct run *run, struct tt_err *err)
     return st == TT_OK ? tt_average_add(&run->recipe, run->ckpts, run->nckpts, weights, &run->opts->tool, err) : st;
 }
 
+/* Parameters that the job has and the checkpoint has not, but for those that are left out on purpose. */
+static tt_status note_missing(struct run *run, struct tt_err *err)
+{
+    tt_status st = TT_OK;
+    for (int i = 0; i < run->job.params.n && st == TT_OK; i++) {
+        const char *fqn = run->job.params.p[i].fqn;
+        if (!run->job.found[i] && tt_tool_takes(&run->opts->tool, fqn))
+            st = tt_recipe_note(&run->recipe, &run->recipe.missing, fqn, err);
+    }
+    return st;
+}
+
 static tt_status place(struct run *run, struct tt_target *target, struct tt_err *err)
 {
-    if (run->has_job)
-        return tt_place_job(&run->recipe, target, &run->job, err);
+    if (run->has_job) {
+        const tt_status st = tt_place_job(&run->recipe, target, &run->job, err);
+        return st == TT_OK ? note_missing(run, err) : st;
+    }
     if (run->like)
         return tt_place_like(&run->recipe, target, run->like, err);
     if (!run->opts->single && run->ckpts[0]->format == TT_CKPT_DCP)

@@ -194,6 +194,24 @@ def data_check(work, source, model):
           f"sample {flat[where + '.sample_idx']} of part {flat[where + '.part']} of {flat[where + '.parts']}")  # fmt: skip
 
 
+# --- averages ---------------------------------------------------------------------------------------------------------------------------
+
+
+def average_check(work, sources):
+    """Of checkpoints of different shapes: the weighted sum in float64, rounded once."""
+    out, weights = work.path("average"), [0.5, 0.2, 0.3]
+    text = ",".join(map(str, weights))
+    command = [f"{BIN}/titan-reshard", "--average", "--quiet", f"--weights={text}", *[s.step for s in sources], out]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    flat, different = load(out), []
+    for key, found in flat.items():
+        total = sum(w / sum(weights) * s.flat[key].double() for w, s in zip(weights, sources))
+        if difference(found, total.float(), 0):
+            different.append(key)
+    parameters = [k for k in sources[0].flat if k.startswith(("layers.", "norm.", "output.", "tok_embeddings."))]
+    check("the average of three models", flat.keys() == set(parameters) and not different, f"{len(flat)} keys, {different[:3]}")
+
+
 # --- TorchTitan goes on ----------------------------------------------------------------------------------------------------------------
 
 
@@ -225,6 +243,7 @@ def main():
         for r in real.values():
             flatten_check(work, r)
         data_check(work, real["FSDP 4"], model)
+        average_check(work, [real["TP 2"], real["FSDP 4"], real["1"]])
         for source, target in itertools.permutations(SHAPES, 2):
             out = work.path("out")
             reshard(real[source].step, target, out, *model)
