@@ -39,7 +39,7 @@ SHAPES = {
     "FSDP 2 x TP 2": shape(f=2, t=2), "PP 2 x FSDP 2 x TP 2": shape(p=2, f=2, t=2),
 }  # fmt: skip
 MORE = {
-    "FSDP 8": shape(f=8), "TP 3": shape(t=3), "FSDP 4 x TP 2": shape(f=4, t=2),
+    "FSDP 8": shape(f=8), "FSDP 4 x TP 2": shape(f=4, t=2),
     "PP 2, interleaved": shape(p=2, schedule="Interleaved1F1B"),
 }  # fmt: skip
 # From a shape to another, such that each way to cut is a source and a target.
