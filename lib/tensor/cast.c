@@ -5,7 +5,6 @@
 
 #include "tensor/cast_private.h"
 
-uint16_t tt_f32_to_f16(float f) { return (uint16_t)tt_f32_to_small(f, TT_F16); }
 float tt_f16_to_f32(uint16_t h) { return tt_small_to_f32(h, TT_F16); }
 
 /* --- one element at a time, through a carrier ----------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ bool tt_cast_supported(enum tt_dtype to, enum tt_dtype from);
 void tt_cast(void *dst, enum tt_dtype to, const void *src, enum tt_dtype from, size_t n);
 
 /* One element, for those who have one. */
-uint16_t tt_f32_to_f16(float f);
 float tt_f16_to_f32(uint16_t h);
 
 #endif

@@ -44,11 +44,6 @@ bool tt_dtype_from_torch(const char *name, enum tt_dtype *out)
     return by_field(name, offsetof(struct tt_dtype_info, torch), out);
 }
 
-bool tt_dtype_from_storage(const char *name, enum tt_dtype *out)
-{
-    return by_field(name, offsetof(struct tt_dtype_info, storage), out);
-}
-
 bool tt_dtype_from_safetensors(const char *name, enum tt_dtype *out)
 {
     return by_field(name, offsetof(struct tt_dtype_info, safetensors), out);

@@ -29,9 +29,8 @@ extern const struct tt_dtype_info tt_dtypes[TT_NDTYPE];
 static inline uint64_t tt_dtype_nbytes(enum tt_dtype dtype) { return tt_dtypes[dtype].nbytes; }
 static inline const char *tt_dtype_name(enum tt_dtype dtype) { return tt_dtypes[dtype].torch; }
 
-/* By the name after "torch." ("bfloat16"), by the storage class ("BFloat16Storage"), by the safetensors name ("BF16"). */
+/* By the name after "torch." ("bfloat16"), by the safetensors name ("BF16"). */
 bool tt_dtype_from_torch(const char *name, enum tt_dtype *out);
-bool tt_dtype_from_storage(const char *name, enum tt_dtype *out);
 bool tt_dtype_from_safetensors(const char *name, enum tt_dtype *out);
 
 /* float32 to bfloat16 and back. Rounds to nearest, ties to even, as torch does; NaN stays a (quiet) NaN. */
