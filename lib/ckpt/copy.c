@@ -34,8 +34,6 @@ void tt_copy_free(struct tt_copy *copy)
     free(copy);
 }
 
-uint32_t tt_copy_nfiles(const struct tt_copy *copy) { return (uint32_t)copy->nfiles; }
-
 uint64_t tt_copy_file_nbytes(const struct tt_copy *copy, uint32_t file) { return file < copy->nfiles ? copy->files[file] : 0; }
 
 static bool grow(void **items, size_t n, size_t *cap, size_t size)

@@ -39,9 +39,8 @@ TT_MUST_CHECK tt_status tt_copy_add_run(struct tt_copy *copy, uint32_t file, str
 /* A fill into memory: dst is row-major, of the fill's sizes, in the output's dtype. */
 TT_MUST_CHECK tt_status tt_copy_add_memory(struct tt_copy *copy, const struct tt_fill *fill, void *dst, struct tt_err *err);
 
-/* Bytes that were added to a file so far; files are 0 .. tt_copy_nfiles() - 1. */
+/* Bytes that were added to a file so far. */
 uint64_t tt_copy_file_nbytes(const struct tt_copy *copy, uint32_t file);
-uint32_t tt_copy_nfiles(const struct tt_copy *copy);
 
 /* Where the segments go. All are called from many threads at once, unless in_order. */
 struct tt_sink {
