@@ -10,6 +10,7 @@
 #include "ckpt/save_dir.h"
 #include "ckpt/write_private.h"
 #include "format/metadata.h"
+#include "format/zstd.h"
 
 enum { THREADS_MAX = 4 };
 static const uint64_t default_memory = 64 << 20;
@@ -107,6 +108,17 @@ static tt_status write_file(struct write_plan *plan, int nthreads, struct tt_err
     return st;
 }
 
+/* --- memory ------------------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t memory_of(const struct tt_write_opts *opts) { return opts->max_memory ? opts->max_memory : default_memory; }
+
+/* Of nthreads, as many as may compress: a compressor's tables are large at high levels. One there is, whatever it takes. */
+static int count_workers(const struct write_plan *plan, int nthreads)
+{
+    const uint64_t most = memory_of(plan->opts) / tt_zstd_writer_nbytes(plan->target->zstd_level);
+    return most >= (uint64_t)nthreads ? nthreads : most > 1 ? (int)most : 1;
+}
+
 /* --- a folder ----------------------------------------------------------------------------------------------------------------------- */
 
 static tt_status write_metadata(const struct write_plan *plan, const char *folder, struct tt_err *err)
@@ -176,7 +188,7 @@ static tt_status fill_folder(struct write_plan *plan, const char *folder, int nt
     if (st == TT_OK)
         st = clone_files(plan, &files, err);
     if (st == TT_OK && plan->target->zstd_level) {
-        st = tt_write_zstd(plan, &files, nthreads, err);
+        st = tt_write_zstd(plan, &files, count_workers(plan, nthreads), err);
     } else if (st == TT_OK) {
         const struct tt_sink sink = tt_out_files_sink(&files);
         st = run_copy(plan, &sink, nthreads, err);
@@ -212,7 +224,7 @@ static tt_status write_folder(struct write_plan *plan, int nthreads, struct tt_e
 static tt_status count_threads(const struct tt_write_opts *opts, int *nthreads, struct tt_err *err)
 {
     const int ncores = tt_ncores();
-    const uint64_t each = tt_copy_thread_nbytes(), memory = opts->max_memory ? opts->max_memory : default_memory;
+    const uint64_t each = tt_copy_thread_nbytes(), memory = memory_of(opts);
     int n = opts->threads > 0 ? opts->threads : ncores < THREADS_MAX ? ncores : THREADS_MAX;
 
     if (memory < each)
@@ -240,6 +252,8 @@ static void count(const struct write_plan *plan, int nthreads, struct tt_write_s
         stats->written_nbytes += target->extras[i].nbytes;
     stats->memory_nbytes = (uint64_t)nthreads * tt_copy_thread_nbytes() + plan->arena.used + plan->dcp.arena.used +
                            plan->recipe->arena.used;
+    if (target->zstd_level)
+        stats->memory_nbytes += (uint64_t)count_workers(plan, nthreads) * tt_zstd_writer_nbytes(target->zstd_level);
 }
 
 static uint64_t count_items(const struct tt_entries *entries)

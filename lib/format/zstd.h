@@ -32,6 +32,9 @@ TT_MUST_CHECK tt_status tt_zstd_read(struct tt_zstd_reader *reader, void *dst, s
 /* A compressor, for frame after frame. */
 struct tt_zstd_writer;
 
+/* Bytes that a compressor of one thread needs, and each of several about as many: some MB up to level 12, hundreds from 18 on. */
+uint64_t tt_zstd_writer_nbytes(int level);
+
 /* level: as zstd's -1 .. 22. nthreads: workers within a frame; 1: this thread alone. */
 TT_MUST_CHECK tt_status tt_zstd_writer_new(struct tt_zstd_writer **out, int level, int nthreads, struct tt_err *err);
 void tt_zstd_writer_free(struct tt_zstd_writer *writer);

@@ -1,3 +1,4 @@
+#define ZSTD_STATIC_LINKING_ONLY /* for ZSTD_estimateCStreamSize */
 #include <stdlib.h>
 #include <zstd.h>
 
@@ -19,6 +20,8 @@ void tt_zstd_writer_free(struct tt_zstd_writer *w)
     ZSTD_freeCCtx(w->ctx);
     free(w);
 }
+
+uint64_t tt_zstd_writer_nbytes(int level) { return ZSTD_estimateCStreamSize(level); }
 
 tt_status tt_zstd_writer_new(struct tt_zstd_writer **out, int level, int nthreads, struct tt_err *err)
 {
