@@ -6,7 +6,7 @@ v 'rows[-1]' dcp-rows4
 v 'one_row' dcp-rows4
 for dtype in float32 float64 float16 bfloat16 int64 int32 int16 int8 uint8 bool uint16 uint32 uint64 complex64 complex128 \
 	float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz; do
-	v "t_$dtype[...,1:]" dcp-types
+	v "t_${dtype}[...,1:]" dcp-types
 done
 v e8m0 hf/types.safetensors
 v f4 hf/types.safetensors
