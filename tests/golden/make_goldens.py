@@ -249,11 +249,10 @@ def dialect(props, protocol=4, drop=(), checkpoint_id=None):
 
 def save_dialects(root):
     make = lambda name, change: save_small(os.path.join(root, name), change)
-    make("torch-2.1", dialect(properties(SHARDED), drop=("planner_data", "storage_meta", "version")))
-    make("torch-2.6", dialect(properties(), drop=("version",), checkpoint_id=Reduce(Named("pathlib", "PosixPath"), ("/", "a"))))
     make("torch-2.13", None)
-    make("torch-2.15", dialect(properties(extra=((3, 1),)), protocol=5,
-                               checkpoint_id=Reduce(Named("pathlib._local", "PosixPath"), ("/a/b",))))
+    make("bare", dialect(properties(SHARDED), drop=("planner_data", "storage_meta", "version")))
+    make("python-3.14", dialect(properties(extra=((3, 1),)), protocol=5,
+                                checkpoint_id=Reduce(Named("pathlib._local", "PosixPath"), ("/a/b",))))
     make("protocol-2", dialect(properties(), protocol=2))
     make("protocol-3", dialect(properties(), protocol=3))
     save_small(os.path.join(root, "zstd-1.2"), **packed("stream.zstd/1.2", frames(lambda b: [b[:700], b[700:]], write_checksum=True)))

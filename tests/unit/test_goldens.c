@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "ckpt/ckpt.h"
+#include "ckpt/load.h"
 #include "ckpt/write.h"
 #include "format/hf_index.h"
 #include "format/metadata.h"
@@ -49,7 +50,7 @@ static tt_status convert(const char *path, struct tt_err *err)
 
 static void test_every_dialect_gives_the_same_catalogue(void **state)
 {
-    static const char *const names[] = { "torch-2.1", "torch-2.6", "torch-2.13", "torch-2.15", "protocol-2", "protocol-3" };
+    static const char *const names[] = { "torch-2.13", "bare", "python-3.14", "protocol-2", "protocol-3" };
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[200];
@@ -68,9 +69,50 @@ static void test_every_dialect_gives_the_same_catalogue(void **state)
         assert_int_equal(w->nchunks, 2);
         assert_int_equal(w->chunks[1].offsets[0], 2);
         assert_int_equal(w->chunks[0].offset, 1261);
-        assert_int_equal(n->npath, strcmp(names[i], "torch-2.1") == 0 ? 0 : 2);
+        assert_int_equal(n->npath, strcmp(names[i], "bare") == 0 ? 0 : 2);
         tt_ckpt_close(ckpt);
     }
+}
+
+/* What the versions of PyTorch have in common: the tensors of each, and the keys and the value of a .pt made of it. PyTorch before 2.4
+ * saves the dict a as one value. */
+static void check_version(const char *path)
+{
+    static const int64_t nine[] = { 3, 3 }, four[] = { 4 };
+    float w[9];
+    int64_t s = 0;
+    uint16_t b[4];
+    const struct tt_want wants[] = { { "w", TT_F32, 2, nine, NULL, NULL, w }, { "s", TT_I64, 0, NULL, NULL, NULL, &s },
+                                     { "m.b", TT_BF16, 1, four, NULL, NULL, b } };
+    struct tt_ckpt *ckpt = NULL, *pt = NULL;
+    const struct tt_value *n = NULL;
+    struct tt_err err = { 0 };
+
+    if (tt_ckpt_open(&ckpt, path, &err) != TT_OK || tt_ckpt_load(ckpt, wants, 3, NULL, &err) != TT_OK ||
+        convert(path, &err) != TT_OK || tt_ckpt_open(&pt, out_path, &err) != TT_OK || tt_ckpt_value(pt, "a.n", &n, &err) != TT_OK)
+        fail_msg("%s", err.msg);
+    for (int i = 0; i < 9; i++)
+        assert_true(w[i] == (float)i);
+    assert_int_equal(s, 7);
+    assert_memory_equal(b, ((const uint16_t[]){ 0x0000, 0x3f80, 0x4000, 0x4040 }), sizeof b);
+    assert_int_equal(tt_entries_find(&ckpt->entries, "w")->nchunks, 2);
+    assert_int_equal(ckpt->entries.n, 4);
+    assert_int_equal(pt->entries.n, 4);
+    assert_int_equal(n->kind, TT_V_INT);
+    assert_int_equal(n->u.i, 5);
+    tt_ckpt_close(pt);
+    tt_ckpt_close(ckpt);
+}
+
+static void test_every_version_of_pytorch_gives_the_same_checkpoint(void **state)
+{
+    (void)state;
+    check_version("tests/golden/versions/torch-2.1");
+    check_version("tests/golden/versions/torch-2.3");
+    check_version("tests/golden/versions/torch-2.6");
+    check_version("tests/golden/versions/torch-2.13");
+    check_version("tests/golden/versions/torch-2.14");
+    check_version("tests/golden/versions/torch-2.15");
 }
 
 static void test_every_golden_converts(void **state)
@@ -159,7 +201,7 @@ static tt_status decode_copy(decode_fn *decode, const uint8_t *bytes, size_t n, 
 
 static const struct { const char *path; decode_fn *decode; } damaged[] = {
     { "tests/golden/dialects/torch-2.13/.metadata", decode_metadata },
-    { "tests/golden/dialects/torch-2.15/.metadata", decode_metadata },
+    { "tests/golden/versions/torch-2.15/.metadata", decode_metadata },
     { "tests/golden/dcp-rows2/.metadata", decode_metadata },
     { "tests/golden/pt/parameter.pt", decode_pt },
     { "tests/golden/pt/views.pt", decode_pt },
@@ -264,6 +306,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_dialect_gives_the_same_catalogue),
+        cmocka_unit_test(test_every_version_of_pytorch_gives_the_same_checkpoint),
         cmocka_unit_test(test_every_golden_converts),
         cmocka_unit_test(test_every_bad_checkpoint_is_refused_with_its_message),
         cmocka_unit_test(test_every_truncation_is_an_error_that_names_its_place),
