@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "ckpt/ckpt_private.h"
 #include "ckpt/write_private.h"
 #include "format/pt.h"
 
@@ -199,5 +200,21 @@ tt_status tt_recipe_nest(const struct tt_recipe *recipe, const struct tt_write_o
     }
     if (st == TT_OK)
         *out = root;
+    return st;
+}
+
+tt_status tt_recipe_pt_entries(struct tt_entries *out, const struct tt_recipe *recipe, bool flat, struct tt_err *err)
+{
+    struct tt_entries entries = { 0 };
+    struct tt_value *root = NULL;
+    const struct tt_write_opts opts = { .allow_objects = true };
+    tt_status st = tt_recipe_nest(recipe, &opts, flat, &entries.arena, &root, err);
+
+    if (st == TT_OK)
+        st = tt_flatten(&entries, root, "the output", err);
+    if (st == TT_OK)
+        *out = entries;
+    else
+        tt_entries_release(&entries);
     return st;
 }

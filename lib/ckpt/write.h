@@ -69,6 +69,10 @@ struct tt_write_opts {
 TT_MUST_CHECK tt_status tt_recipe_write(const struct tt_recipe *recipe, const struct tt_target *target,
                                         const struct tt_write_opts *opts, struct tt_write_stats *stats, struct tt_err *err);
 
+/* The catalogue that the recipe's .pt has when it is opened again (flat: as tt_target has it): dicts and lists without a tensor or a dict
+ * in them are one value, and empty dicts are gone. *out, which is empty before, holds all of it. */
+TT_MUST_CHECK tt_status tt_recipe_pt_entries(struct tt_entries *out, const struct tt_recipe *recipe, bool flat, struct tt_err *err);
+
 /* The identity of a whole checkpoint, in another format. */
 TT_MUST_CHECK tt_status tt_ckpt_write(struct tt_ckpt *ckpt, const struct tt_target *target, const struct tt_write_opts *opts,
                                       struct tt_err *err);

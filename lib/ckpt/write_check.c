@@ -215,8 +215,23 @@ static bool is_empty_folder(const char *path)
     return empty;
 }
 
-/* A checkpoint has no folders in its folder; one that is there holds something else. */
-static tt_status check_no_folders(const char *path, struct tt_err *err)
+/* What a folder of a checkpoint, or of a model on the Hub, holds; leftovers of a run that was killed too. */
+static bool belongs(const char *name)
+{
+    static const char *const endings[] = { ".distcp", ".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken", ".md" };
+    static const char *const beginnings[] = { ".metadata", ".gitattributes", "common.pt", "LICENSE", "USE_POLICY", "NOTICE", TT_TMP_PREFIX };
+
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (tt_has_suffix(name, endings[i]))
+            return true;
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
+        if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Whatever else is there would be lost with it. */
+static tt_status check_no_others(const char *path, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
     char **names = NULL;
@@ -230,6 +245,8 @@ static tt_status check_no_folders(const char *path, struct tt_err *err)
         else if (tt_path_is_dir(inside) && !tt_path_is_link(inside))
             st = tt_err_set(err, TT_EINVAL, "%s: holds the folder %s, which is no part of a checkpoint; it is not replaced", path,
                             names[i]);
+        else if (!belongs(names[i]))
+            st = tt_err_set(err, TT_EINVAL, "%s: holds %s, which is no part of a checkpoint; it is not replaced", path, names[i]);
     }
     tt_arena_release(&arena);
     return st;
@@ -244,7 +261,7 @@ static tt_status check_checkpoint(const char *path, struct tt_err *err)
     if (tt_ckpt_open(&ckpt, path, &why) != TT_OK)
         return tt_err_set(err, TT_EINVAL, "%s: is no checkpoint that titan knows, and is not replaced (%s)", path, why.msg);
     tt_ckpt_close(ckpt);
-    return tt_path_is_dir(path) ? check_no_folders(path, err) : TT_OK;
+    return tt_path_is_dir(path) ? check_no_others(path, err) : TT_OK;
 }
 
 /* Without a slash at the end, through which a link is what it leads to. */
@@ -261,7 +278,7 @@ static bool is_link(const char *path)
     return is;
 }
 
-static tt_status check_absent(const struct write_plan *plan, struct tt_err *err)
+static tt_status check_absent(struct write_plan *plan, struct tt_err *err)
 {
     const char *path = plan->target->path;
     const bool is_folder = plan->target->format == TT_CKPT_DCP || plan->target->format == TT_CKPT_HF;
@@ -274,6 +291,7 @@ static tt_status check_absent(const struct write_plan *plan, struct tt_err *err)
         return tt_err_set(err, TT_EINVAL, "%s: is there already, and is %s folder", path, is_folder ? "no" : "a");
     if (!plan->opts->force)
         return tt_err_set(err, TT_EINVAL, "%s: is there already; --force replaces it", path);
+    plan->replaces = true;
     return check_checkpoint(path, err);
 }
 
@@ -331,7 +349,7 @@ static tt_status check_space(const struct write_plan *plan, struct tt_write_stat
     return st;
 }
 
-tt_status tt_write_check(const struct write_plan *plan, struct tt_write_stats *stats, struct tt_err *err)
+tt_status tt_write_check(struct write_plan *plan, struct tt_write_stats *stats, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
     struct inputs inputs = { .arena = &arena };

@@ -42,6 +42,7 @@ struct write_plan {
     struct tt_entries dcp;      /* what .metadata is going to say */
     struct tt_chunk **segment_chunk; /* (nsegments) DCP: of each segment of the copy, in order: its chunk in `dcp` */
     size_t nsegments;
+    bool replaces; /* what is there already, which was looked at; else nothing may be there by the end either */
 };
 
 TT_MUST_CHECK tt_status tt_write_plan_make(struct write_plan *plan, struct tt_err *err);
@@ -52,7 +53,7 @@ enum { TT_EXTRA_NBYTES_MAX = 1 << 30 }; /* of a file that comes along */
 
 /* --- write_check.c: what can be known to fail before the first byte ------------------------------------------------------------------- */
 
-TT_MUST_CHECK tt_status tt_write_check(const struct write_plan *plan, struct tt_write_stats *stats, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_write_check(struct write_plan *plan, struct tt_write_stats *stats, struct tt_err *err);
 
 /* --- write_files.c: the output's files ---------------------------------------------------------------------------------------------- */
 

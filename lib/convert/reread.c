@@ -7,12 +7,14 @@
 #include <string.h>
 
 #include "ckpt/output.h"
+#include "ckpt/write.h"
 #include "format/pt.h"
 
 struct reread {
     const struct tt_recipe *recipe;
     const struct tt_reread_opts *opts;
     struct tt_ckpt *out;
+    struct tt_entries folded; /* of a .pt: what its values are, which are not the recipe's where dicts and lists fold */
     struct tt_verify verify; /* of the output: its stored CRCs */
     pthread_mutex_t lock;    /* over all that follows */
     size_t item;             /* the next, and its next element */
@@ -53,21 +55,34 @@ static tt_status check_tensor(const struct tt_recipe_item *item, const struct tt
                       tt_dims_text(b, sizeof b, e->ndim, e->shape));
 }
 
+static tt_status check_kind(const struct reread *all, const char *fqn, enum tt_entry_kind kind, struct tt_err *err)
+{
+    const struct tt_entry *e = tt_entries_find(&all->out->entries, fqn);
+
+    if (e && e->kind == kind)
+        return TT_OK;
+    return tt_err_set(err, TT_EFORMAT, "%s: key %s: expected a %s, found %s", all->out->path, fqn,
+                      kind == TT_ENTRY_TENSOR ? "tensor" : "value", e ? "something else" : "none");
+}
+
 static tt_status check_items(const struct reread *all, const char *path, struct tt_err *err)
 {
     const struct tt_recipe *recipe = all->recipe;
     tt_status st = TT_OK;
 
-    if (all->out->entries.n != recipe->n)
-        return tt_err_set(err, TT_EFORMAT, "%s: expected %zu keys, found %zu", path, recipe->n, all->out->entries.n);
+    const bool is_pt = all->out->format == TT_CKPT_PT;
+    const size_t n = is_pt ? all->folded.n : recipe->n;
+
+    if (all->out->entries.n != n)
+        return tt_err_set(err, TT_EFORMAT, "%s: expected %zu keys, found %zu", path, n, all->out->entries.n);
+    for (size_t i = 0; i < all->folded.n && st == TT_OK; i++)
+        st = check_kind(all, all->folded.items[i].fqn, all->folded.items[i].kind, err);
     for (size_t i = 0; i < recipe->n && st == TT_OK; i++) {
         const struct tt_recipe_item *item = &recipe->items[i];
-        const struct tt_entry *e = tt_entries_find(&all->out->entries, item->fqn);
-        if (!e || e->kind != item->kind)
-            return tt_err_set(err, TT_EFORMAT, "%s: key %s: expected a %s, found %s", path, item->fqn,
-                              item->kind == TT_ENTRY_TENSOR ? "tensor" : "value", e ? "something else" : "none");
-        if (e->kind == TT_ENTRY_TENSOR)
-            st = check_tensor(item, e, path, err);
+        if (item->kind == TT_ENTRY_TENSOR || !is_pt)
+            st = check_kind(all, item->fqn, item->kind, err);
+        if (st == TT_OK && item->kind == TT_ENTRY_TENSOR)
+            st = check_tensor(item, tt_entries_find(&all->out->entries, item->fqn), path, err);
     }
     return st;
 }
@@ -92,17 +107,28 @@ static uint64_t item_nbytes(const struct tt_recipe_item *item)
 
 /* --- values ------------------------------------------------------------------------------------------------------------------- */
 
-static tt_status compare_value(const struct reread *all, const struct tt_recipe_item *item, struct tt_arena *arena,
-                               struct tt_err *err)
+static tt_status compare_value(const struct reread *all, const char *fqn, const struct tt_value *expected, struct tt_err *err)
 {
-    const struct tt_entry *e = tt_entries_find(&all->out->entries, item->fqn);
-    const struct tt_value *expected = item->value, *found = NULL;
-    tt_status st = expected ? TT_OK : tt_ckpt_read_object(item->ckpt, item->entry, arena, &expected, err);
+    const struct tt_entry *e = tt_entries_find(&all->out->entries, fqn);
+    const struct tt_value *found = NULL;
+    struct tt_arena arena = { 0 };
+    tt_status st = tt_ckpt_read_object(all->out, e, &arena, &found, err);
+
+    if (st == TT_OK && !tt_pt_equal(expected, found))
+        st = tt_err_set(err, TT_EFORMAT, "%s: key %s: its value is not the one that was to be written", all->out->path, fqn);
+    tt_arena_release(&arena);
+    return st;
+}
+
+static tt_status compare_item(const struct reread *all, const struct tt_recipe_item *item, struct tt_err *err)
+{
+    const struct tt_value *expected = item->value;
+    struct tt_arena arena = { 0 };
+    tt_status st = expected ? TT_OK : tt_ckpt_read_object(item->ckpt, item->entry, &arena, &expected, err);
 
     if (st == TT_OK)
-        st = tt_ckpt_read_object(all->out, e, arena, &found, err);
-    if (st == TT_OK && !tt_pt_equal(expected, found))
-        st = tt_err_set(err, TT_EFORMAT, "%s: key %s: its value is not the one that was to be written", all->out->path, item->fqn);
+        st = compare_value(all, item->fqn, expected, err);
+    tt_arena_release(&arena);
     return st;
 }
 
@@ -110,12 +136,12 @@ static tt_status compare_values(const struct reread *all, struct tt_err *err)
 {
     tt_status st = TT_OK;
 
-    for (size_t i = 0; i < all->recipe->n && st == TT_OK; i++) {
-        struct tt_arena arena = { 0 };
-        if (all->recipe->items[i].kind == TT_ENTRY_VALUE)
-            st = compare_value(all, &all->recipe->items[i], &arena, err);
-        tt_arena_release(&arena);
-    }
+    for (size_t i = 0; i < all->folded.n && st == TT_OK; i++)
+        if (all->folded.items[i].kind == TT_ENTRY_VALUE)
+            st = compare_value(all, all->folded.items[i].fqn, all->folded.items[i].value, err);
+    for (size_t i = 0; i < all->recipe->n && st == TT_OK; i++)
+        if (all->recipe->items[i].kind == TT_ENTRY_VALUE && all->out->format != TT_CKPT_PT)
+            st = compare_item(all, &all->recipe->items[i], err);
     return st;
 }
 
@@ -248,6 +274,8 @@ tt_status tt_recipe_reread(const struct tt_recipe *recipe, const char *path, con
         st = tt_err_errno(err, e, "pthread_mutex_init");
     for (size_t i = 0; i < recipe->n; i++)
         all.total += item_nbytes(&recipe->items[i]);
+    if (st == TT_OK && all.out->format == TT_CKPT_PT)
+        st = tt_recipe_pt_entries(&all.folded, recipe, opts->flat, err);
     if (st == TT_OK)
         st = check_items(&all, path, err);
     if (st == TT_OK) {
@@ -258,6 +286,7 @@ tt_status tt_recipe_reread(const struct tt_recipe *recipe, const char *path, con
         st = compare_tensors(&all, err);
     if (!e)
         pthread_mutex_destroy(&all.lock);
+    tt_entries_release(&all.folded);
     tt_ckpt_close(all.out);
     return st;
 }

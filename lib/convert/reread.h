@@ -10,6 +10,7 @@
 #include "ckpt/recipe.h"
 
 struct tt_reread_opts {
+    bool flat;            /* a .pt was written as one dict of fqns */
     struct tt_pool *pool; /* NULL: this thread alone */
     void (*progress)(void *ctx, uint64_t done, uint64_t total); /* in bytes; one call at a time; NULL: none */
     void *ctx;

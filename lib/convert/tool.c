@@ -215,7 +215,7 @@ static tt_status read_again(struct run *run, const struct tt_recipe *recipe, str
 {
     const struct tt_tool_opts *opts = run->opts;
     const int ncores = tt_ncores();
-    struct tt_reread_opts how = { .progress = on_progress, .ctx = run };
+    struct tt_reread_opts how = { .flat = run->target->flat, .progress = on_progress, .ctx = run };
     tt_status st = tt_meter_init(&run->meter, opts->progress, opts->quiet, err);
 
     if (st != TT_OK)

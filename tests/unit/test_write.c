@@ -452,6 +452,22 @@ static void test_files_that_come_along_are_looked_at_first(void **state)
     assert_refused(f, &target, &force, "of which tokenizer.json comes along");
 }
 
+static void test_a_folder_that_holds_more_than_a_checkpoint_is_not_replaced(void **state)
+{
+    struct fixture *f = *state;
+    const struct tt_target target = { .format = TT_CKPT_DCP, .path = f->out };
+    const struct tt_write_opts force = { .force = true };
+    char path[128];
+
+    assert_ok(tt_ckpt_write(f->src, &target, NULL, &e_));
+    snprintf(path, sizeof path, "%s/thesis.pdf", f->out);
+    assert_ok(tt_file_write_all(path, "precious", 8, &e_));
+    assert_refused(f, &target, &force, "holds thesis.pdf, which is no part of a checkpoint");
+    assert_true(tt_path_exists(path));
+    assert_int_equal(unlink(path), 0);
+    assert_ok(tt_ckpt_write(f->src, &target, &force, &e_));
+}
+
 static void test_input_and_output_are_apart(void **state)
 {
     struct fixture *f = *state;
@@ -615,6 +631,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_checkpoint_with_folders_in_it_is_never_replaced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_link_is_no_empty_folder, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_files_that_come_along_are_looked_at_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_folder_that_holds_more_than_a_checkpoint_is_not_replaced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_input_and_output_are_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_names_of_files_are_one_component, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_unchanged_file_is_taken_over_byte_for_byte_or_linked, set_up, tear_down),
