@@ -238,8 +238,11 @@ int main(int argc, char **argv)
     struct tt_err err = { 0 };
     int first, failures = 0;
 
-    if (tt_opt_parse(&prog, argc, argv, &o, &first, &err) != TT_OK || find_mode(&mode, &o, argc - first, argv + first, &err) != TT_OK)
+    if (tt_opt_parse(&prog, argc, argv, &o, &first, &err) != TT_OK ||
+        find_mode(&mode, &o, argc - first, argv + first, &err) != TT_OK) {
+        tt_opt_release(&prog, &o);
         return tt_prog_usage(&prog, &err);
+    }
     const bool begun = begin(&run, &o, mode, &err) == TT_OK;
     if (!begun)
         failures = tt_prog_report(&prog, &err);
