@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "ckpt/ckpt_private.h"
+#include "format/pickle_text.h"
 #include "format/pt.h"
 
 struct flattener {
@@ -27,6 +28,15 @@ static bool is_entered(const struct tt_value *v)
     return false;
 }
 
+static const char *printed(const struct flattener *f, const struct tt_value *key)
+{
+    struct tt_buf text = { 0 };
+    tt_value_text(&text, key, 1 << 16);
+    const char *s = text.failed ? NULL : tt_arena_strn(&f->out->arena, (const char *)text.data, text.len);
+    tt_buf_release(&text);
+    return s;
+}
+
 /* str(key), for the keys that dicts have. */
 static const char *key_text(const struct flattener *f, const struct tt_value *key)
 {
@@ -36,6 +46,8 @@ static const char *key_text(const struct flattener *f, const struct tt_value *ke
     case TT_V_INT: return tt_arena_printf(arena, "%" PRId64, key->u.i);
     case TT_V_BOOL: return key->u.b ? "True" : "False";
     case TT_V_NULL: return "None";
+    case TT_V_FLOAT:
+    case TT_V_TUPLE: return printed(f, key);
     default: return NULL;
     }
 }
@@ -105,7 +117,7 @@ static tt_status enter(struct flattener *f, const struct tt_value *v)
         struct tt_path_part *part = &f->path[f->depth - 1];
         *part = (struct tt_path_part){ is_map ? key_text(f, v->u.map.pairs[i].key) : NULL, (int64_t)i };
         if (is_map && !part->key)
-            return tt_err_set(f->err, TT_EUNSUPPORTED, "%s: a dict has %s as a key; titan reads str, int, bool and None", f->where,
+            return tt_err_set(f->err, TT_EUNSUPPORTED, "%s: a dict has %s as a key; titan reads str, int, float, bool, None and tuples of them", f->where,
                               tt_value_kind_name(v->u.map.pairs[i].key->kind));
         st = is_entered(child) ? enter(f, child) : add_leaf(f, child);
     }

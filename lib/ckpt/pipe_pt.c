@@ -104,7 +104,7 @@ static tt_status read_header(struct walker *w, struct record *r)
     if (r->flags & ZIP_FLAG_ENCRYPTED)
         return bad_record(w, r, "it is encrypted");
     if (tt_load_le16(head + 8) != 0)
-        return bad_record(w, r, "it is compressed; torch.save stores records as they are, and titan reads only those");
+        return bad_record(w, r, "it is compressed, which no torch.save does; titan reads records that are stored as they are (zip -0)");
     if (!(r->flags & ZIP_FLAG_DESCRIPTOR))
         st = header_size(w, r, head, extra, nextra);
     return st == TT_OK ? find_storage(w, r) : st;
@@ -324,7 +324,7 @@ tt_status tt_pipe_walk_pt(struct tt_pt *out, struct tt_arena *arena, struct tt_i
     tt_status st = tt_instream_peek(in, 16, &p, &have, err);
 
     if (st == TT_OK && tt_pt_is_legacy(p, have))
-        st = tt_err_set(err, TT_EUNSUPPORTED, "%s: offset 0: torch.save's format of before version 1.6; load it and save it again",
+        st = tt_err_set(err, TT_EUNSUPPORTED, "%s: offset 0: a .pt of before PyTorch 1.6, which is no zip; load it there and save it again",
                         in->name);
     if (st == TT_OK)
         st = walk(&w);

@@ -222,6 +222,8 @@ static tt_status read_planner_data(struct decoder *d, const struct tt_py *dict)
         return bad(d, "a dict of planner_data", dict);
     for (uint32_t i = 0; i + 1 < tt_py_len(dict); i += 2) {
         struct tt_entry *entry = find(d, tt_py_item(dict, i));
+        if (entry && entry->npath)
+            return bad_key(d, entry->fqn, "it is in planner_data twice");
         const tt_status st = entry ? read_path(d, entry, tt_py_item(dict, i + 1)) : TT_OK;
         if (st != TT_OK)
             return st;
@@ -276,14 +278,16 @@ static tt_status find_chunk(struct decoder *d, struct tt_entry *entry, const str
     return st;
 }
 
-/* Inside the folder: relative, and without "..", which PyTorch would follow. */
-static bool is_safe_path(const char *path)
+/* The name of a file in the folder: one component, and nothing that a terminal would obey. */
+static bool is_file_name(const char *name, size_t n)
 {
-    if (path[0] == '/' || path[0] == 0)
+    if (strlen(name) != n || n == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return false;
-    for (const char *p = path; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL)
-        if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || p[2] == 0))
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t c = (uint8_t)name[i];
+        if (c == '/' || c < ' ' || c == 0x7f || (c == 0xc2 && (uint8_t)name[i + 1] >= 0x80 && (uint8_t)name[i + 1] < 0xa0))
             return false;
+    }
     return true;
 }
 
@@ -336,6 +340,8 @@ static tt_status read_place(struct decoder *d, const struct tt_entry *entry, con
     const tt_status known = is_none(transforms) ? TT_OK : read_transforms(d, entry, transforms, chunk);
     if (known != TT_OK)
         return known;
+    if (chunk->file != TT_FILE_NONE)
+        return bad_key(d, entry->fqn, "storage_data has two places for the same chunk of it");
     chunk->offset = (uint64_t)offset->u.i;
     chunk->nbytes = (uint64_t)nbytes->u.i;
     /* One file has many items, and most often its name is one string. */
@@ -346,8 +352,11 @@ static tt_status read_place(struct decoder *d, const struct tt_entry *entry, con
     char *name = tt_arena_strn(&d->scratch, (const char *)path->u.s, path->n);
     if (!name)
         return nomem(d);
-    if (strlen(name) != path->n || !is_safe_path(name))
-        return bad_key(d, entry->fqn, "refused: its relative_path leads out of the checkpoint's folder");
+    if (!is_file_name(name, path->n)) {
+        char shown[100];
+        return tt_err_set(d->err, TT_EFORMAT, "%s: key %s: refused: its relative_path \"%s\" is not the name of a file in the checkpoint's "
+                          "folder", d->where, entry->fqn, tt_py_show(shown, sizeof shown, (const char *)path->u.s, path->n));
+    }
     const tt_status st = tt_entries_file(d->out, name, &chunk->file, d->err);
     if (st == TT_OK) {
         d->path = *path;

@@ -65,6 +65,32 @@ static tt_status add_items(struct tt_py_convert *how, const struct tt_py_items *
     return TT_OK;
 }
 
+/* *twice: a key of the map is there twice, a str or an int, or, in a small map, any. False: no memory. */
+static bool find_key_twice(const struct tt_value *map, bool *twice)
+{
+    enum { SMALL = 8 };
+    const size_t n = map->u.map.n;
+    struct tt_map seen[2] = { 0 }; /* of str, of int */
+    bool ok = true;
+
+    *twice = false;
+    for (size_t i = 1; n <= SMALL && i < n; i++)
+        for (size_t k = 0; k < i; k++)
+            *twice |= tt_value_equal(map->u.map.pairs[i].key, map->u.map.pairs[k].key);
+    for (size_t i = 0; n > SMALL && i < n && ok && !*twice; i++) {
+        const struct tt_value *key = map->u.map.pairs[i].key;
+        const bool is_int = key->kind == TT_V_INT;
+        bool added = true;
+        if (is_int || key->kind == TT_V_STR)
+            ok = tt_map_put(&seen[is_int], is_int ? (const char *)&key->u.i : key->u.str.s,
+                            is_int ? sizeof key->u.i : key->u.str.nbytes, 0, &added, NULL, NULL) == TT_OK;
+        *twice = !added;
+    }
+    tt_map_release(&seen[0]);
+    tt_map_release(&seen[1]);
+    return ok;
+}
+
 static tt_status add_pairs(struct tt_py_convert *how, const struct tt_py_items *seq, int depth, struct tt_value *map,
                            struct tt_err *err)
 {
@@ -78,7 +104,10 @@ static tt_status add_pairs(struct tt_py_convert *how, const struct tt_py_items *
         if (!tt_value_put(how->arena, map, key, value))
             return nomem(how, err);
     }
-    return TT_OK;
+    bool twice;
+    if (!find_key_twice(map, &twice))
+        return nomem(how, err);
+    return twice ? bad(how, err, "a dict has a key twice") : TT_OK;
 }
 
 /* A container; what it became is kept with the node, so that references to one stay one, and a cycle is seen. */

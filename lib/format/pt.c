@@ -272,7 +272,7 @@ static tt_status check_kind(const struct tt_source *src, struct tt_err *err)
         return st;
     if (tt_pt_is_legacy(head, sizeof head))
         return tt_err_set(err, TT_EUNSUPPORTED,
-                          "%s: offset 0: torch.save's format of before version 1.6; load it and save it again", src->name);
+                          "%s: offset 0: a .pt of before PyTorch 1.6, which is no zip; load it there and save it again", src->name);
     if (src->nbytes < 4)
         return tt_err_set(err, TT_EFORMAT, "%s: offset 0: expected a torch zip (PK\\3\\4), found the end of the file at %d", src->name,
                           (int)src->nbytes);
@@ -282,20 +282,35 @@ static tt_status check_kind(const struct tt_source *src, struct tt_err *err)
     return TT_OK;
 }
 
+/* 1 to 10, as PyTorch has it, with a newline or without. A prefix ends before it. */
+static tt_status check_version(struct reader *r, struct tt_err *err)
+{
+    const struct tt_zip_entry *entry = tt_zip_find(&r->zip, "version");
+    const uint8_t *text = NULL;
+
+    if (!entry)
+        return TT_OK;
+    const tt_status st = tt_zip_read(entry, r->arena, r->src, 64, &text, err);
+    if (st != TT_OK)
+        return st;
+    uint64_t n = entry->nbytes, version = 0;
+    n -= n && text[n - 1] == '\n';
+    for (uint64_t i = 0; i < n; i++)
+        version = text[i] >= '0' && text[i] <= '9' && version <= 10 ? version * 10 + text[i] - '0' : 11;
+    if (version < 1 || version > 10)
+        return tt_err_set(err, TT_EUNSUPPORTED, "%s: record version: expected 1 to 10, as torch.save writes it", r->name);
+    return TT_OK;
+}
+
 static tt_status check_records(struct reader *r, struct tt_err *err)
 {
     const struct tt_zip_entry *order = tt_zip_find(&r->zip, "byteorder");
     const uint8_t *text = NULL;
 
-    if (tt_zip_find(&r->zip, "constants.pkl"))
-        return tt_err_set(err, TT_EUNSUPPORTED, "%s: a TorchScript archive (it has a record constants.pkl), not one of torch.save",
-                          r->name);
-    if (!order)
-        return TT_OK;
-    const tt_status st = tt_zip_read(order, r->arena, r->src, 64, &text, err);
-    if (st == TT_OK && (order->nbytes != 6 || memcmp(text, "little", 6) != 0))
+    tt_status st = order ? tt_zip_read(order, r->arena, r->src, 64, &text, err) : TT_OK;
+    if (st == TT_OK && order && (order->nbytes != 6 || memcmp(text, "little", 6) != 0))
         return tt_err_set(err, TT_EUNSUPPORTED, "%s: record byteorder: expected \"little\"", r->name);
-    return st;
+    return st == TT_OK ? check_version(r, err) : st;
 }
 
 /* data.pkl in bytes[0, nbytes) to values; nodes holds what is needed on the way. */
@@ -357,10 +372,24 @@ tt_status tt_pt_open_records(struct tt_pt *out, struct tt_arena *arena, const st
 
 tt_status tt_pt_open(struct tt_pt *out, struct tt_arena *arena, const struct tt_source *src, struct tt_err *err)
 {
+    enum { END_NBYTES = 1 << 12 }; /* at both ends: all but the storage of an archive of one tensor */
+    uint8_t head[END_NBYTES], tail[END_NBYTES];
+    struct tt_source near = *src;
     struct tt_zip zip = { 0 };
-    tt_status st = check_kind(src, err);
+    tt_status st = TT_OK;
 
+    if (src->file && !src->tail && src->nbytes > 4 * END_NBYTES) { /* smaller ones are read whole */
+        st = tt_source_read(src, head, sizeof head, 0, err);
+        if (st == TT_OK)
+            st = tt_source_read(src, tail, sizeof tail, src->nbytes - sizeof tail, err);
+        near.data = head;
+        near.head_end = sizeof head;
+        near.tail = tail;
+        near.tail_offset = src->nbytes - sizeof tail;
+    }
     if (st == TT_OK)
-        st = tt_zip_open(&zip, arena, src, err);
-    return st == TT_OK ? tt_pt_open_records(out, arena, src, &zip, err) : st;
+        st = check_kind(&near, err);
+    if (st == TT_OK)
+        st = tt_zip_open(&zip, arena, &near, err);
+    return st == TT_OK ? tt_pt_open_records(out, arena, &near, &zip, err) : st;
 }

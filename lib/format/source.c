@@ -8,10 +8,11 @@ tt_status tt_source_read(const struct tt_source *src, void *dst, uint64_t nbytes
     if (offset > src->nbytes || nbytes > src->nbytes - offset)
         return tt_err_set(err, TT_EFORMAT, "%s: offset %" PRIu64 ": expected %" PRIu64 " bytes, found the end at %" PRIu64,
                           src->name, offset, nbytes, src->nbytes);
-    if (src->file)
-        return tt_infile_pread(src->file, dst, (size_t)nbytes, src->offset + offset, err);
     const bool in_tail = src->tail && offset >= src->tail_offset;
-    if (src->tail && !in_tail && (offset > src->head_end || nbytes > src->head_end - offset))
+    const bool in_memory = in_tail || (src->tail ? offset <= src->head_end && nbytes <= src->head_end - offset : !src->file);
+    if (!in_memory && src->file)
+        return tt_infile_pread(src->file, dst, (size_t)nbytes, src->offset + offset, err);
+    if (!in_memory)
         return tt_err_set(err, TT_EFORMAT, "%s: offset %" PRIu64 ": expected a storage there, found what describes it", src->name,
                           offset);
     if (nbytes)

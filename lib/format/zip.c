@@ -16,6 +16,7 @@ struct reader {
     struct tt_arena *arena;
     struct tt_source src; /* the archive, or its copy in memory */
     struct tt_err *err;
+    bool is_file; /* all of it: bytes behind the archive do no harm, as PyTorch has it; behind an item of .distcp they do */
     uint64_t end_at; /* of the end records: what is before them is records and directory */
     uint64_t n, cd_nbytes, cd_offset;
     struct tt_zip zip;
@@ -28,7 +29,18 @@ static tt_status bad(const struct reader *r, uint64_t offset, const char *what)
 
 /* --- the end ------------------------------------------------------------------------------------------------------------------ */
 
-/* The end record lies at the end but for its comment, whose length it tells. */
+/* Whether an end record is at p, `at` of the archive, with `behind` bytes behind it: its comment, of which it tells the length, and
+ * nothing else, unless the archive is a file of its own and the directory is where the record says. */
+static bool is_end(const struct reader *r, const uint8_t *p, uint64_t at, uint64_t behind)
+{
+    if (memcmp(p, "PK\5\6", 4) != 0)
+        return false;
+    const uint16_t comment = tt_load_le16(p + 20);
+    const uint64_t nbytes = tt_load_le32(p + 12), offset = tt_load_le32(p + 16);
+    return comment == behind || (r->is_file && comment < behind && (offset == ZIP_U32 || offset + nbytes <= at));
+}
+
+/* The end record lies at the end but for its comment. */
 static tt_status find_end(struct reader *r, uint8_t end[ZIP_END_NBYTES])
 {
     const uint64_t window = r->src.nbytes < ZIP_END_NBYTES + ZIP_COMMENT_MAX ? r->src.nbytes : ZIP_END_NBYTES + ZIP_COMMENT_MAX;
@@ -50,7 +62,7 @@ static tt_status find_end(struct reader *r, uint8_t end[ZIP_END_NBYTES])
     st = tt_source_read(&r->src, tail, window, first, r->err);
     bool found = false;
     for (uint64_t i = window - ZIP_END_NBYTES + 1; st == TT_OK && !found && i-- > 0;)
-        if (memcmp(tail + i, "PK\5\6", 4) == 0 && tt_load_le16(tail + i + 20) == window - i - ZIP_END_NBYTES) {
+        if (is_end(r, tail + i, first + i, window - i - ZIP_END_NBYTES)) {
             memcpy(end, tail + i, ZIP_END_NBYTES);
             r->end_at = first + i;
             found = true;
@@ -174,7 +186,13 @@ static tt_status bad_record(const struct reader *r, const struct central *c, con
     return tt_err_set(r->err, TT_EFORMAT, "%s: offset %" PRIu64 ": record %s: %s", r->src.name, c->header, shown, what);
 }
 
-/* The local header repeats name and method; its sizes are only there without a descriptor. */
+/* A size in a local header: the directory's; or 0 where a descriptor says it later; or, in torch's files, ffffffff with a zip64 field. */
+static bool is_size(uint32_t local, uint64_t size, bool has_descriptor)
+{
+    return local == size || local == ZIP_U32 || (has_descriptor && local == 0);
+}
+
+/* The local header repeats name, method, CRC and sizes, where no descriptor does. */
 static tt_status check_local(struct reader *r, const struct central *c, uint64_t *data_offset)
 {
     uint8_t buf[ZIP_LOCAL_NBYTES + 512];
@@ -185,16 +203,19 @@ static tt_status check_local(struct reader *r, const struct central *c, uint64_t
     const tt_status st = tt_source_read(&r->src, buf, ZIP_LOCAL_NBYTES + c->nname, c->header, r->err);
     if (st != TT_OK)
         return st;
+    const uint16_t flags = tt_load_le16(buf + 6);
+    const bool has_descriptor = flags & ZIP_FLAG_DESCRIPTOR;
+    const uint32_t crc = tt_load_le32(buf + 14);
     if (memcmp(buf, "PK\3\4", 4) != 0)
         return bad_record(r, c, "expected a local header");
     if (tt_load_le16(buf + 26) != c->nname || memcmp(buf + ZIP_LOCAL_NBYTES, c->name, c->nname) != 0)
         return bad_record(r, c, "the local header has another name than the directory");
-    if (tt_load_le16(buf + 8) != c->method)
+    if (tt_load_le16(buf + 8) != c->method || (flags & ZIP_FLAG_ENCRYPTED))
         return bad_record(r, c, "the local header has another compression than the directory");
-    const uint32_t csize = tt_load_le32(buf + 18), usize = tt_load_le32(buf + 22);
-    if (!(tt_load_le16(buf + 6) & ZIP_FLAG_DESCRIPTOR) &&
-        ((csize != ZIP_U32 && csize != c->csize) || (usize != ZIP_U32 && usize != c->usize)))
+    if (!is_size(tt_load_le32(buf + 18), c->csize, has_descriptor) || !is_size(tt_load_le32(buf + 22), c->usize, has_descriptor))
         return bad_record(r, c, "the local header has another size than the directory");
+    if (crc != c->crc && crc != 0)
+        return bad_record(r, c, "the local header has another CRC-32 than the directory");
     *data_offset = c->header + ZIP_LOCAL_NBYTES + c->nname + tt_load_le16(buf + 28);
     return TT_OK;
 }
@@ -205,7 +226,7 @@ static tt_status check_record(struct reader *r, const struct central *c, struct 
     if (c->flags & ZIP_FLAG_ENCRYPTED)
         return bad_record(r, c, "it is encrypted");
     if (c->method != 0)
-        return bad_record(r, c, "it is compressed; torch.save stores records as they are, and titan reads only those");
+        return bad_record(r, c, "it is compressed, which no torch.save does; titan reads records that are stored as they are (zip -0)");
     if (c->csize != c->usize)
         return bad_record(r, c, "stored, but its two sizes differ");
     const tt_status st = check_local(r, c, &data_offset);
@@ -267,9 +288,32 @@ static tt_status check_overlap(const struct reader *r, struct span *spans)
     return TT_OK;
 }
 
+static bool has_suffix(const struct central *c, const char *suffix)
+{
+    const size_t n = strlen(suffix);
+    return c->nname >= n && memcmp(c->name + c->nname - n, suffix, n) == 0;
+}
+
+/* TorchScript's archives have the extension and the records of torch.save's, and compressed ones beside. */
+static tt_status refuse_torchscript(const struct reader *r, const uint8_t *cd)
+{
+    struct central c;
+    size_t at = 0;
+
+    for (uint64_t i = 0; i < r->n && parse_central(&c, cd, (size_t)r->cd_nbytes, &at); i++)
+        if (has_suffix(&c, "/constants.pkl"))
+            return tt_err_set(r->err, TT_EUNSUPPORTED, "%s: a TorchScript archive (it has a record constants.pkl), not one of torch.save",
+                              r->src.name);
+    return TT_OK;
+}
+
 static tt_status read_records(struct reader *r, const uint8_t *cd, struct span *spans)
 {
+    const tt_status known = refuse_torchscript(r, cd);
     size_t at = 0;
+
+    if (known != TT_OK)
+        return known;
 
     for (uint64_t i = 0; i < r->n; i++) {
         struct central c;
@@ -310,6 +354,8 @@ tt_status tt_zip_open(struct tt_zip *out, struct tt_arena *arena, const struct t
     uint8_t small[SMALL_NBYTES];
     struct reader r = { .arena = arena, .src = *src, .err = err };
     tt_status st = TT_OK;
+
+    r.is_file = src->file && src->offset == 0 && src->nbytes == src->file->nbytes;
 
     if (src->file && src->nbytes <= sizeof small) {
         st = tt_source_read(src, small, src->nbytes, 0, err);

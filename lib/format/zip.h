@@ -31,7 +31,8 @@ struct tt_zip {
 
 /* Reads the directory, and the local header of each record. Refused, with the record's name: compressed or encrypted entries,
  * entries that disagree between directory and local header, lie outside the archive or overlap, names without the common root,
- * bytes behind the end. Everything of *out lives in the arena. */
+ * bytes behind the end (but of an archive that is a file of its own: PyTorch loads it). TT_EUNSUPPORTED: TorchScript's archives.
+ * Everything of *out lives in the arena. */
 TT_MUST_CHECK tt_status tt_zip_open(struct tt_zip *out, struct tt_arena *arena, const struct tt_source *src, struct tt_err *err);
 
 /* The records that an archive begins with, from its first bytes alone: all up to a first "data/..." in them, whose length is

@@ -215,6 +215,21 @@ class Reduce:
         self.fn, self.args = fn, args
 
 
+class Pairs:
+    """A dict, as no dict can be: with a key twice."""
+
+    def __init__(self, pairs):
+        self.pairs = pairs
+
+
+def _save_pairs(self, obj):
+    self.write(b"}(")
+    for k, v in obj.pairs:
+        self.save(k)
+        self.save(v)
+    self.write(b"u")
+
+
 def _save_reduce(self, obj):
     self.save(obj.fn)
     self.save(obj.args)
@@ -223,6 +238,7 @@ def _save_reduce(self, obj):
 
 Pickler.dispatch = dict(pickle._Pickler.dispatch)
 Pickler.dispatch[Reduce] = _save_reduce
+Pickler.dispatch[Pairs] = _save_pairs
 
 
 def dialect(props, protocol=4, drop=(), checkpoint_id=None):
@@ -321,6 +337,17 @@ def no_storage(m):
     del m.storage_data[M.MetadataIndex("w", torch.Size([2, 0]))]
 
 
+def twice(attribute):
+    """The first key of one of the dicts once more."""
+
+    def change(m):
+        pairs = list(getattr(m, attribute).items())
+        state = {**m.__dict__, attribute: Pairs(pairs + [pairs[0]])}
+        return dump(As(M.__name__, "Metadata", state), 4)
+
+    return change
+
+
 def transformed(m):
     edit(transform_descriptors=["stream.zstd/1"])(m)
 
@@ -386,8 +413,13 @@ BAD = [  # name, keyword arguments of save_small, what the message must hold
     ("length-1", dict(change=edit(length=1577 - 1)), "key w: item at 1261: offset"),
     ("beyond-the-file", dict(change=edit(offset=1 << 40)), "__0_0.distcp: key w: expected its item at offset 1099511627776"),
     ("negative", dict(change=edit(offset=-1)), "key w: a negative offset or length"),
-    ("dotdot", dict(change=edit(relative_path="../x.distcp")), "key w: refused: its relative_path leads out of the checkpoint's folder"),
-    ("absolute", dict(change=edit(relative_path="/etc/passwd")), "key w: refused: its relative_path leads out"),
+    ("dotdot", dict(change=edit(relative_path="../x.distcp")), "key w: refused: its relative_path \"../x.distcp\" is not the name of a file in the checkpoint's folder"),
+    ("absolute", dict(change=edit(relative_path="/etc/passwd")), "key w: refused: its relative_path \"/etc/passwd\" is not the name"),
+    ("control", dict(change=edit(relative_path="__0\x1b[2J_0.distcp")), "key w: refused: its relative_path \"__0?[2J_0.distcp\" is not the name"),
+    ("subfolder", dict(change=edit(relative_path="a/__0_0.distcp")), "key w: refused: its relative_path \"a/__0_0.distcp\" is not the name"),
+    ("key-twice", dict(change=twice("state_dict_metadata")), "key w: it is there twice"),
+    ("path-twice", dict(change=twice("planner_data")), "key w: it is in planner_data twice"),
+    ("place-twice", dict(change=twice("storage_data")), "key a.n: storage_data has two places for the same chunk of it"),
     ("no-file", dict(change=edit(relative_path="__7_0.distcp")), "__7_0.distcp: cannot open: No such file"),
     ("hole", dict(change=without_chunk), "key w: the chunks hold 6 of the 9 elements of (3, 3): there is a hole"),
     ("overlap", dict(change=overlapping), "key w: the chunks at (0, 0) and (1, 0) overlap"),

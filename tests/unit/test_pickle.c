@@ -77,6 +77,8 @@ static void test_what_is_no_pickle_of_plain_data_is_refused(void **state)
     assert_refused(BYTES("\x80\x02" "co\x1bs\nsys\ttem\n."), "names o?s.sys?tem");
     assert_refused(BYTES("\x80\x02" "cos\nsys"), "cut short");
     assert_refused(BYTES("\x80\x02" "ctorch._utils\n_rebuild_tensor_v2\n."), "names torch._utils._rebuild_tensor_v2");
+    assert_refused(BYTES("\x80\x02}(X\x01\x00\x00\x00" "aK\x01X\x01\x00\x00\x00" "aK\x02u."), "a dict has a key twice");
+    assert_refused(BYTES("\x80\x02}(K\x01NK\x02NK\x03NK\x04NK\x05NK\x06NK\x07NK\x08NK\x01Nu."), "a dict has a key twice");
     assert_refused(BYTES("\x80\x06N."), "expected pickle protocol 2 to 5");
     assert_refused(BYTES("\x80\x02I1\n."), "opcode 0x49");
     assert_refused(BYTES("\x80\x02\x85."), "needs more values");
