@@ -100,7 +100,7 @@ void tt_meter_update(struct tt_meter *meter, uint64_t done, uint64_t total)
 
     pthread_mutex_lock(&meter->lock);
     const double wait = meter->kind == TT_METER_JSON ? json_seconds : line_seconds;
-    if (meter->kind != TT_METER_NONE && (!meter->shown || (done == total && meter->done != total) || now - meter->shown >= wait))
+    if (meter->kind != TT_METER_NONE && (meter->shown == 0 || (done == total && meter->done != total) || now - meter->shown >= wait))
         show(meter, done, total, now);
     meter->done = done;
     pthread_mutex_unlock(&meter->lock);

@@ -57,7 +57,8 @@ static struct tt_model_args model_args(void)
         .dim = whole("dim"), .n_layers = whole("n_layers"), .n_heads = whole("n_heads"), .n_kv_heads = whole("n_kv_heads"),
         .vocab_size = whole("vocab_size"), .multiple_of = whole("multiple_of"), .ffn_dim_multiplier = *number("ffn_dim_multiplier"),
         .norm_eps = *number("norm_eps"), .rope_theta = *number("rope_theta"),
-        .rope_scaling_args = { 8, 1, 4, whole("original_max") }, .max_seq_len = whole("seq"), .depth_init = true,
+        .rope_scaling_args = { .scaling_factor = 8, .low_freq_factor = 1, .high_freq_factor = 4,
+                           .original_max_position_embeddings = whole("original_max") }, .max_seq_len = whole("seq"), .depth_init = true,
         .attn_type = (enum tt_attn_type)whole("attn_type"), .attn_mask_type = (enum tt_mask_type)whole("mask"),
     };
 }

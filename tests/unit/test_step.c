@@ -54,7 +54,8 @@ void *aligned_alloc(size_t align, size_t nbytes)
 
 static const struct tt_model_args small = {
     .dim = 48, .n_layers = 2, .n_heads = 4, .n_kv_heads = 2, .vocab_size = 70, .multiple_of = 8, .ffn_dim_multiplier = 1,
-    .norm_eps = 1e-5, .rope_theta = 10000, .rope_scaling_args = { 8, 1, 4, 8192 }, .depth_init = true,
+    .norm_eps = 1e-5, .rope_theta = 10000, .rope_scaling_args = { .scaling_factor = 8, .low_freq_factor = 1, .high_freq_factor = 4,
+                           .original_max_position_embeddings = 8192 }, .depth_init = true,
 };
 
 static struct tt_step_opts small_opts(enum tt_prec prec)

@@ -122,7 +122,7 @@ static void assert_refused(struct fixture *f, const struct tt_target *target, co
 static void damage(const char *path, off_t offset)
 {
     const int fd = open(path, O_RDWR);
-    uint8_t byte;
+    uint8_t byte = 0;
     assert_true(fd >= 0 && pread(fd, &byte, 1, offset) == 1);
     byte ^= 1;
     assert_true(pwrite(fd, &byte, 1, offset) == 1);
