@@ -156,14 +156,15 @@ static const struct mode {
     tt_status (*all)(struct run *run, const char *const *paths, size_t n, struct tt_err *err);
     bool reads;         /* files, beside the catalogue: on threads, with progress, and not from a pipe */
     bool no_keys;       /* it does not choose among keys */
+    bool common;        /* of a folder of Megatron's, common.pt comes behind it */
 } modes[] = {
-    { NULL, .fn = table },
-    { "json", .fn = json },
-    { "chunks", .fn = chunks },
-    { "tree", .fn = tree },
+    { NULL, .fn = table, .common = true },
+    { "json", .fn = json, .common = true },
+    { "chunks", .fn = chunks, .common = true },
+    { "tree", .fn = tree, .common = true },
     { "layout", .fn = layout },
-    { "stats", .fn = stats, .reads = true },
-    { "verify", .fn = verify, .reads = true },
+    { "stats", .fn = stats, .reads = true, .common = true },
+    { "verify", .fn = verify, .reads = true, .common = true },
     { "values", .fn = values, .reads = true, .no_keys = true },
     { "manifest", .all = manifest, .reads = true, .no_keys = true },
     { "manifest_check", .all = manifest_check, .reads = true, .no_keys = true },
@@ -230,6 +231,32 @@ static void end(struct run *run, const struct mode *mode)
         tt_meter_release(&run->meter);
 }
 
+/* One path, and what lies beside it, where no key was chosen that one of both would not have. How many of the two failed. */
+static int run_one(struct run *run, const struct mode *mode, const char *path)
+{
+    const bool all_keys = run->o->tool.include.n == 0 && run->o->tool.exclude.n == 0;
+    struct tt_arena arena = { 0 };
+    const char *paths[] = { path, mode->common && all_keys ? tt_ckpt_common(&arena, path) : NULL };
+    struct tt_err err = { 0 };
+    int failures = 0;
+
+    for (int i = 0; i < 2 && paths[i]; i++) {
+        const tt_status st = mode->fn(run, paths[i], &err);
+        tt_task_clear(&run->task);
+        failures += st != TT_OK ? tt_prog_report(&prog, &err) : 0;
+    }
+    tt_arena_release(&arena);
+    return failures;
+}
+
+static int run_all(struct run *run, const struct mode *mode, const char *const *paths, size_t n)
+{
+    struct tt_err err = { 0 };
+    const tt_status st = mode->all(run, paths, n, &err);
+    tt_task_clear(&run->task);
+    return st != TT_OK ? tt_prog_report(&prog, &err) : 0;
+}
+
 int main(int argc, char **argv)
 {
     struct options o = { 0 };
@@ -246,12 +273,10 @@ int main(int argc, char **argv)
     const bool begun = begin(&run, &o, mode, &err) == TT_OK;
     if (!begun)
         failures = tt_prog_report(&prog, &err);
-    for (int i = first; i < argc && begun; i = mode->fn ? i + 1 : argc) {
-        const char *const *paths = (const char *const *)argv + i;
-        const tt_status st = mode->fn ? mode->fn(&run, argv[i], &err) : mode->all(&run, paths, (size_t)(argc - i), &err);
-        tt_task_clear(&run.task);
-        failures += st != TT_OK ? tt_prog_report(&prog, &err) : 0;
-    }
+    if (begun && mode->all)
+        failures += run_all(&run, mode, (const char *const *)argv + first, (size_t)(argc - first));
+    for (int i = first; i < argc && begun && mode->fn; i++)
+        failures += run_one(&run, mode, argv[i]);
     end(&run, mode);
     tt_opt_release(&prog, &o);
     const int unwritten = tt_prog_finish(&prog, failures);

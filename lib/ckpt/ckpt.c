@@ -152,6 +152,12 @@ bool tt_ckpt_is_complete(const char *dir)
     return is;
 }
 
+const char *tt_ckpt_common(struct tt_arena *arena, const char *path)
+{
+    const char *common = tt_path_join(arena, path, "common.pt"), *config = tt_path_join(arena, path, "metadata.json");
+    return common && config && tt_path_exists(common) && tt_path_exists(config) && tt_ckpt_is_complete(path) ? common : NULL;
+}
+
 tt_status tt_item_source(struct tt_source *out, struct tt_arena *arena, struct tt_ckpt *ckpt, const struct tt_entry *entry,
                          const struct tt_chunk *chunk, struct tt_err *err)
 {

@@ -35,6 +35,10 @@ TT_MUST_CHECK tt_status tt_ckpt_memory(struct tt_ckpt **out, struct tt_err *err)
 /* Whether the folder is a finished checkpoint: it has .metadata. */
 bool tt_ckpt_is_complete(const char *dir);
 
+/* A DCP folder of Megatron's (torch_dist, by its metadata.json) has what is not sharded in a common.pt, a checkpoint by itself: its path,
+ * in the arena. NULL: path is no such folder. */
+const char *tt_ckpt_common(struct tt_arena *arena, const char *path);
+
 /* The value of a VALUE entry: read and decoded on the first call, then kept with the checkpoint. Tuples, bytes, numbers and so on
  * come as they were pickled; bytes that are themselves a pickle (dataloader.dp_rank_<r>) are decoded by tt_pickle_to_value.
  * TT_ENOENT: no such key. TT_EFORMAT names the file, the key and the offset; TT_EUNSUPPORTED the key and the class or function of

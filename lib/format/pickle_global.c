@@ -12,7 +12,9 @@ enum {
 
 #define DCP_METADATA "torch.distributed.checkpoint.metadata"
 #define DCP_FILESYSTEM "torch.distributed.checkpoint.filesystem"
+#define DCP_PLANNER "torch.distributed.checkpoint.planner"
 #define SHARDED_METADATA "torch.distributed._shard.sharded_tensor.metadata"
+#define MEGATRON "megatron.core.dist_checkpointing.strategies.torch"
 
 static const struct tt_py_global known[] = {
     { "collections", "OrderedDict", TT_PY_ORDERED_DICT, V | M, 0 },
@@ -58,6 +60,7 @@ static const struct tt_py_global known[] = {
     { "torch", "UntypedStorage", TT_PY_UNTYPED_STORAGE, T, 0 },
     { "torch", "_UntypedStorage", TT_PY_UNTYPED_STORAGE, T, 0 },
     { DCP_METADATA, "Metadata", TT_PY_METADATA, M, 0 },
+    { MEGATRON, "MCoreMetadata", TT_PY_METADATA, M, 0 },
     { DCP_METADATA, "TensorStorageMetadata", TT_PY_TENSOR_METADATA, M, 0 },
     { DCP_METADATA, "BytesStorageMetadata", TT_PY_BYTES_METADATA, M, 0 },
     { DCP_METADATA, "ChunkStorageMetadata", TT_PY_CHUNK_METADATA, M, 0 },
@@ -68,6 +71,12 @@ static const struct tt_py_global known[] = {
     { DCP_METADATA, "MetadataIndex", TT_PY_METADATA_INDEX, M, 0 },
     { DCP_METADATA, "StorageMeta", TT_PY_STORAGE_META, M, 0 },
     { DCP_FILESYSTEM, "_StorageInfo", TT_PY_STORAGE_INFO, M, 0 },
+    { DCP_PLANNER, "SavePlan", TT_PY_INERT, M, 0 }, /* Megatron keeps the ranks' plans */
+    { MEGATRON, "MCoreSavePlan", TT_PY_INERT, M, 0 },
+    { DCP_PLANNER, "WriteItem", TT_PY_INERT, M, 0 },
+    { DCP_PLANNER, "WriteItemType", TT_PY_INERT, M, 0 },
+    { DCP_PLANNER, "TensorWriteData", TT_PY_INERT, M, 0 },
+    { DCP_PLANNER, "BytesIOWriteData", TT_PY_INERT, M, 0 },
     { "pathlib", "PosixPath", TT_PY_PATH, M, 0 },
     { "pathlib", "PurePosixPath", TT_PY_PATH, M, 0 },
     { "pathlib", "WindowsPath", TT_PY_PATH, M, 0 },

@@ -1,5 +1,5 @@
 /* .metadata. Property: no crash; what decodes is encoded, decoded and encoded again with the same bytes.
- * corpus: tests/golden/dialects tests/golden/versions tests/golden/bad tests/golden/metadata-ranks2 tests/golden/dcp-zstd tests/golden/dcp-rows4 */
+ * corpus: tests/golden/dialects tests/golden/versions tests/golden/megatron tests/golden/bad tests/golden/metadata-ranks2 tests/golden/dcp-zstd tests/golden/dcp-rows4 */
 #include <stdlib.h>
 #include <string.h>
 
