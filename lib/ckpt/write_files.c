@@ -109,11 +109,22 @@ static bool is_no_way(int e)
     return e == EXDEV || e == EINVAL || e == ENOSYS || e == EOPNOTSUPP || e == EPERM || e == EBADF || e == ETXTBSY;
 }
 
-/* copy_file_range to fd until nbytes are done, or it cannot be done. */
+/* How many of the nbytes at offset are a hole of the input with data behind it: a new file has the same there if nothing is written, and
+ * copy_file_range would write zeros. */
+static uint64_t hole_nbytes(const struct tt_infile *from, uint64_t offset, uint64_t nbytes)
+{
+    const off_t data = lseek(from->fd, (off_t)offset, SEEK_DATA);
+    if (data < (off_t)offset) /* no data behind, or not known here */
+        return 0;
+    const uint64_t hole = (uint64_t)data - offset;
+    return hole < nbytes ? hole : nbytes;
+}
+
+/* copy_file_range to fd, which is new, until nbytes are done, or it cannot be done. */
 static tt_status kernel_copy(int fd, const char *path, const struct tt_infile *from, uint64_t from_offset, uint64_t nbytes,
                              uint64_t offset, uint64_t *done, struct tt_err *err)
 {
-    *done = 0;
+    *done = hole_nbytes(from, from_offset, nbytes);
     while (*done < nbytes) {
         off_t in = (off_t)(from_offset + *done), out = (off_t)(offset + *done);
         const ssize_t n = copy_file_range(from->fd, &in, fd, &out, (size_t)(nbytes - *done), 0);

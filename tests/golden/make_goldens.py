@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections import OrderedDict, defaultdict
 
+import numpy as np
 import torch
 import torch.distributed as dist
 import zstandard
@@ -484,6 +485,32 @@ def save_pt(root):
     many = {f"w{i}": torch.full((i % 5,), float(i)) for i in range(12)}
     torch.save(many, os.path.join(root, "many.ckpt.pt"))
     torch.save([1, "x"], os.path.join(root, "list.pt"))
+
+
+class Pieces:
+    """A file of which only what is small is kept: its offset and its length (u64, little-endian) before each piece of bytes."""
+
+    def __init__(self):
+        self.at, self.kept = 0, []
+
+    def write(self, data):
+        view = memoryview(data).cast("B")
+        if len(view) < 1 << 20:
+            self.kept.append(struct.pack("<QQ", self.at, len(view)) + view)
+        self.at += len(view)
+        return len(view)
+
+    def flush(self):
+        pass
+
+
+def save_large(path):
+    """Storages of zeros on both sides of the size and the offset from which a zip needs its 64-bit fields."""
+    zeros = lambda n: torch.from_numpy(np.zeros(n, dtype=np.uint8))  # memory that is never written takes none
+    f = Pieces()
+    torch.save({"first": torch.arange(3), "large": zeros(2**32 - 1), "far": zeros(2**32 - 2), "both": zeros(2**32 + 3)}, f)
+    with open(path, "wb") as out:
+        out.writelines(f.kept)
 
 
 def _hf_rank(rank, world, port, path, consolidate):

@@ -1,5 +1,7 @@
 /* Checkpoints that PyTorch made (tests/golden), whole and damaged. */
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/bytes.h"
 #include "base/file.h"
 #include "ckpt/ckpt.h"
 #include "ckpt/load.h"
@@ -302,6 +305,75 @@ static void test_the_zip_writer_gives_the_bytes_of_torch_save(void **state)
     }
 }
 
+/* tests/golden/zip64.pieces as the sparse file that it was. False: not here, and why is printed. */
+static bool make_large(struct tt_infile *out, const char *path)
+{
+    struct tt_buf pieces = { 0 };
+    const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool ok = fd >= 0;
+
+    assert_int_equal(tt_file_read_all(&pieces, "tests/golden/zip64.pieces", 1 << 20, NULL), TT_OK);
+    for (size_t at = 0; ok && at < pieces.len;) {
+        const uint64_t offset = tt_load_le64(pieces.data + at), nbytes = tt_load_le64(pieces.data + at + 8);
+        ok = pwrite(fd, pieces.data + at + 16, (size_t)nbytes, (off_t)offset) == (ssize_t)nbytes;
+        at += 16 + (size_t)nbytes;
+    }
+    if (!ok)
+        printf("SKIP test_the_zip_writer_gives_the_bytes_of_torch_save_beyond_4_gib: %s: no sparse file of 12 GiB: %s\n", path,
+               strerror(errno));
+    tt_buf_release(&pieces);
+    if (fd >= 0)
+        close(fd);
+    if (ok)
+        assert_int_equal(tt_infile_open(out, path, NULL), TT_OK);
+    return ok;
+}
+
+static void assert_same_bytes(struct tt_buf *mine, const struct tt_infile *in, uint64_t offset)
+{
+    uint8_t theirs[2048];
+    assert_in_range(mine->len, 0, sizeof theirs);
+    assert_int_equal(tt_infile_pread(in, theirs, mine->len, offset, NULL), TT_OK);
+    assert_memory_equal(mine->data, theirs, mine->len);
+    tt_buf_clear(mine);
+}
+
+/* The same of a size and of an offset that 32 bits hold and that they do not, apart and together: all but the data. */
+static void test_the_zip_writer_gives_the_bytes_of_torch_save_beyond_4_gib(void **state)
+{
+    struct tt_infile in = { .fd = -1 };
+    struct tt_arena arena = { 0 };
+    struct tt_buf mine = { 0 };
+    struct tt_zip zip;
+    (void)state;
+
+    unlink(out_path);
+    if (make_large(&in, out_path)) {
+        const struct tt_source src = { .file = &in, .nbytes = in.nbytes, .name = "large" };
+        assert_int_equal(tt_zip_open(&zip, &arena, &src, NULL), TT_OK);
+        qsort(zip.entries, zip.n, sizeof *zip.entries, by_offset);
+        struct tt_zip_record *r = tt_arena_array(&arena, zip.n, sizeof *r);
+        assert_non_null(r);
+        for (size_t i = 0; i < zip.n; i++)
+            r[i] = (struct tt_zip_record){ .root = zip.root, .name = zip.entries[i].name, .nbytes = zip.entries[i].nbytes,
+                                           .crc = zip.entries[i].crc };
+        const uint64_t tail = tt_zip_layout(r, zip.n);
+        for (size_t i = 0; i < zip.n; i++) {
+            assert_int_equal(r[i].data_offset, zip.entries[i].offset);
+            tt_zip_put_header(&mine, &r[i]);
+            assert_same_bytes(&mine, &in, r[i].header_offset);
+            tt_zip_put_descriptor(&mine, &r[i]);
+            assert_same_bytes(&mine, &in, r[i].data_offset + r[i].nbytes);
+        }
+        tt_zip_put_tail(&mine, r, zip.n);
+        assert_int_equal(tail + mine.len, in.nbytes);
+        assert_same_bytes(&mine, &in, tail);
+    }
+    tt_infile_close(&in);
+    tt_buf_release(&mine);
+    tt_arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +384,7 @@ int main(void)
         cmocka_unit_test(test_every_truncation_is_an_error_that_names_its_place),
         cmocka_unit_test(test_no_flipped_bit_does_harm),
         cmocka_unit_test(test_the_zip_writer_gives_the_bytes_of_torch_save),
+        cmocka_unit_test(test_the_zip_writer_gives_the_bytes_of_torch_save_beyond_4_gib),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
