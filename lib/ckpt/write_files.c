@@ -114,10 +114,10 @@ static bool is_no_way(int e)
 static uint64_t hole_nbytes(const struct tt_infile *from, uint64_t offset, uint64_t nbytes)
 {
     const off_t data = lseek(from->fd, (off_t)offset, SEEK_DATA);
-    if (data < (off_t)offset) /* no data behind, or not known here */
+    if (nbytes == 0 || data < (off_t)offset) /* no data behind, or not known here */
         return 0;
     const uint64_t hole = (uint64_t)data - offset;
-    return hole < nbytes ? hole : nbytes;
+    return hole < nbytes ? hole : nbytes - 1; /* the last byte may be the output's: it makes the file as long as it should be */
 }
 
 /* copy_file_range to fd, which is new, until nbytes are done, or it cannot be done. */
