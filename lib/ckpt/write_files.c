@@ -124,18 +124,20 @@ static uint64_t hole_nbytes(const struct tt_infile *from, uint64_t offset, uint6
 static tt_status kernel_copy(int fd, const char *path, const struct tt_infile *from, uint64_t from_offset, uint64_t nbytes,
                              uint64_t offset, uint64_t *done, struct tt_err *err)
 {
-    *done = hole_nbytes(from, from_offset, nbytes);
+    const uint64_t hole = hole_nbytes(from, from_offset, nbytes);
+
+    *done = hole;
     while (*done < nbytes) {
         off_t in = (off_t)(from_offset + *done), out = (off_t)(offset + *done);
         const ssize_t n = copy_file_range(from->fd, &in, fd, &out, (size_t)(nbytes - *done), 0);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && is_no_way(errno))
-            return TT_OK;
-        if (n < 0)
+        if (n < 0 && !is_no_way(errno))
             return tt_err_errno(err, errno, "%s: cannot copy from %s", path, from->path);
-        if (n == 0) /* the end of the input, or a file system that says so of what it cannot do: reading tells */
+        if (n <= 0) { /* not here, or the end of the input, or a file system that says so of what it cannot do: reading tells */
+            *done = *done == hole ? 0 : *done;
             return TT_OK;
+        }
         *done += (uint64_t)n;
     }
     return TT_OK;
