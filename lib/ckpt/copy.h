@@ -60,6 +60,9 @@ struct tt_copy_opts {
     const volatile sig_atomic_t *stop; /* not 0: a signal asked to end, which is TT_EIO; NULL: nobody asks */
 };
 
+/* TT_EIO where a signal asked to end; stop may be NULL. */
+TT_MUST_CHECK tt_status tt_copy_check_stop(const volatile sig_atomic_t *stop, struct tt_err *err);
+
 /* sink may be NULL where only memory was added. pool NULL: this thread alone. opts may be NULL. */
 TT_MUST_CHECK tt_status tt_copy_run(struct tt_copy *copy, struct tt_pool *pool, const struct tt_sink *sink,
                                     const struct tt_copy_opts *opts, struct tt_err *err);

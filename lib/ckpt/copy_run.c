@@ -51,11 +51,12 @@ enum {
 
 uint64_t tt_copy_thread_nbytes(void) { return tt_assembler_nbytes() + TT_BLOCK_NBYTES + PENDING_NBYTES; }
 
-static tt_status check_stop(struct worker *w)
+tt_status tt_copy_check_stop(const volatile sig_atomic_t *stop, struct tt_err *err)
 {
-    const volatile sig_atomic_t *stop = w->run->opts->stop;
-    return stop && *stop ? tt_err_set(&w->err, TT_EIO, "ended by signal %d; nothing was left behind", (int)*stop) : TT_OK;
+    return stop && *stop ? tt_err_set(err, TT_EIO, "ended by signal %d; nothing was left behind", (int)*stop) : TT_OK;
 }
+
+static tt_status check_stop(struct worker *w) { return tt_copy_check_stop(w->run->opts->stop, &w->err); }
 
 /* --- handing out -------------------------------------------------------------------------------------------------------------- */
 

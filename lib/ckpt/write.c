@@ -53,13 +53,6 @@ static tt_status run_copy(const struct write_plan *plan, const struct tt_sink *s
     return st;
 }
 
-/* The last moment before the output gets its name. */
-static tt_status check_stop(const struct write_plan *plan, struct tt_err *err)
-{
-    const volatile sig_atomic_t *stop = plan->opts->stop;
-    return stop && *stop ? tt_err_set(err, TT_EIO, "ended by signal %d; nothing was left behind", (int)*stop) : TT_OK;
-}
-
 static void plan_file(struct out_files *files, uint32_t i, const char *path, uint64_t nbytes)
 {
     files->items[i].path = path;
@@ -110,7 +103,7 @@ static tt_status write_file(struct write_plan *plan, int nthreads, struct tt_err
     }
     tt_out_files_release(&files);
     if (st == TT_OK)
-        st = check_stop(plan, err);
+        st = tt_copy_check_stop(plan->opts->stop, err); /* the last moment before the output gets its name */
     if (st == TT_OK)
         return tt_outfile_commit(&out, err);
     tt_outfile_abandon(&out);
@@ -220,7 +213,7 @@ static tt_status write_folder(struct write_plan *plan, int nthreads, struct tt_e
     dir.no_replace = !plan->replaces;
     st = fill_folder(plan, dir.tmp, nthreads, err);
     if (st == TT_OK)
-        st = check_stop(plan, err);
+        st = tt_copy_check_stop(plan->opts->stop, err); /* the last moment before the output gets its name */
     if (st == TT_OK)
         return tt_save_dir_commit(&dir, err);
     tt_save_dir_abandon(&dir);

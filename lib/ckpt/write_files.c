@@ -179,8 +179,8 @@ static tt_status copy_whole(struct out_files *files, uint32_t index, int fd, con
             st = tt_infile_pread(from, buf, (size_t)(n - done), at + done, err);
         if (st == TT_OK && done < n)
             st = tt_pwrite_full(fd, buf, (size_t)(n - done), at + done, file->path, err);
-        if (st == TT_OK && files->opts->stop && *files->opts->stop)
-            st = tt_err_set(err, TT_EIO, "ended by signal %d; nothing was left behind", (int)*files->opts->stop);
+        if (st == TT_OK)
+            st = tt_copy_check_stop(files->opts->stop, err);
         if (st == TT_OK)
             st = note_written(files, file, n, err);
         at += n;
