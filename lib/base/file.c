@@ -58,6 +58,13 @@ void *tt_io_buffer(size_t nbytes)
     return nbytes > SIZE_MAX - PAGE ? NULL : aligned_alloc(PAGE, (nbytes + PAGE - 1) / PAGE * PAGE);
 }
 
+void *tt_io_buffer_once(uint8_t **buf, size_t nbytes)
+{
+    if (!*buf)
+        *buf = tt_io_buffer(nbytes);
+    return *buf;
+}
+
 tt_status tt_infile_pread(const struct tt_infile *in, void *dst, size_t nbytes, uint64_t offset, struct tt_err *err)
 {
     for (size_t done = 0; done < nbytes;) {

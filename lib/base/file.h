@@ -24,6 +24,8 @@ void tt_infile_close(struct tt_infile *in); /* NULL, zeroed or closed: does noth
 /* Memory for large reads and writes, uninitialized; NULL where there is none. free() frees it. It begins with a page: the kernel
  * fills what begins 8 to 31 bytes into one, as malloc's large blocks do, at a quarter of the speed on AMD's Zen (rep movsb). */
 void *tt_io_buffer(size_t nbytes);
+/* *buf, which is made now where it is NULL. */
+void *tt_io_buffer_once(uint8_t **buf, size_t nbytes);
 
 /* Exactly nbytes from offset. TT_EFORMAT where the file ends before (it is shorter than expected, or shrank while read). */
 TT_MUST_CHECK tt_status tt_infile_pread(const struct tt_infile *in, void *dst, size_t nbytes, uint64_t offset, struct tt_err *err);

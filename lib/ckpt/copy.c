@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "ckpt/copy_private.h"
-#include "ckpt/unpack.h"
 
 /* The plan. copy_run.c runs it. */
 
@@ -30,6 +29,7 @@ void tt_copy_free(struct tt_copy *copy)
     free(copy->data);
     free(copy->segments);
     free(copy->files);
+    free(copy->order);
     tt_arena_release(&copy->arena);
     free(copy);
 }
@@ -68,8 +68,6 @@ static tt_status add_data(struct tt_copy *copy, const struct tt_fill *fill, stru
     if (!ok)
         return tt_err_nomem(err, copy->data_cap * sizeof *copy->data, "a copy");
     copy->data[copy->ndata++] = (struct copy_data){ .fill = *fill, .left = fill_nbytes(fill) };
-    const struct tt_region region = tt_fill_region(fill);
-    tt_unpack_expect(fill->output, &region);
     return TT_OK;
 }
 

@@ -39,6 +39,11 @@ TT_MUST_CHECK tt_status tt_copy_add_run(struct tt_copy *copy, uint32_t file, str
 /* A fill into memory: dst is row-major, of the fill's sizes, in the output's dtype. */
 TT_MUST_CHECK tt_status tt_copy_add_memory(struct tt_copy *copy, const struct tt_fill *fill, void *dst, struct tt_err *err);
 
+/* Everything was added. Settles the order in which it is run, and notes for each compressed chunk of the sources whether it will be
+ * spilled (unpack.h). in_order: as the sink's. Without this call, segments are run one after the other, and what is spilled turns out
+ * then. */
+TT_MUST_CHECK tt_status tt_copy_arrange(struct tt_copy *copy, bool in_order, struct tt_err *err);
+
 /* Bytes that were added to a file so far. */
 uint64_t tt_copy_file_nbytes(const struct tt_copy *copy, uint32_t file);
 

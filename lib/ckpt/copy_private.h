@@ -55,6 +55,7 @@ struct tt_copy {
     size_t ndata, data_cap;
     uint64_t *files; /* (nfiles) bytes added to each */
     size_t nfiles, files_cap;
+    uint32_t *order; /* (nsegments) the segments as they are run; NULL: one after the other */
 };
 
 /* The archive of an ITEM, laid out anew for the time in which it is written. */

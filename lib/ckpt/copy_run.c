@@ -4,7 +4,7 @@
 
 #include "ckpt/copy_private.h"
 
-/* Work is handed out in the order of the segments, under one lock: the head of an archive, then piece after piece of its storages.
+/* Work is handed out segment after segment, under one lock: the head of an archive, then piece after piece of its storages.
  * What stands between two storages is written by whoever finishes the first of them, and the end by whoever finishes the last:
  * with a single thread that is the order of the bytes, which is what a stream needs. */
 struct run {
@@ -13,7 +13,7 @@ struct run {
     const struct tt_copy_opts *opts;
     struct tt_verify verify;
     pthread_mutex_t lock; /* over all that follows, and what is left of data and archives */
-    size_t segment, data; /* the next of each */
+    size_t next, data; /* of the order of the segments; of the data */
     bool begun;           /* the head of the segment was handed out */
     int64_t first;        /* next element of `data`, next byte of a RUN */
     tt_status status;     /* the first failure */
@@ -23,7 +23,7 @@ struct run {
 struct worker {
     struct run *run;
     struct tt_assembler *assembler;
-    uint8_t *block;        /* (TT_BLOCK_NBYTES) in the output's dtype */
+    uint8_t *block;        /* (TT_BLOCK_NBYTES) in the output's dtype; NULL until it is needed */
     struct tt_buf text;    /* headers */
     struct tt_buf pending; /* small writes, one behind the other, that are not written yet ... */
     uint32_t pending_file; /* ... and where they go */
@@ -141,8 +141,8 @@ static bool begin_segment(struct run *run, struct job *job)
 /* False: nothing is left, or something failed. Under the lock. */
 static bool take_job(struct run *run, struct job *job)
 {
-    while (run->status == TT_OK && run->segment < run->copy->nsegments) {
-        struct copy_segment *s = &run->copy->segments[run->segment];
+    while (run->status == TT_OK && run->next < run->copy->nsegments) {
+        struct copy_segment *s = &run->copy->segments[run->copy->order ? run->copy->order[run->next] : run->next];
         *job = (struct job){ .segment = s };
         if (!run->begun && begin_segment(run, job))
             return true;
@@ -159,7 +159,7 @@ static bool take_job(struct run *run, struct job *job)
             take_piece(run, job);
             return true;
         }
-        run->segment++;
+        run->next++;
         run->begun = false;
     }
     return false;
@@ -317,10 +317,16 @@ static tt_status do_piece(struct worker *w, const struct job *job, const struct 
     const struct tt_output *o = data->fill.output;
     const size_t unit = tt_dtype_nbytes(o->dtype), nbytes = (size_t)numel * unit;
     const uint64_t begin = (uint64_t)first * unit;
-    uint8_t *out = s->kind == COPY_MEMORY ? (uint8_t *)s->u.dst + begin : w->block;
-    tt_status st = numel ? tt_assemble(w->assembler, o, piece, out, &w->err) : TT_OK;
+    uint8_t *out;
+    tt_status st = TT_OK;
 
-    if (st != TT_OK || s->kind == COPY_MEMORY)
+    if (s->kind == COPY_MEMORY)
+        return numel ? tt_assemble(w->assembler, o, piece, (uint8_t *)s->u.dst + begin, &w->err) : TT_OK;
+    if (!(out = tt_io_buffer_once(&w->block, TT_BLOCK_NBYTES)))
+        return tt_err_nomem(&w->err, TT_BLOCK_NBYTES, "a buffer");
+    if (numel)
+        st = tt_assemble(w->assembler, o, piece, out, &w->err);
+    if (st != TT_OK)
         return st;
     const uint32_t crc = s->kind == COPY_ELEMENTS ? 0 : tt_crc32(0, out, nbytes);
     st = sink_write(w, s, out, nbytes, data_at(w, s, data) + begin);
@@ -422,6 +428,8 @@ static tt_status do_run(struct worker *w, const struct job *job)
     while (st == TT_OK && done < nbytes) {
         const uint64_t left = nbytes - done, n = left < TT_BLOCK_NBYTES ? left : TT_BLOCK_NBYTES;
         st = check_stop(w);
+        if (st == TT_OK && !tt_io_buffer_once(&w->block, TT_BLOCK_NBYTES))
+            st = tt_err_nomem(&w->err, TT_BLOCK_NBYTES, "a buffer");
         if (st == TT_OK)
             st = tt_infile_pread(file, w->block, (size_t)n, run->offset + begin + done, &w->err);
         if (st == TT_OK)
@@ -451,13 +459,10 @@ static tt_status work(struct worker *w)
 {
     struct job jobs[JOBS_MAX];
     struct tt_verify *verify = w->run->opts->no_verify ? NULL : &w->run->verify;
-    int n;
-    tt_status st = tt_assembler_new(&w->assembler, w->run->copy->src, verify, &w->err);
+    int n = take_jobs(w->run, jobs);
+    tt_status st = n > 0 ? tt_assembler_new(&w->assembler, w->run->copy->src, verify, &w->err) : TT_OK;
 
-    w->block = tt_io_buffer(TT_BLOCK_NBYTES);
-    if (st == TT_OK && !w->block)
-        st = tt_err_nomem(&w->err, TT_BLOCK_NBYTES, "a buffer");
-    while (st == TT_OK && (n = take_jobs(w->run, jobs)) > 0)
+    for (; st == TT_OK && n > 0; n = take_jobs(w->run, jobs))
         for (int i = 0; i < n && st == TT_OK; i++)
             st = do_job(w, &jobs[i]);
     if (st == TT_OK)

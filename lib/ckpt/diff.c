@@ -342,8 +342,8 @@ static tt_status add_units(struct diff *d, size_t index)
         st = tt_output_check(&d->rows[index].b->output, d->err);
     if (st != TT_OK)
         return st;
-    tt_unpack_expect(&d->rows[index].a->output, &whole);
-    tt_unpack_expect(&d->rows[index].b->output, &whole);
+    tt_unpack_expect(&d->rows[index].a->output, &whole, false);
+    tt_unpack_expect(&d->rows[index].b->output, &whole, false);
     if (!tt_numel(o->ndim, o->shape, &numel))
         return tt_err_set(d->err, TT_EFORMAT, "key %s: no shape", o->fqn);
     for (int64_t first = 0, n; first < numel; first += n) {

@@ -75,6 +75,8 @@ tt_status tt_ckpt_load(struct tt_ckpt *ckpt, const struct tt_want *wants, size_t
         st = tt_copy_add_memory(copy, &plan[i].fill, wants[i].dst, err);
     }
     if (st == TT_OK)
+        st = tt_copy_arrange(copy, false, err);
+    if (st == TT_OK)
         st = tt_copy_run(copy, pool, NULL, NULL, err);
     tt_copy_free(copy);
     free(plan);

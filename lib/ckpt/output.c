@@ -12,11 +12,8 @@ tt_status tt_assembler_new(struct tt_assembler **out, struct tt_ckpt *own, struc
 {
     struct tt_assembler *a = calloc(1, sizeof *a);
 
-    if (!a || !(a->raw = tt_io_buffer(2 * TT_BLOCK_NBYTES))) {
-        free(a);
-        return tt_err_nomem(err, tt_assembler_nbytes(), "an assembler");
-    }
-    a->scratch = a->raw + TT_BLOCK_NBYTES;
+    if (!a)
+        return tt_err_nomem(err, sizeof *a, "an assembler");
     a->own = own;
     a->verify = verify;
     *out = a;
@@ -31,6 +28,7 @@ void tt_assembler_free(struct tt_assembler *a)
         tt_reader_free(a->readers[i]);
     free(a->readers);
     free(a->raw);
+    free(a->scratch);
     free(a);
 }
 
@@ -48,7 +46,7 @@ tt_status tt_assembler_reader(struct tt_assembler *a, const struct tt_part *part
     if (!readers)
         return tt_err_nomem(err, (a->nreaders + 1) * sizeof *readers, "readers");
     a->readers = readers;
-    const tt_status st = tt_reader_new(&readers[a->nreaders], ckpt, a->verify, a->scratch, err);
+    const tt_status st = tt_reader_new(&readers[a->nreaders], ckpt, a->verify, &a->scratch, err);
     if (st == TT_OK)
         *out = readers[a->nreaders++];
     return st;

@@ -144,7 +144,7 @@ static bool boxes_fit(const struct job *job, const struct tt_region *box, struct
     const struct tt_part *part = job->part;
     const uint64_t most = part->map == TT_MAP_TRANSPOSE ? TURNED_NBYTES : TT_BLOCK_NBYTES;
 
-    *loaded = (struct tt_loaded){ .part = part, .raw = job->a->raw };
+    *loaded = (struct tt_loaded){ .part = part };
     tt_quant_boxes(part, box, &loaded->src, &loaded->scale);
     return box_nbytes(&loaded->src, part->src->dtype) <= most &&
            (part->quant == TT_QUANT_NONE || box_nbytes(&loaded->scale, part->scales->dtype) <= TT_SCALES_NBYTES);
@@ -153,8 +153,10 @@ static bool boxes_fit(const struct job *job, const struct tt_region *box, struct
 static tt_status load(const struct job *job, struct tt_loaded *loaded, struct tt_err *err)
 {
     const struct tt_part *part = job->part;
-    tt_status st = tt_read_region(job->reader, part->src, &loaded->src, job->a->raw, err);
+    void *raw = tt_io_buffer_once(&job->a->raw, TT_BLOCK_NBYTES);
+    tt_status st = raw ? tt_read_region(job->reader, part->src, &loaded->src, raw, err) : tt_err_nomem(err, TT_BLOCK_NBYTES, "a buffer");
 
+    loaded->raw = raw;
     if (st != TT_OK || part->quant == TT_QUANT_NONE)
         return st;
     st = tt_read_region(job->reader, part->scales, &loaded->scale, job->a->scales, err);

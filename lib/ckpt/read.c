@@ -35,8 +35,8 @@ struct tt_reader {
     struct tt_verify *verify;
     struct view views[NVIEWS];
     const struct tt_infile *file; /* of the chunk that is read just now; pinned */
-    uint8_t *scratch; /* (TT_BLOCK_NBYTES) */
-    uint8_t *own;     /* scratch, where it is not borrowed */
+    uint8_t **scratch; /* (TT_BLOCK_NBYTES) or NULL so far */
+    uint8_t *own;      /* where it is not borrowed */
 };
 
 /* --- verification ------------------------------------------------------------------------------------------------------------- */
@@ -178,12 +178,17 @@ static tt_status read_again(const struct tt_verify_storage *s, uint8_t *buf, str
 
 tt_status tt_verify_finish(struct tt_verify *verify, struct tt_err *err)
 {
-    uint8_t *buf = tt_io_buffer(TT_BLOCK_NBYTES);
-    tt_status st = buf ? TT_OK : tt_err_nomem(err, TT_BLOCK_NBYTES, "a buffer");
+    uint8_t *buf = NULL;
+    tt_status st = TT_OK;
 
-    for (size_t i = 0; i < verify->n && st == TT_OK; i++)
-        if (!verify->items[i].is_done && verify->items[i].wanted >= verify->items[i].nbytes)
+    for (size_t i = 0; i < verify->n && st == TT_OK; i++) {
+        if (verify->items[i].is_done || verify->items[i].wanted < verify->items[i].nbytes)
+            continue;
+        if (!buf && !(buf = tt_io_buffer(TT_BLOCK_NBYTES)))
+            st = tt_err_nomem(err, TT_BLOCK_NBYTES, "a buffer");
+        if (st == TT_OK)
             st = read_again(&verify->items[i], buf, err);
+    }
     free(buf);
     return st;
 }
@@ -387,10 +392,11 @@ static bool read_apart(const struct tt_reader *r, const struct view *view, const
         return false;
     for (int d = 0; d < b->ndim; d++)
         in_place &= b->sizes[d] == 1 || b->dst[d] == runs.strides[d];
-    if (!read_runs(r, view, b, &runs, at, in_place ? dst : (char *)r->scratch))
+    char *to = in_place ? dst : tt_io_buffer_once(r->scratch, TT_BLOCK_NBYTES);
+    if (!to || !read_runs(r, view, b, &runs, at, to))
         return false;
     if (!in_place)
-        tt_box_copy(dst, b->dst, r->scratch, runs.strides, b->ndim, b->sizes, b->unit);
+        tt_box_copy(dst, b->dst, to, runs.strides, b->ndim, b->sizes, b->unit);
     return true;
 }
 
@@ -414,11 +420,12 @@ static tt_status read_box(struct tt_reader *r, const struct view *view, const st
     if (read_apart(r, view, b, numel, span, at, dst))
         return TT_OK;
     if (nbytes <= TT_BLOCK_NBYTES && (nbytes <= SMALL_SPAN_NBYTES || span / WASTE_MAX <= numel)) {
-        tt_status st = read_bytes(r, view, r->scratch, nbytes, begin, err);
+        void *scratch = tt_io_buffer_once(r->scratch, TT_BLOCK_NBYTES);
+        tt_status st = scratch ? read_bytes(r, view, scratch, nbytes, begin, err) : tt_err_nomem(err, TT_BLOCK_NBYTES, "a buffer");
         if (st == TT_OK && span == numel)
-            st = note_read(r, view, begin, r->scratch, nbytes, err);
+            st = note_read(r, view, begin, scratch, nbytes, err);
         if (st == TT_OK)
-            tt_box_copy(dst, b->dst, r->scratch, b->src, b->ndim, b->sizes, b->unit);
+            tt_box_copy(dst, b->dst, scratch, b->src, b->ndim, b->sizes, b->unit);
         return st;
     }
     const int d = widest(b); /* a span over one element has a dimension of more than one */
@@ -502,14 +509,13 @@ tt_status tt_reader_stored(struct tt_reader *r, const struct tt_entry *entry, co
     return TT_OK;
 }
 
-tt_status tt_reader_new(struct tt_reader **out, struct tt_ckpt *ckpt, struct tt_verify *verify, uint8_t *scratch,
+tt_status tt_reader_new(struct tt_reader **out, struct tt_ckpt *ckpt, struct tt_verify *verify, uint8_t **scratch,
                         struct tt_err *err)
 {
     struct tt_reader *r = calloc(1, sizeof *r);
-    if (!r || !(r->scratch = scratch ? scratch : (r->own = tt_io_buffer(TT_BLOCK_NBYTES)))) {
-        free(r);
-        return tt_err_nomem(err, sizeof *r + TT_BLOCK_NBYTES, "a reader");
-    }
+    if (!r)
+        return tt_err_nomem(err, sizeof *r, "a reader");
+    r->scratch = scratch ? scratch : &r->own;
     r->ckpt = ckpt;
     r->verify = verify;
     *out = r;

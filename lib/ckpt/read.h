@@ -33,10 +33,10 @@ void tt_verify_release(struct tt_verify *verify);
 /* Reads again, in order, what was asked for as a whole but not read in pieces that tile it (transposed storages). */
 TT_MUST_CHECK tt_status tt_verify_finish(struct tt_verify *verify, struct tt_err *err);
 
-/* A thread's reader: buffers, and the chunks that it opened. scratch: (TT_BLOCK_NBYTES) borrowed, for all readers of a thread;
- * NULL: one of its own. */
+/* A thread's reader: buffers, and the chunks that it opened. *scratch: (TT_BLOCK_NBYTES) for all readers of a thread, or NULL until
+ * one needs it; it is the caller's to free. scratch NULL: one of its own. */
 struct tt_reader;
-TT_MUST_CHECK tt_status tt_reader_new(struct tt_reader **out, struct tt_ckpt *ckpt, struct tt_verify *verify, uint8_t *scratch,
+TT_MUST_CHECK tt_status tt_reader_new(struct tt_reader **out, struct tt_ckpt *ckpt, struct tt_verify *verify, uint8_t **scratch,
                                       struct tt_err *err);
 void tt_reader_free(struct tt_reader *reader);
 const struct tt_ckpt *tt_reader_ckpt(const struct tt_reader *reader);

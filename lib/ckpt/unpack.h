@@ -38,8 +38,13 @@ TT_MUST_CHECK tt_status tt_unpack_item(struct tt_ckpt *ckpt, const struct tt_ent
 /* --- plans ---------------------------------------------------------------------------------------------------------------------- */
 
 /* A plan will fill this region of an output, from its first element to its last: notes who reads which compressed chunks, so that
- * what is read more than once, or out of order, is spilled at once. */
-void tt_unpack_expect(const struct tt_output *output, const struct tt_region *region);
+ * what is read more than once, or out of order, is spilled at once. follows: the plan does so after all that it announced of these
+ * chunks, and from behind all of it. */
+void tt_unpack_expect(const struct tt_output *output, const struct tt_region *region, bool follows);
+
+/* Whether the region is elements of rows [begin, end) of one tensor with compressed chunks, as they are and in their order. */
+bool tt_unpack_rows(const struct tt_output *output, const struct tt_region *region, const struct tt_entry **src, int64_t *begin,
+                    int64_t *end);
 
 /* The most that such plans will have spilled of a checkpoint. */
 uint64_t tt_unpack_spill_nbytes(const struct tt_ckpt *ckpt);

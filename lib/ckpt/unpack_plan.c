@@ -34,7 +34,20 @@ static uint32_t together(const struct tt_entry *e, const struct tt_chunk *chunk)
     return n;
 }
 
-static void expect_part(const struct tt_output *o, const struct tt_part *part, const struct tt_region *region)
+bool tt_unpack_rows(const struct tt_output *o, const struct tt_region *region, const struct tt_entry **src, int64_t *begin, int64_t *end)
+{
+    const struct tt_part *part = o->parts;
+    struct tt_region box;
+
+    if (o->nparts != 1 || o->weights || !part->src || part->src->ndim == 0 || !has_packed(part->src) || !wanted(o, part, region, &box))
+        return false;
+    *src = part->src;
+    *begin = box.offset[0];
+    *end = box.offset[0] + box.size[0];
+    return true;
+}
+
+static void expect_part(const struct tt_output *o, const struct tt_part *part, const struct tt_region *region, bool follows)
 {
     const struct tt_entry *e = part->src;
     struct tt_region box, common;
@@ -46,17 +59,17 @@ static void expect_part(const struct tt_output *o, const struct tt_part *part, c
         const struct tt_region r = tt_region_make(e->ndim, chunk->offsets, chunk->sizes);
         if (chunk->codec != TT_CODEC_ZSTD || (known && !tt_region_intersect(&common, &r, &box)))
             continue;
-        const int n = forward && together(e, chunk) <= TOGETHER_MAX ? 1 : 2;
+        const int n = !forward || together(e, chunk) > TOGETHER_MAX ? 2 : follows && chunk->readers == 1 ? 0 : 1;
         chunk->readers = (uint8_t)(chunk->readers + n < 2 ? chunk->readers + n : 2);
     }
 }
 
-void tt_unpack_expect(const struct tt_output *o, const struct tt_region *region)
+void tt_unpack_expect(const struct tt_output *o, const struct tt_region *region, bool follows)
 {
     for (size_t i = 0; i < o->nparts; i++) {
         const struct tt_part *part = &o->parts[i];
         if (part->src && has_packed(part->src))
-            expect_part(o, part, region);
+            expect_part(o, part, region, follows);
         for (uint32_t c = 0; part->scales && c < part->scales->nchunks; c++) /* small, and asked for again and again */
             part->scales->chunks[c].readers = 2;
     }

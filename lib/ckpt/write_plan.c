@@ -413,11 +413,11 @@ tt_status tt_write_plan_make(struct write_plan *plan, struct tt_err *err)
     if (st != TT_OK)
         return st;
     switch (target->format) {
-    case TT_CKPT_DCP: return plan_dcp(plan, &places, err);
-    case TT_CKPT_PT: return plan_pt(plan, err);
+    case TT_CKPT_DCP: st = plan_dcp(plan, &places, err); break;
+    case TT_CKPT_PT: st = plan_pt(plan, err); break;
     case TT_CKPT_SAFETENSORS:
-    case TT_CKPT_HF: return plan_safetensors(plan, &places, err);
-    case TT_CKPT_MEMORY: break;
+    case TT_CKPT_HF: st = plan_safetensors(plan, &places, err); break;
+    case TT_CKPT_MEMORY: st = tt_err_set(err, TT_EINVAL, "%s: not a format that is written", target->path); break;
     }
-    return tt_err_set(err, TT_EINVAL, "%s: not a format that is written", target->path);
+    return st == TT_OK ? tt_copy_arrange(plan->copy, target->zstd_level || strcmp(target->path, "-") == 0, err) : st;
 }

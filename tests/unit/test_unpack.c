@@ -211,12 +211,13 @@ static void test_threads_share_what_is_decoded(void **state)
 /* --- plans ---------------------------------------------------------------------------------------------------------------------- */
 
 /* Into a plain folder whose chunks are these; returns what the plan says that it spills. */
-static uint64_t reshard(const struct fixture *f, const char *from, const struct tt_placed *placed, uint32_t nplaced)
+static uint64_t reshard_into(const struct fixture *f, const char *from, const struct tt_placed *placed, uint32_t nplaced,
+                             const char *const *files, size_t nfiles)
 {
     struct tt_ckpt *ckpt = NULL;
     struct tt_recipe recipe = { 0 };
     struct tt_write_stats stats = { 0 };
-    const struct tt_target target = { .format = TT_CKPT_DCP, .path = f->out };
+    const struct tt_target target = { .format = TT_CKPT_DCP, .path = f->out, .files = files, .nfiles = nfiles };
     const struct tt_write_opts opts = { .force = true };
 
     assert_ok(tt_ckpt_open(&ckpt, from, &e_));
@@ -229,6 +230,11 @@ static uint64_t reshard(const struct fixture *f, const char *from, const struct 
     tt_recipe_release(&recipe);
     tt_ckpt_close(ckpt);
     return stats.spill_nbytes;
+}
+
+static uint64_t reshard(const struct fixture *f, const char *from, const struct tt_placed *placed, uint32_t nplaced)
+{
+    return reshard_into(f, from, placed, nplaced, NULL, 0);
 }
 
 static void assert_out_is_equal(struct fixture *f)
@@ -245,14 +251,34 @@ static void assert_out_is_equal(struct fixture *f)
 static void test_a_plan_says_what_it_spills(void **state)
 {
     struct fixture *f = *state;
-    static const int64_t half[] = { ROWS / 2, COLS }, second[] = { ROWS / 2, 0 };
+    static const int64_t half[] = { ROWS, COLS / 2 }, second[] = { 0, COLS / 2 };
     const struct tt_placed halves[] = { { .offsets = top, .sizes = half }, { .offsets = second, .sizes = half } };
 
     assert_int_equal(reshard(f, f->whole, NULL, 0), 0); /* one reader, forward */
     assert_out_is_equal(f);
-    assert_in_range(reshard(f, f->whole, halves, 2), NUMEL * 4, NUMEL * 4 + (1 << 20));
+    assert_in_range(reshard(f, f->whole, halves, 2), NUMEL * 4, NUMEL * 4 + (1 << 20)); /* each reads all rows */
     assert_out_is_equal(f);
     assert_in_range(reshard(f, f->bands, NULL, 0), NUMEL * 4, NUMEL * 4 + (1 << 20)); /* too many at once */
+    assert_out_is_equal(f);
+}
+
+/* The boxes come in any order, and lie in files of their own; rows that two want are read twice. */
+static void test_rows_are_scattered_as_they_are_decoded(void **state)
+{
+    struct fixture *f = *state;
+    static const int64_t rows_at[][2] = { { 1000, 0 }, { 0, 0 }, { 500, 0 } }, rows[] = { 500, COLS };
+    static const int64_t grid_at[][2] = { { 500, 0 }, { 0, 0 }, { 0, COLS / 2 } };
+    static const int64_t grid[][2] = { { 1000, COLS }, { 500, COLS / 2 }, { 500, COLS / 2 } };
+    static const char *const names[] = { "__0_0.distcp", "__1_0.distcp", "__2_0.distcp" };
+    struct tt_placed placed[3];
+
+    for (uint32_t i = 0; i < 3; i++)
+        placed[i] = (struct tt_placed){ .offsets = rows_at[i], .sizes = rows, .file = i };
+    assert_int_equal(reshard_into(f, f->whole, placed, 3, names, 3), 0);
+    assert_out_is_equal(f);
+    for (uint32_t i = 0; i < 3; i++)
+        placed[i] = (struct tt_placed){ .offsets = grid_at[i], .sizes = grid[i], .file = i };
+    assert_in_range(reshard_into(f, f->whole, placed, 3, names, 3), NUMEL * 4, NUMEL * 4 + (1 << 20));
     assert_out_is_equal(f);
 }
 
@@ -297,7 +323,7 @@ static void flip(const char *folder, off_t at)
 static void test_damage_in_a_large_item_is_seen(void **state)
 {
     struct fixture *f = *state;
-    static const int64_t half[] = { ROWS / 2, COLS }, second[] = { ROWS / 2, 0 };
+    static const int64_t half[] = { ROWS, COLS / 2 }, second[] = { 0, COLS / 2 };
     const struct tt_placed halves[] = { { .offsets = top, .sizes = half }, { .offsets = second, .sizes = half } };
 
     flip(f->whole, NUMEL * 2);
@@ -347,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_more_bands_than_may_be_open_are_decoded_twice_at_most),
         cmocka_unit_test(test_threads_share_what_is_decoded),
         cmocka_unit_test(test_a_plan_says_what_it_spills),
+        cmocka_unit_test(test_rows_are_scattered_as_they_are_decoded),
         cmocka_unit_test(test_a_wrong_crc_inside_is_seen_unless_nobody_looks),
         cmocka_unit_test(test_damage_in_a_large_item_is_seen),
         cmocka_unit_test(test_tensors_inside_a_compressed_value_are_read),
