@@ -49,7 +49,7 @@ static const struct tt_opt opts[] = {
     { .name = "weights", .kind = TT_OPT_STR, .offset = FIELD(weights), .arg = "A,B,...",
       .text = "What each of them counts in the average (default: all the same); divided by their sum." },
     { .name = "zstd", .kind = TT_OPT_INT, .offset = FIELD(zstd), .min = 1, .max = 22, .arg = "LEVEL", .implied = "3",
-      .text = "Compress each item, as PyTorch's extension stream.zstd does." },
+      .text = "Compress each item, as PyTorch's extension stream.zstd does. Levels above 14 take more memory than the default." },
     { .name = "hard_link", .kind = TT_OPT_FLAG, .offset = FIELD(hard_link),
       .text = "Make files that are the input's byte for byte hard links to them, not copies." },
     { 0 },

@@ -114,7 +114,7 @@ static tt_status write_file(struct write_plan *plan, int nthreads, struct tt_err
 
 static uint64_t memory_of(const struct tt_write_opts *opts) { return opts->max_memory ? opts->max_memory : default_memory; }
 
-/* Of nthreads, as many as may compress: a compressor's tables are large at high levels. One there is, whatever it takes. */
+/* Of nthreads, as many as may compress: a compressor's tables are large at high levels. */
 static int count_workers(const struct write_plan *plan, int nthreads)
 {
     const uint64_t most = memory_of(plan->opts) / tt_zstd_writer_nbytes(plan->target->zstd_level);
@@ -198,6 +198,8 @@ static tt_status fill_folder(struct write_plan *plan, const char *folder, int nt
             st = tt_out_files_finish(&files, err);
     }
     tt_out_files_release(&files);
+    tt_copy_free(plan->copy); /* before .metadata, which of many chunks is as large */
+    plan->copy = NULL;
     for (size_t i = 0; i < plan->target->nextras && st == TT_OK; i++)
         st = write_extra(&plan->target->extras[i], folder, err);
     return st == TT_OK && plan->target->format == TT_CKPT_DCP ? write_metadata(plan, folder, err) : st;
@@ -223,15 +225,19 @@ static tt_status write_folder(struct write_plan *plan, int nthreads, struct tt_e
 /* --- all ------------------------------------------------------------------------------------------------------------------------------ */
 
 /* As many threads as the buffers may take. */
-static tt_status count_threads(const struct tt_write_opts *opts, int *nthreads, struct tt_err *err)
+static tt_status count_threads(const struct tt_write_opts *opts, int zstd_level, int *nthreads, struct tt_err *err)
 {
     const int ncores = tt_ncores();
     const uint64_t each = tt_copy_thread_nbytes(), memory = memory_of(opts);
+    const uint64_t zstd_nbytes = zstd_level ? tt_zstd_writer_nbytes(zstd_level) : 0;
     int n = opts->threads > 0 ? opts->threads : ncores < THREADS_MAX ? ncores : THREADS_MAX;
 
     if (memory < each)
         return tt_err_set(err, TT_EINVAL, "max_memory: expected at least %" PRIu64 " bytes for one thread's buffers, found %" PRIu64, each,
                           memory);
+    if (opts->max_memory && zstd_nbytes > memory) /* unasked, a level has what it takes */
+        return tt_err_set(err, TT_EINVAL, "max_memory: expected at least %" PRIu64 " bytes to compress at level %d, found %" PRIu64,
+                          zstd_nbytes, zstd_level, memory);
     if ((uint64_t)n > memory / each)
         n = (int)(memory / each);
     *nthreads = n;
@@ -276,7 +282,7 @@ tt_status tt_recipe_write(const struct tt_recipe *recipe, const struct tt_target
     const double start = tt_seconds();
     int nthreads = 1;
     const bool to_stdout = strcmp(target->path, "-") == 0;
-    tt_status st = count_threads(plan.opts, &nthreads, err);
+    tt_status st = count_threads(plan.opts, target->zstd_level, &nthreads, err);
 
     *s = (struct tt_write_stats){ 0 };
     if (st == TT_OK && to_stdout && is_folder(target))

@@ -37,6 +37,7 @@ struct tt_target {
     bool link;      /* DCP: whole input files that are wanted byte for byte may become hard links of the input's */
     const struct tt_extra *extras;
     size_t nextras;
+    const char *also_read; /* beside the recipe's inputs: the output never replaces it; NULL: nothing */
 };
 
 /* What a run is going to do, from the plan alone, and what it did. */

@@ -169,27 +169,12 @@ static bool is_inside(const char *path, const char *folder)
     return strncmp(path, folder, n) == 0 && (path[n] == 0 || path[n] == '/');
 }
 
-/* The folders whose small files come along are inputs too: what lies beside those would go with the output that is replaced. */
-static tt_status check_apart_from_extras(const struct inputs *inputs, const struct tt_target *target, const char *out,
-                                         struct tt_err *err)
-{
-    for (size_t i = 0; i < target->nextras; i++) {
-        const char *from = target->extras[i].copy_of, *dir = from ? tt_path_dir(inputs->arena, from) : NULL;
-        const char *real = dir ? real_path(inputs->arena, dir) : NULL;
-        if (from && !real)
-            return tt_err_nomem(err, strlen(from), from);
-        if (real && is_inside(real, out))
-            return tt_err_set(err, TT_EINVAL, "%s: %s %s, of which %s comes along; write it elsewhere", target->path,
-                              strcmp(real, out) == 0 ? "is" : "contains", dir, target->extras[i].name);
-    }
-    return TT_OK;
-}
-
 static tt_status check_apart(const struct inputs *inputs, const struct tt_target *target, struct tt_err *err)
 {
     const char *path = target->path, *out = real_path(inputs->arena, path);
+    const char *beside = target->also_read ? real_path(inputs->arena, target->also_read) : NULL;
 
-    if (!out)
+    if (!out || (target->also_read && !beside))
         return tt_err_nomem(err, strlen(path), path);
     for (size_t i = 0; i < inputs->n; i++) {
         const char *in = real_path(inputs->arena, inputs->items[i].ckpt->path);
@@ -202,7 +187,9 @@ static tt_status check_apart(const struct inputs *inputs, const struct tt_target
             return tt_err_set(err, TT_EINVAL, "%s: contains %s, which it is made of; write it elsewhere", path,
                               inputs->items[i].ckpt->path);
     }
-    return check_apart_from_extras(inputs, target, out, err);
+    if (beside && is_inside(beside, out))
+        return tt_err_set(err, TT_EINVAL, "%s: would replace %s, which is read for it; write it elsewhere", path, target->also_read);
+    return TT_OK;
 }
 
 static bool is_empty_folder(const char *path)

@@ -130,7 +130,7 @@ static tt_status check_config(struct tt_hf_conversion *c, const struct tt_hf_con
 
 static tt_status plan_from(struct tt_hf_conversion *c, const struct tt_hf_convert_opts *job, const struct tt_hf_opts *hf, struct tt_err *err)
 {
-    c->target = (struct tt_target){ .format = TT_CKPT_DCP, .path = job->output };
+    c->target = (struct tt_target){ .format = TT_CKPT_DCP, .path = job->output, .also_read = job->assets_path };
     if (hf->like)
         return tt_err_set(err, TT_EINVAL, "--export_dtype like: to-hf knows what to be like, from-hf does not");
     const tt_status st = check_config(c, job, hf, err);
@@ -141,7 +141,7 @@ static tt_status plan_from(struct tt_hf_conversion *c, const struct tt_hf_conver
 
 static tt_status plan_to(struct tt_hf_conversion *c, const struct tt_hf_convert_opts *job, struct tt_hf_opts *hf, struct tt_err *err)
 {
-    c->target = (struct tt_target){ .format = TT_CKPT_HF, .path = job->output };
+    c->target = (struct tt_target){ .format = TT_CKPT_HF, .path = job->output, .also_read = job->assets_path };
     if (hf->like && !job->assets_path)
         return tt_err_set(err, TT_EINVAL, "--export_dtype like: there is no --hf_assets_path to be like");
     const tt_status st = job->assets_path ? tt_hf_assets_open(&c->assets, job->assets_path, hf->like, err) : TT_OK;

@@ -285,7 +285,8 @@ static tt_status place(struct run *run, struct tt_target *target, struct tt_err 
 static tt_status write_out(struct run *run, const char *path, struct tt_err *err)
 {
     const struct tt_reshard_opts *o = run->opts;
-    struct tt_target target = { .format = TT_CKPT_DCP, .path = path, .zstd_level = (int)o->zstd, .link = o->hard_link };
+    struct tt_target target = { .format = TT_CKPT_DCP, .path = path, .zstd_level = (int)o->zstd, .link = o->hard_link,
+                                .also_read = o->like };
     tt_status st = o->average ? add_average(run, err) : add_all(run, err);
 
     if (st == TT_OK)

@@ -38,7 +38,7 @@ const struct tt_opt tt_tool_rows[] = {
     { .name = "verify", .kind = TT_OPT_FLAG, .offset = FIELD(verify),
       .text = "Read the output again at the end, and compare it with what the input gives." },
     { .name = "no_verify", .kind = TT_OPT_FLAG, .offset = FIELD(no_verify),
-      .text = "Do not check what is read against its stored CRCs." },
+      .text = "Do not check what is read against its stored CRCs. What the kernel copies is never read: it carries its CRC along, either way." },
     { .name = "allow_objects", .kind = TT_OPT_FLAG, .offset = FIELD(allow_objects),
       .text = "Carry over values whose pickle names a class or function that is not plain data, unexecuted, with a warning." },
     { .name = "allow_expand", .kind = TT_OPT_FLAG, .offset = FIELD(allow_expand),

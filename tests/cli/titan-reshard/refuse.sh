@@ -14,6 +14,8 @@ cp -r "$ROOT/tests/golden/dcp-grid4" grid; cp "$ROOT/tests/golden/pt/module.pt" 
 try grid out "${model[@]}"
 try full out --like grid
 try full out --like module.pt
+cp -r full other
+try full other --like other --force
 sed 's/vocab_size: 2048/vocab_size: 2047/' tiny.yaml > odd.yaml
 try full out --model_name llama3 --model_flavor odd.yaml
 sed 's/multiple_of: 16/multiple_of: 7/' tiny.yaml > odd.yaml
