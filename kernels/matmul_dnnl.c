@@ -115,7 +115,8 @@ static int sgemm_slice(const struct product *p, const struct slice *s, float *bu
     const int64_t step_m = wide_a && wide_c ? len(s->m) : BLOCK_M;
     const int64_t step_n = wide_b && wide_c ? len(s->n) : BLOCK_N;
     const int64_t step_k = wide_a && wide_b ? len(s->k) : BLOCK_K;
-    float *buf_a = buf, *buf_b = buf_a + BLOCK_M * BLOCK_K, *buf_c = buf_b + BLOCK_K * BLOCK_N;
+    /* NULL: all is float32, and none of them is used */
+    float *buf_a = buf, *buf_b = buf ? buf + BLOCK_M * BLOCK_K : NULL, *buf_c = buf ? buf_b + BLOCK_K * BLOCK_N : NULL;
     struct range m, n, k, b_n = { -1, -1 }, b_k = { -1, -1 };
     const float *b = NULL;
     int64_t lda, ldb = 0;

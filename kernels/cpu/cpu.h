@@ -82,14 +82,15 @@ INLINE void vf_put_some(struct tt_out y, int64_t i, int64_t n, vf v)
         vf_put_n(y, i, n, v);
 }
 
+/* What an op does not have (p NULL) is nowhere. */
 INLINE struct tt_in in_at(struct tt_in x, int64_t i)
 {
-    return (struct tt_in){ (const char *)x.p + (size_t)i * (x.dtype == TT_BF16 ? 2 : 4), x.dtype };
+    return (struct tt_in){ x.p ? (const char *)x.p + (size_t)i * (x.dtype == TT_BF16 ? 2 : 4) : NULL, x.dtype };
 }
 
 INLINE struct tt_out out_at(struct tt_out y, int64_t i)
 {
-    return (struct tt_out){ (char *)y.p + (size_t)i * (y.dtype == TT_BF16 ? 2 : 4), y.dtype };
+    return (struct tt_out){ y.p ? (char *)y.p + (size_t)i * (y.dtype == TT_BF16 ? 2 : 4) : NULL, y.dtype };
 }
 
 INLINE vf vf_rounded(enum tt_dtype dtype, vf v) { return dtype == TT_BF16 ? vf_round_bf16(v) : v; }

@@ -5,8 +5,14 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 venv=$(tests/anchor/setup) || exit 1
+cores=$(nproc) # which later would count OMP_NUM_THREADS
 export BIN=${BIN:-build/bin} B=${B:-build/release} TITAN_PY=$venv/bin/python HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 OMP_NUM_THREADS=1
-[ $# -gt 0 ] || set -- tests/interop/[a-z]*.py
+if [ $# -eq 0 ]; then # those that take longest first
+	long='/(tokens|losses|reshard|layouts)\.py$'
+	mapfile -t all < <(printf '%s\n' tests/interop/*.py)
+	mapfile -t sorted < <(printf '%s\n' "${all[@]}" | grep -E "$long"; printf '%s\n' "${all[@]}" | grep -vE "$long")
+	set -- "${sorted[@]}"
+fi
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 export logs
@@ -27,7 +33,7 @@ one() {
 	echo "$ok $bad" >"$log.count"
 }
 export -f one
-printf '%s\n' "$@" | grep -vE '/(runs|ranks|hf_models).py$' | xargs -P "$(nproc)" -I{} bash -c 'one {}' # what the others share
+printf '%s\n' "$@" | grep -vE '/(runs|ranks|hf_models).py$' | xargs -P "$cores" -I{} bash -c 'one {}' # what the others share
 echo "in all:"
 cat "$logs"/*.summary
 awk '{ ok += $1; bad += $2 } END { printf "%d passed, %d failed\n", ok, bad; exit bad > 0 || NR == 0 }' "$logs"/*.count

@@ -15,7 +15,10 @@
 
 /* Every allocation of the process is counted, whoever makes it, but for posix_memalign: with that oneDNN's sgemm takes room to pack
  * a block and gives it back before it returns. Sanitizers bring an allocator of their own. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifndef __has_feature /* gcc names them otherwise */
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define COUNTED 0
 static atomic_int nallocs;
 #else
