@@ -7,7 +7,7 @@ peak of what is resident, no less than the 15 MiB of this script, whose children
 libraries is measured apart, and the ratio without it is what the bound is held against.
 
 ROUNDS (7)   SIZE (1500: millions of parameters; 500, 150, 15)   SECTIONS (disk tenth chunks tmpfs big)   CHUNKS (150000)
-CASES (from-hf to-hf to-hf-bf16 dcp2pt)   BIG (8B: a flavor in configs/models/llama3)   DIR (a folder on the disk)
+CASES (from-hf to-hf to-hf-bf16 dcp2pt; reshard-bf16 where there are many chunks)   BIG (8B: a flavor in configs/models/llama3)   DIR (a folder on the disk)
 TMPFS (/dev/shm)   TMPFS_SIZE (500)   BIN
 Smaller sizes than 1500 show that all of this runs; their figures mean little.
 """
@@ -157,6 +157,9 @@ class Work:
             out = self.path("out.pt")
             module = [self.python, "-m", "torch.distributed.checkpoint.format_utils", "dcp_to_torch"]
             return src, out, [BIN + "/titan-dcp2pt", "--quiet", src, out], [*module, src, out], "format_utils"
+        if name == "reshard-bf16":
+            out = self.path("out")
+            return src, out, [BIN + "/titan-reshard", "--quiet", src, out, "--dtype", "bfloat16"], None, None
         out, dtype = self.path("out"), "bfloat16" if name == "to-hf-bf16" else "float32"
         real = [*convert, "to-hf", src, out, "llama3", "bench", dtype] if name == "to-hf-bf16" else None
         return src, out, [BIN + "/titan-convert-hf", "to-hf", src, out, *model, "--export_dtype", dtype], real, "convert"
@@ -243,7 +246,7 @@ def chunks(folder, python):
     work = Work(folder, "15" if SIZE == "15" else "150", python)
     made = subprocess.run([python, HERE + "/tools_inputs.py", "chunks", work.flavor, work.path("dcp"), str(CHUNKS)], check=True,
                           capture_output=True, text=True).stdout.strip()
-    for name in [n for n in ENV("CASES", "dcp2pt to-hf-bf16").split() if n != "from-hf"]:
+    for name in [n for n in ENV("CASES", "dcp2pt to-hf-bf16 reshard-bf16").split() if n != "from-hf"]:
         src, out, titan, _, _ = work.case(name)
         r = run(titan, out, [src], work.env)
         say(f"{name} of {made} chunks: {r.seconds:.2f} s, {r.cpu:.2f} s of CPU")
