@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "base/arena.h"
 
+#include <pthread.h>
 #include <stdalign.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -9,10 +10,16 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#ifndef MADV_POPULATE_WRITE /* Linux 5.14; an older one says no */
+#define MADV_POPULATE_WRITE 23
+#endif
+
 struct tt_arena_block {
     struct tt_arena_block *next;
     size_t used, cap;
     size_t nmapped; /* bytes of the mapping that it is; 0: it is calloc's */
+    size_t nexpected; /* of the mapping: those whose pages `toucher` makes; 0: there is none */
+    pthread_t toucher;
     max_align_t data[];
 };
 
@@ -41,8 +48,17 @@ static struct tt_arena_block *new_block(size_t cap)
     return b;
 }
 
+static void *touch(void *arg)
+{
+    struct tt_arena_block *b = arg;
+    madvise(b, b->nexpected, MADV_POPULATE_WRITE);
+    return NULL;
+}
+
 static void free_block(struct tt_arena_block *b)
 {
+    if (b->nexpected)
+        pthread_join(b->toucher, NULL);
     if (b->nmapped)
         munmap(b, b->nmapped);
     else
@@ -86,6 +102,19 @@ void *tt_arena_alloc(struct tt_arena *arena, size_t nbytes)
     b->used += need;
     arena->used += need;
     return p;
+}
+
+void tt_arena_expect(struct tt_arena *arena, size_t nbytes)
+{
+    struct tt_arena_block *b = nbytes < MAPPED_MIN || nbytes > BLOCK_MAX * 4 ? NULL : new_block(nbytes);
+
+    if (!b)
+        return;
+    b->next = arena->head;
+    arena->head = b;
+    b->nexpected = nbytes / HUGE_PAGE * HUGE_PAGE;
+    if (pthread_create(&b->toucher, NULL, touch, b) != 0)
+        b->nexpected = 0;
 }
 
 void *tt_arena_array(struct tt_arena *arena, size_t n, size_t size)

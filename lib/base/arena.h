@@ -21,6 +21,9 @@ void tt_arena_release(struct tt_arena *arena);
 /* Zeroed bytes, aligned for any type; NULL where there is no memory or the limit is reached. nbytes 0 gives a valid pointer. */
 void *tt_arena_alloc(struct tt_arena *arena, size_t nbytes);
 
+/* nbytes will be asked for soon, or nearly so much: where they are many, another thread has the kernel make their pages meanwhile. */
+void tt_arena_expect(struct tt_arena *arena, size_t nbytes);
+
 /* Zeroed array of n elements of size bytes; NULL also where n * size overflows. */
 void *tt_arena_array(struct tt_arena *arena, size_t n, size_t size);
 

@@ -5,11 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pool.h"
 #include "ckpt/ckpt_private.h"
 #include "ckpt/unpack.h"
 #include "format/metadata.h"
 #include "format/pt.h"
 #include "format/safetensors.h"
+
+enum { HALVED_NBYTES = 4 << 20 };
 
 tt_status tt_ckpt_make(struct tt_ckpt **out, const char *path, enum tt_ckpt_format format, struct tt_err *err)
 {
@@ -23,6 +26,36 @@ tt_status tt_ckpt_make(struct tt_ckpt **out, const char *path, enum tt_ckpt_form
     return TT_OK;
 }
 
+struct reading {
+    const struct tt_infile *file;
+    uint8_t *bytes;
+    tt_status status[2];
+    struct tt_err err[2];
+};
+
+static void read_part(void *ctx, int64_t begin, int64_t end, int thread)
+{
+    struct reading *r = ctx;
+    r->status[thread] = tt_infile_pread(r->file, r->bytes + begin, (size_t)(end - begin), (uint64_t)begin, &r->err[thread]);
+}
+
+/* The halves of a large file at the same time: what takes long is to make the pages that they lie on. */
+static tt_status read_halves(const struct tt_infile *file, uint8_t *bytes, struct tt_err *err)
+{
+    struct reading r = { .file = file, .bytes = bytes };
+    struct tt_pool *pool = NULL;
+    const tt_status st = tt_pool_new(&pool, 2, err);
+
+    if (st != TT_OK)
+        return st;
+    tt_pool_run(pool, (int64_t)file->nbytes, 1, read_part, &r);
+    tt_pool_free(pool);
+    for (int i = 0; i < 2; i++)
+        if (r.status[i] != TT_OK)
+            return tt_err_set(err, r.status[i], "%s", r.err[i].msg);
+    return TT_OK;
+}
+
 /* Into the arena, which has a large one on huge pages. */
 static tt_status read_whole(struct tt_arena *arena, const struct tt_infile *file, const uint8_t **out, struct tt_err *err)
 {
@@ -33,7 +66,8 @@ static tt_status read_whole(struct tt_arena *arena, const struct tt_infile *file
     if (!bytes)
         return tt_err_nomem(err, (size_t)file->nbytes, file->path);
     *out = bytes;
-    return tt_infile_pread(file, bytes, (size_t)file->nbytes, 0, err);
+    return file->nbytes >= HALVED_NBYTES && tt_ncores() > 1 ? read_halves(file, bytes, err)
+                                                           : tt_infile_pread(file, bytes, (size_t)file->nbytes, 0, err);
 }
 
 static tt_status open_dcp(struct tt_ckpt *ckpt, struct tt_err *err)

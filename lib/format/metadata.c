@@ -365,6 +365,16 @@ static tt_status read_place(struct decoder *d, const struct tt_entry *entry, con
     return st;
 }
 
+/* Each rank's items name the keys in the same order, and the chunk of each by the rank: those of the next keys lie far apart. */
+static void prefetch(const struct decoder *d, const struct tt_py *index)
+{
+    enum { AHEAD = 8 };
+    const size_t e = d->likely + AHEAD;
+
+    if (e < d->out->n && index->kind == TT_PY_INT && index->u.i >= 0 && index->u.i < d->out->items[e].nchunks)
+        __builtin_prefetch(&d->out->items[e].chunks[index->u.i], 1);
+}
+
 static tt_status read_storage(struct decoder *d, const struct tt_py *key, const struct tt_py *v)
 {
     struct tt_py own[TT_PY_NATTRS_MAX];
@@ -374,6 +384,7 @@ static tt_status read_storage(struct decoder *d, const struct tt_py *key, const 
     if (!a)
         return bad(d, "MetadataIndex", key);
     struct tt_entry *entry = find(d, &a[TT_PY_INDEX_FQN]);
+    prefetch(d, &a[TT_PY_INDEX_INDEX]);
     if (!entry)
         return TT_OK; /* nobody can ask for it */
     if (entry->kind == TT_ENTRY_VALUE) {
@@ -451,6 +462,8 @@ tt_status tt_metadata_decode_all(struct tt_entries *out, const uint8_t *bytes, s
     struct tt_py root;
     d.dims.arena = &out->arena;
     const struct tt_py_how how = { .allow = TT_PY_ALLOW_METADATA, .where = where, .dims = &d.dims };
+    tt_arena_expect(&nodes, nbytes / 8 * 7);
+    tt_arena_expect(&out->arena, nbytes / 2);
     tt_status st = tt_pickle_decode(&nodes, &root, bytes, nbytes, &how, err);
 
     if (st == TT_OK)

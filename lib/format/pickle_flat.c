@@ -323,7 +323,7 @@ const uint8_t *tt_py_read_flat(struct tt_py_flat_reader *r, enum tt_py_shape sha
     c.end = end - OBJECT_NBYTES_MAX;
     c.form = at[2] == OP_MEMOIZE ? &memoizing : &bare;
     const uint8_t *behind = read_object(&c, at, attrs);
-    if (!behind || tt_py_memo_wants(r->memo, r->memo->next, c.nputs)) {
+    if (!behind || tt_py_memo_wants(r->memo, c.nputs)) {
         memset(attrs, 0, n * sizeof *attrs); /* for the next */
         return NULL;
     }

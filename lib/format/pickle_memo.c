@@ -4,66 +4,102 @@
 #include "base/bytes.h"
 #include "format/pickle_private.h"
 
-/* Slots that BINGET can name, in a byte. They are few: all of them are kept. */
-enum { SHORT_SLOTS = 256 };
+enum {
+    SHORT_SLOTS = 256, /* that BINGET can name, in a byte: all of them are kept */
+    FOUND_MIN = 2048,
+};
 
-static inline void want(struct tt_py_memo *memo, const uint8_t *bytes, size_t nbytes, size_t at)
+static bool grow(struct tt_py_memo *memo)
 {
-    if (nbytes - at < 5)
-        return;
-    const uint32_t slot = tt_load_le32(bytes + at + 1);
-    if (slot > nbytes) /* Python numbers them from 0, and spends a byte on each */
-        return;
-    memo->wanted[slot / 64] |= UINT64_C(1) << slot % 64;
-    if (slot / 64 >= memo->nwords)
-        memo->nwords = slot / 64 + 1;
+    struct tt_py_memo bigger = { .nfound = memo->nfound ? memo->nfound * 2 : FOUND_MIN };
+
+    bigger.found = calloc(bigger.nfound, sizeof *bigger.found);
+    if (!bigger.found)
+        return false;
+    for (uint64_t i = 0; i < memo->nfound; i++)
+        if (memo->found[i].i)
+            *tt_py_memo_find(&bigger, memo->found[i].slot) = memo->found[i];
+    free(memo->found);
+    memo->found = bigger.found;
+    memo->nfound = bigger.nfound;
+    return true;
 }
 
-/* A bit for each slot behind a byte that could be a LONG_BINGET; what only looks like one does no harm. Eight bytes at a time: a large
- * .metadata has a million of them. */
-static void find_wanted(struct tt_py_memo *memo, const uint8_t *bytes, size_t nbytes)
+static bool want(struct tt_py_memo *memo, uint32_t slot)
+{
+    struct tt_py_slot *s = tt_py_memo_find(memo, slot);
+
+    if (s->i)
+        return true;
+    *s = (struct tt_py_slot){ slot, ++memo->n };
+    return memo->n < memo->nfound / 2 || grow(memo);
+}
+
+/* What is behind a byte that could be a LONG_BINGET; what only looks like one does no harm. */
+static inline bool want_behind(struct tt_py_memo *memo, const uint8_t *bytes, size_t nbytes, size_t at)
+{
+    if (nbytes - at < 5)
+        return true;
+    const uint32_t slot = tt_load_le32(bytes + at + 1);
+    return slot > nbytes || want(memo, slot); /* Python numbers them from 0, and spends a byte on each */
+}
+
+/* Eight bytes at a time: a large .metadata has a million of them, of few slots. */
+static bool find_wanted(struct tt_py_memo *memo, const uint8_t *bytes, size_t nbytes)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), low7 = ones * 0x7f;
+    bool ok = true;
     size_t at = 0;
 
-    for (; nbytes - at >= 8; at += 8) {
+    for (; nbytes - at >= 8 && ok; at += 8) {
         const uint64_t x = tt_load_le64(bytes + at) ^ ones * OP_LONG_BINGET; /* a byte that is 0 was one */
         for (uint64_t hits = ~(((x & low7) + low7) | x | low7); hits; hits &= hits - 1)
-            want(memo, bytes, nbytes, at + (size_t)__builtin_ctzll(hits) / 8);
+            ok &= want_behind(memo, bytes, nbytes, at + (size_t)__builtin_ctzll(hits) / 8);
     }
-    for (; at < nbytes; at++)
+    for (; at < nbytes && ok; at++)
         if (bytes[at] == OP_LONG_BINGET)
-            want(memo, bytes, nbytes, at);
+            ok = want_behind(memo, bytes, nbytes, at);
+    return ok;
+}
+
+static int ascending(const void *pa, const void *pb)
+{
+    const uint32_t a = *(const uint32_t *)pa, b = *(const uint32_t *)pb;
+    return a < b ? -1 : a > b;
+}
+
+/* The slots in order, and a place for the value of each. */
+static bool make_places(struct tt_py_memo *memo)
+{
+    uint32_t n = 0;
+
+    memo->slots = tt_arena_array(&memo->arena, memo->n, sizeof *memo->slots);
+    memo->kept = tt_arena_array(&memo->arena, memo->n, sizeof *memo->kept);
+    if (!memo->slots || !memo->kept)
+        return false;
+    for (uint64_t i = 0; i < memo->nfound; i++)
+        if (memo->found[i].i)
+            memo->slots[n++] = memo->found[i].slot;
+    qsort(memo->slots, n, sizeof *memo->slots, ascending);
+    for (uint32_t i = 0; i < n; i++) {
+        tt_py_memo_find(memo, memo->slots[i])->i = i + 1;
+        memo->kept[i].kind = TT_PY_UNSET;
+    }
+    return true;
 }
 
 bool tt_py_memo_init(struct tt_py_memo *memo, const uint8_t *bytes, size_t nbytes)
 {
-    const size_t nwords = nbytes / 64 + 1;
-    uint32_t n = 0;
+    *memo = (struct tt_py_memo){ 0 };
+    bool ok = grow(memo);
 
-    *memo = (struct tt_py_memo){ .nwords = nwords < SHORT_SLOTS / 64 ? nwords : SHORT_SLOTS / 64 };
-    memo->wanted = calloc(nwords, sizeof *memo->wanted);
-    if (!memo->wanted)
-        return false;
-    for (size_t i = 0; i < memo->nwords; i++)
-        memo->wanted[i] = UINT64_MAX;
-    find_wanted(memo, bytes, nbytes);
-    memo->before = malloc(memo->nwords * sizeof *memo->before);
-    if (!memo->before)
-        return false;
-    for (size_t i = 0; i < memo->nwords; i++) {
-        memo->before[i] = n;
-        n += tt_popcount(memo->wanted[i]);
-    }
-    memo->kept = malloc(n * sizeof *memo->kept);
-    for (uint32_t i = 0; memo->kept && i < n; i++)
-        memo->kept[i].kind = TT_PY_UNSET;
-    return memo->kept != NULL;
+    for (uint32_t slot = 0; slot < SHORT_SLOTS && ok; slot++)
+        ok = want(memo, slot);
+    return ok && find_wanted(memo, bytes, nbytes) && make_places(memo);
 }
 
 void tt_py_memo_release(struct tt_py_memo *memo)
 {
-    free(memo->wanted);
-    free(memo->before);
-    free(memo->kept);
+    free(memo->found);
+    tt_arena_release(&memo->arena);
 }

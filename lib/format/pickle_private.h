@@ -22,47 +22,48 @@ enum tt_py_op {
 /* Python puts nearly every value into the memo and fetches few of them. Which slots a GET may name is known before the pickle runs:
  * every byte that could be one is looked at. Only their values are kept, and what is in no such slot has no second reference. */
 struct tt_py_memo {
-    uint64_t *wanted; /* (nwords) a bit a slot */
-    uint32_t *before; /* (nwords) wanted slots in the words before */
-    size_t nwords;
-    struct tt_py *kept; /* one a wanted slot; kind UNSET: never put */
-    uint64_t next;      /* the slot of the next MEMOIZE */
+    struct tt_arena arena; /* holds what is below, but for `found` */
+    uint32_t *slots;       /* (n) that a GET may name, ascending */
+    struct tt_py *kept;    /* (n) their values; kind UNSET: never put */
+    uint32_t n, at;        /* slots[at] is the first that is not below `next` */
+    struct tt_py_slot *found; /* (nfound, a power of two, some free) the same slots by their hash */
+    uint64_t nfound;
+    uint64_t next; /* the slot of the next MEMOIZE */
+};
+
+struct tt_py_slot {
+    uint32_t slot, i; /* i - 1 is its index in slots; 0: free */
 };
 
 enum { TT_PY_UNSET = UINT8_MAX };
-
-/* Without an instruction for it, which a program for any x86-64 cannot count on, the compiler's own is a call. */
-static inline uint32_t tt_popcount(uint64_t x)
-{
-    x -= x >> 1 & UINT64_C(0x5555555555555555);
-    x = (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
-    x = (x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-    return (uint32_t)(x * UINT64_C(0x0101010101010101) >> 56);
-}
 
 /* False: no memory. */
 bool tt_py_memo_init(struct tt_py_memo *memo, const uint8_t *bytes, size_t nbytes);
 void tt_py_memo_release(struct tt_py_memo *memo);
 
+/* Where the slot is, or would be. */
+static inline struct tt_py_slot *tt_py_memo_find(const struct tt_py_memo *memo, uint32_t slot)
+{
+    for (uint64_t i = slot * UINT64_C(0x9e3779b97f4a7c15) >> 32;; i++) {
+        struct tt_py_slot *s = &memo->found[i & (memo->nfound - 1)];
+        if (!s->i || s->slot == slot)
+            return s;
+    }
+}
+
 /* Where the slot's value is kept; NULL: no GET names the slot. */
 static inline struct tt_py *tt_py_memo_slot(const struct tt_py_memo *memo, uint64_t slot)
 {
-    const uint64_t w = slot / 64;
-    if (w >= memo->nwords)
-        return NULL;
-    const uint64_t word = memo->wanted[w], bit = UINT64_C(1) << slot % 64;
-    return word & bit ? &memo->kept[memo->before[w] + tt_popcount(word & (bit - 1))] : NULL;
+    const struct tt_py_slot *s = slot > UINT32_MAX ? NULL : tt_py_memo_find(memo, (uint32_t)slot);
+    return s && s->i ? &memo->kept[s->i - 1] : NULL;
 }
 
-/* Whether a GET may name one of n slots. */
-static inline bool tt_py_memo_wants(const struct tt_py_memo *memo, uint64_t slot, uint64_t n)
+/* Whether a GET may name one of the next n slots. */
+static inline bool tt_py_memo_wants(struct tt_py_memo *memo, uint64_t n)
 {
-    for (uint64_t end = slot + n; slot < end && slot / 64 < memo->nwords; slot = slot / 64 * 64 + 64) {
-        const uint64_t word = memo->wanted[slot / 64] >> slot % 64, left = end - slot;
-        if (left < 64 ? word & ((UINT64_C(1) << left) - 1) : word)
-            return true;
-    }
-    return false;
+    while (memo->at < memo->n && memo->slots[memo->at] < memo->next)
+        memo->at++;
+    return memo->at < memo->n && memo->slots[memo->at] - memo->next < n;
 }
 
 /* --- flat objects ------------------------------------------------------------------------------------------------------------- */
