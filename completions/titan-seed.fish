@@ -101,9 +101,9 @@ complete -c titan-seed -l checkpoint.interval -x -d 'Steps from one checkpoint t
 complete -c titan-seed -l checkpoint.initial_load_path -r -d 'A checkpoint to start from where checkpoint.folder has none'
 complete -c titan-seed -l checkpoint.initial_load_model_only -d 'Take only the model from it'
 complete -c titan-seed -l checkpoint.no_initial_load_model_only
-complete -c titan-seed -l checkpoint.initial_load_in_hf -d 'It is a Hugging Face checkpoint'
+complete -c titan-seed -l checkpoint.initial_load_in_hf -d 'It is a Hugging Face checkpoint; that of model.hf_assets_path where there is no initial_load_path'
 complete -c titan-seed -l checkpoint.no_initial_load_in_hf
-complete -c titan-seed -l checkpoint.initial_load_in_hf_quantized -d 'Its weights are quantized'
+complete -c titan-seed -l checkpoint.initial_load_in_hf_quantized -d 'Its weights are quantized, which titan sees by itself'
 complete -c titan-seed -l checkpoint.no_initial_load_in_hf_quantized
 complete -c titan-seed -l checkpoint.last_save_model_only -d 'Save only the model at the last step, as checkpoint.export_dtype'
 complete -c titan-seed -l checkpoint.no_last_save_model_only

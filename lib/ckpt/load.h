@@ -6,6 +6,8 @@
 #include "base/pool.h"
 #include "ckpt/ckpt.h"
 
+struct tt_recipe; /* ckpt/recipe.h */
+
 struct tt_want {
     const char *fqn;
     enum tt_dtype dtype; /* of dst; a checkpoint of another dtype is cast */
@@ -21,5 +23,9 @@ struct tt_want {
  * not touched. pool NULL: this thread alone. */
 TT_MUST_CHECK tt_status tt_ckpt_load(struct tt_ckpt *ckpt, const struct tt_want *wants, size_t n, struct tt_pool *pool,
                                      struct tt_err *err);
+
+/* The same of what a recipe makes; `name` is its input's, for messages. The recipe's items get the dtypes that are wanted. */
+TT_MUST_CHECK tt_status tt_recipe_load(struct tt_recipe *recipe, const char *name, const struct tt_want *wants, size_t n,
+                                       struct tt_pool *pool, struct tt_err *err);
 
 #endif

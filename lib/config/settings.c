@@ -72,7 +72,7 @@ static const char no_comm[] = "one process has nothing to communicate";
 static const char no_moe[] = "no family that titan trains has experts";
 static const char no_modules[] = "titan loads no Python modules";
 static const char no_workers[] = "batches are made by the program itself, not by worker processes";
-static const char no_hf[] = "titan-train reads and writes DCP checkpoints";
+static const char no_hf[] = "titan-train writes DCP checkpoints";
 
 const struct tt_setting tt_settings[] = {
     /* job */
@@ -252,10 +252,10 @@ const struct tt_setting tt_settings[] = {
     { FIELD(checkpoint.initial_load_path), TT_SET_MAYBE_STR, .def = "None",
       .text = "A checkpoint to start from where checkpoint.folder has none." },
     { FIELD(checkpoint.initial_load_model_only), TT_SET_BOOL, .def = "True", .text = "Take only the model from it." },
-    { FIELD(checkpoint.initial_load_in_hf), TT_SET_BOOL, .def = "False", .honour = TT_REFUSED, .when = "checkpoint.enable",
-      .why = no_hf, .text = "It is a Hugging Face checkpoint." },
-    { FIELD(checkpoint.initial_load_in_hf_quantized), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH,
-      .with = "checkpoint.initial_load_in_hf", .text = "Its weights are quantized." },
+    { FIELD(checkpoint.initial_load_in_hf), TT_SET_BOOL, .def = "False",
+      .text = "It is a Hugging Face checkpoint; that of model.hf_assets_path where there is no initial_load_path." },
+    { FIELD(checkpoint.initial_load_in_hf_quantized), TT_SET_BOOL, .def = "False",
+      .text = "Its weights are quantized, which titan sees by itself." },
     { FIELD(checkpoint.last_save_model_only), TT_SET_BOOL, .def = "True",
       .text = "Save only the model at the last step, as checkpoint.export_dtype." },
     { FIELD(checkpoint.last_save_in_hf), TT_SET_BOOL, .def = "False", .honour = TT_REFUSED, .when = "checkpoint.enable",

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "ckpt/ckpt.h"
 #include "ckpt/save_dir.h"
+#include "convert/hf_convert.h"
 
 /* --- settings ------------------------------------------------------------------------------------------------------------ */
 
@@ -145,7 +146,36 @@ static int64_t newest_full(const struct steps *steps)
 struct source {
     const char *path;
     bool model_only;
+    bool is_hf; /* a Hugging Face model */
 };
+
+/* What a run begins with that has no step of its own. */
+static tt_status find_initial(struct source *out, const struct tt_checkpointer *c, struct tt_err *err)
+{
+    const struct tt_config_checkpoint *config = &c->config->checkpoint;
+    const bool given = config->initial_load_path != NULL;
+
+    if (config->initial_load_in_hf_quantized && !config->initial_load_in_hf)
+        return tt_err_set(err, TT_EINVAL, "%s: only a checkpoint in Hugging Face's form (checkpoint.initial_load_in_hf) is quantized",
+                          tt_config_where(c->config, "checkpoint.initial_load_in_hf_quantized"));
+    if (config->initial_load_in_hf && !config->initial_load_model_only)
+        return tt_err_set(err, TT_EINVAL, "%s: a checkpoint in Hugging Face's form has the model alone",
+                          tt_config_where(c->config, "checkpoint.initial_load_model_only"));
+    if (config->initial_load_in_hf) {
+        out->path = given ? config->initial_load_path : c->config->model.hf_assets_path;
+        out->is_hf = true;
+        if (!tt_path_is_dir(out->path))
+            return tt_err_set(err, TT_EINVAL, "%s: expected a Hugging Face folder, found %s",
+                              tt_config_where(c->config, given ? "checkpoint.initial_load_path" : "model.hf_assets_path"), out->path);
+        tt_log_line(c->log, TT_LOG_INFO,
+                    given ? "loading from HF safetensors from --checkpoint.initial_load_path: %s"
+                          : "loading HF safetensors from --model.hf_assets_path: %s", out->path);
+    } else if (given) {
+        out->path = config->initial_load_path;
+    }
+    out->model_only = config->initial_load_model_only;
+    return TT_OK;
+}
 
 static tt_status find_source(struct source *out, const struct tt_checkpointer *c, struct tt_arena *arena, const struct steps *steps,
                              struct tt_err *err)
@@ -160,13 +190,15 @@ static tt_status find_source(struct source *out, const struct tt_checkpointer *c
             "checkpoint.initial_load_path is provided but the checkpoint.folder exists. Checkpointer will use the checkpoints from "
             "the checkpoint.folder %s.",
             c->folder);
-    if (!newest && config->initial_load_path) {
-        *out = (struct source){ config->initial_load_path, config->initial_load_model_only };
-        return TT_OK;
-    }
+    if (newest && config->initial_load_in_hf)
+        tt_log_line(c->log, TT_LOG_WARNING,
+                    "checkpoint.initial_load_in_hf is True but the checkpoint.folder exists. Checkpointer will not load from HF "
+                    "safetensors");
+    if (!newest && (config->initial_load_path || config->initial_load_in_hf || config->initial_load_in_hf_quantized))
+        return find_initial(out, c, err);
     if (config->load_step == -1) {
         if (newest)
-            *out = (struct source){ newest->path, newest->step == 0 };
+            *out = (struct source){ .path = newest->path, .model_only = newest->step == 0 };
         return TT_OK;
     }
     out->path = tt_arena_printf(arena, "%s/step-%" PRId64, c->folder, config->load_step);
@@ -198,12 +230,54 @@ static tt_status refuse_model_only(const char *path, const struct steps *steps, 
                       path, full, no_state);
 }
 
+static void say_names(const struct tt_checkpointer *c, const struct tt_names *names, const char *path, const char *what)
+{
+    enum { SHOWN = 10 };
+    struct tt_buf text = { 0 };
+
+    for (size_t i = 0; i < names->n && i < SHOWN; i++)
+        tt_buf_printf(&text, "%s%s", i ? ", " : "", names->items[i]);
+    if (names->n > SHOWN)
+        tt_buf_printf(&text, " and %zu more", names->n - SHOWN);
+    if (names->n)
+        tt_log_line(c->log, TT_LOG_WARNING, "%s: %s: %s", path, what, tt_buf_cstr(&text));
+    tt_buf_release(&text);
+}
+
+/* The model of a Hugging Face folder, whatever it is quantized, transposed or stacked as. */
+static tt_status load_hf(struct tt_checkpointer *c, struct tt_train_state *state, const char *path, struct tt_err *err)
+{
+    const struct tt_config_model *model = &c->config->model;
+    const struct tt_hf_convert_opts job = { .direction = TT_HF_FROM, .input = path, .output = "", .model_name = model->name,
+                                            .model_flavor = model->flavor, .allow_unused = true, .log = c->log };
+    const char *dtype = tt_dtype_name(c->config->training.dtype);
+    const struct tt_tool_opts tool = { .dtype = { .items = &dtype, .n = 1 } };
+    struct tt_hf_conversion from = { 0 };
+    tt_status st = tt_hf_convert_plan(&from, &job, &tool, err);
+
+    if (st == TT_OK) {
+        say_names(c, &from.recipe.missing, path,
+                  "not in it, and made up for (zeros for an expert_bias; a tied output.weight begins as a copy of the embedding, and is "
+                  "trained apart)");
+        say_names(c, &from.recipe.unused, path, "in it, but not in the model, and left out");
+        if (from.recipe.reshaped.n + from.recipe.recast.n)
+            tt_log_line(c->log, TT_LOG_INFO, "%s: %zu tensors are reshaped, %zu recast to torch.%s.", path, from.recipe.reshaped.n,
+                        from.recipe.recast.n, dtype);
+        st = tt_state_load_model(state, &from.recipe, path, c->pool, err);
+    }
+    tt_hf_convert_release(&from);
+    return st;
+}
+
 static tt_status load_from(struct tt_checkpointer *c, struct tt_train_state *state, const struct source *source,
                            const struct steps *steps, unsigned *loaded, struct tt_err *err)
 {
     struct tt_ckpt *ckpt;
     const unsigned parts = source->model_only ? TT_STATE_MODEL : TT_STATE_ALL & ~c->exclude;
 
+    *loaded = parts;
+    if (source->is_hf)
+        return load_hf(c, state, source->path, err);
     tt_status status = tt_ckpt_open(&ckpt, source->path, err);
     if (status != TT_OK)
         return status;
@@ -212,7 +286,6 @@ static tt_status load_from(struct tt_checkpointer *c, struct tt_train_state *sta
     if (status == TT_OK)
         status = tt_state_load(state, ckpt, parts, c->pool, err);
     tt_ckpt_close(ckpt);
-    *loaded = parts;
     return status;
 }
 

@@ -28,7 +28,8 @@ TT_MUST_CHECK tt_status tt_checkpointer_init(struct tt_checkpointer *out, const 
                                              struct tt_pool *pool, struct tt_err *err);
 void tt_checkpointer_release(struct tt_checkpointer *ckpt);
 
-/* checkpoint.load_step, or the newest complete step, or initial_load_path where there is no step; *loaded says whether there was
+/* checkpoint.load_step, or the newest complete step, or where there is no step initial_load_path, which may
+ * be a Hugging Face folder (initial_load_in_hf: model.hf_assets_path by default); *loaded says whether there was
  * anything. Step 0 is a seed: its model alone. An error where the state cannot go on from it: a step that holds the model only
  * names the newest full step and the two ways on. Settings that the checkpoint overrides are a warning each. */
 TT_MUST_CHECK tt_status tt_checkpointer_load(struct tt_checkpointer *ckpt, struct tt_train_state *state, bool *loaded,

@@ -546,3 +546,18 @@ tt_status tt_state_load(struct tt_train_state *state, struct tt_ckpt *ckpt, unsi
         status = load_tensors(state, ckpt, parts, pool, err);
     return status;
 }
+
+tt_status tt_state_load_model(struct tt_train_state *state, struct tt_recipe *recipe, const char *name, struct tt_pool *pool,
+                              struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    struct tt_want *wants = tt_arena_array(&arena, state->ntensors, sizeof *wants);
+    tt_status st = wants ? TT_OK : tt_err_nomem(err, state->ntensors * sizeof *wants, "the list of what to load");
+
+    for (size_t i = 0; i < state->ntensors && st == TT_OK; i++)
+        want(&wants[i], &state->tensors[i], state->tensors[i].fqn, state->tensors[i].weight);
+    if (st == TT_OK)
+        st = tt_recipe_load(recipe, name, wants, state->ntensors, pool, err);
+    tt_arena_release(&arena);
+    return st;
+}

@@ -74,4 +74,8 @@ unsigned tt_state_parts_in(const struct tt_entries *entries);
 TT_MUST_CHECK tt_status tt_state_load(struct tt_train_state *state, struct tt_ckpt *ckpt, unsigned parts, struct tt_pool *pool,
                                       struct tt_err *err);
 
+/* The model alone, of what a recipe makes; name: of its input, for messages. */
+TT_MUST_CHECK tt_status tt_state_load_model(struct tt_train_state *state, struct tt_recipe *recipe, const char *name,
+                                            struct tt_pool *pool, struct tt_err *err);
+
 #endif

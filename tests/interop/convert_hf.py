@@ -105,10 +105,12 @@ def check_trainer(work):
     from_hf = torchtitan(work, "debugmodel", {**hf, "job.dump_folder": work.path("t2")})
     fresh = torchtitan(work, "debugmodel", {**common, "job.dump_folder": work.path("t3")})
     ours = titan(work, "debugmodel", {**dcp, "job.dump_folder": work.path("t4")})
+    ours_hf = titan(work, "debugmodel", {**hf, "job.dump_folder": work.path("t5")})
     check("TorchTitan starts from the DCP folder and from the Hugging Face folder", theirs == from_hf and len(theirs) == 1 and
           theirs[0]["loss"] != fresh[0]["loss"], f"loss {theirs[0]['loss']:.5f}, fresh {fresh[0]['loss']:.5f}")  # fmt: skip
     gap = abs(ours[0]["loss"] - theirs[0]["loss"])
     check("titan-train from the DCP folder", gap < 1e-5, f"loss gap {gap:.1e}")
+    check("and from the Hugging Face folder", ours[0]["loss"] == ours_hf[0]["loss"], f"loss {ours_hf[0]['loss']:.5f}")
 
 
 @torch.inference_mode()

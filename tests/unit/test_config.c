@@ -423,7 +423,6 @@ static const char *const not_honoured[] = {
     "parallelism.context_parallel_degree",
     "parallelism.expert_parallel_degree",
     "parallelism.expert_tensor_parallel_degree",
-    "checkpoint.initial_load_in_hf",
     "checkpoint.last_save_in_hf",
     "checkpoint.async_mode",
     "activation_checkpoint.mode",
