@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { READ_NBYTES = 1 << 18 };
@@ -59,6 +60,16 @@ tt_status tt_instream_peek(struct tt_instream *in, size_t nbytes, const uint8_t 
     *p = in->window.data ? in->window.data + in->head : (const uint8_t *)"";
     *have = left(in);
     return TT_OK;
+}
+
+bool tt_instream_is_file(const struct tt_instream *in, struct tt_infile *file)
+{
+    struct stat st;
+
+    if (in->read || in->at || fstat(in->fd, &st) != 0 || !S_ISREG(st.st_mode) || lseek(in->fd, 0, SEEK_CUR) != (off_t)left(in))
+        return false;
+    *file = (struct tt_infile){ .fd = in->fd, .nbytes = (uint64_t)st.st_size, .path = (char *)(uintptr_t)in->name };
+    return true;
 }
 
 void tt_instream_drop(struct tt_instream *in, size_t nbytes)

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/file.h"
 
 /* The next bytes, at most nbytes; *got 0: the end. */
 typedef tt_status tt_instream_fn(void *ctx, void *dst, size_t nbytes, size_t *got, struct tt_err *err);
@@ -25,6 +26,10 @@ void tt_instream_release(struct tt_instream *in);
 /* What comes next, without taking it: *p has *have bytes, at least nbytes but where the stream ends before. It is valid until the next
  * call. The window grows to nbytes and no further: the caller bounds them. */
 TT_MUST_CHECK tt_status tt_instream_peek(struct tt_instream *in, size_t nbytes, const uint8_t **p, size_t *have, struct tt_err *err);
+
+/* Whether the stream is a regular file that nothing was taken from: *file, whose path is the stream's name, borrowed, can be read at
+ * offsets instead. */
+bool tt_instream_is_file(const struct tt_instream *in, struct tt_infile *file);
 
 /* Takes nbytes that were peeked at. */
 void tt_instream_drop(struct tt_instream *in, size_t nbytes);

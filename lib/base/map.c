@@ -39,9 +39,9 @@ static struct tt_map_slot *find(const struct tt_map *map, const char *key, size_
     }
 }
 
-static tt_status grow(struct tt_map *map, struct tt_err *err)
+static tt_status grow(struct tt_map *map, size_t nslots, struct tt_err *err)
 {
-    struct tt_map bigger = { .nslots = map->nslots ? map->nslots * 2 : 16, .n = map->n };
+    struct tt_map bigger = { .nslots = nslots, .n = map->n };
 
     bigger.slots = calloc(bigger.nslots, sizeof *bigger.slots);
     if (!bigger.slots)
@@ -54,14 +54,22 @@ static tt_status grow(struct tt_map *map, struct tt_err *err)
     return TT_OK;
 }
 
+/* Room for one more than n keys: at most two thirds are full. */
+tt_status tt_map_reserve(struct tt_map *map, size_t n, struct tt_err *err)
+{
+    size_t nslots = map->nslots ? map->nslots : 16;
+
+    while (n + n / 2 >= nslots)
+        nslots *= 2;
+    return nslots > map->nslots ? grow(map, nslots, err) : TT_OK;
+}
+
 tt_status tt_map_put(struct tt_map *map, const char *key, size_t nkey, uint64_t value, bool *added, uint64_t *old,
                      struct tt_err *err)
 {
-    if (map->n + map->n / 2 >= map->nslots) { /* at most two thirds full */
-        const tt_status st = grow(map, err);
-        if (st != TT_OK)
-            return st;
-    }
+    const tt_status st = tt_map_reserve(map, map->n, err);
+    if (st != TT_OK)
+        return st;
     const uint64_t hash = tt_hash_bytes(key, nkey);
     struct tt_map_slot *s = find(map, key, nkey, hash);
     const bool is_new = !s->key;

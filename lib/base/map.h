@@ -25,6 +25,9 @@ void tt_map_release(struct tt_map *map);
 TT_MUST_CHECK tt_status tt_map_put(struct tt_map *map, const char *key, size_t nkey, uint64_t value, bool *added, uint64_t *old,
                                    struct tt_err *err);
 
+/* Room for n keys in all, so that the map does not grow on the way there. TT_ENOMEM. */
+TT_MUST_CHECK tt_status tt_map_reserve(struct tt_map *map, size_t n, struct tt_err *err);
+
 /* True and *value where the key is there. */
 bool tt_map_get(const struct tt_map *map, const char *key, size_t nkey, uint64_t *value);
 

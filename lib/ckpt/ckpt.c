@@ -5,14 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/pool.h"
 #include "ckpt/ckpt_private.h"
 #include "ckpt/unpack.h"
 #include "format/metadata.h"
 #include "format/pt.h"
 #include "format/safetensors.h"
-
-enum { HALVED_NBYTES = 4 << 20 };
 
 tt_status tt_ckpt_make(struct tt_ckpt **out, const char *path, enum tt_ckpt_format format, struct tt_err *err)
 {
@@ -26,65 +23,18 @@ tt_status tt_ckpt_make(struct tt_ckpt **out, const char *path, enum tt_ckpt_form
     return TT_OK;
 }
 
-struct reading {
-    const struct tt_infile *file;
-    uint8_t *bytes;
-    tt_status status[2];
-    struct tt_err err[2];
-};
-
-static void read_part(void *ctx, int64_t begin, int64_t end, int thread)
-{
-    struct reading *r = ctx;
-    r->status[thread] = tt_infile_pread(r->file, r->bytes + begin, (size_t)(end - begin), (uint64_t)begin, &r->err[thread]);
-}
-
-/* The halves of a large file at the same time: what takes long is to make the pages that they lie on. */
-static tt_status read_halves(const struct tt_infile *file, uint8_t *bytes, struct tt_err *err)
-{
-    struct reading r = { .file = file, .bytes = bytes };
-    struct tt_pool *pool = NULL;
-    const tt_status st = tt_pool_new(&pool, 2, err);
-
-    if (st != TT_OK)
-        return st;
-    tt_pool_run(pool, (int64_t)file->nbytes, 1, read_part, &r);
-    tt_pool_free(pool);
-    for (int i = 0; i < 2; i++)
-        if (r.status[i] != TT_OK)
-            return tt_err_set(err, r.status[i], "%s", r.err[i].msg);
-    return TT_OK;
-}
-
-/* Into the arena, which has a large one on huge pages. */
-static tt_status read_whole(struct tt_arena *arena, const struct tt_infile *file, const uint8_t **out, struct tt_err *err)
-{
-    if (file->nbytes > TT_METADATA_NBYTES_MAX)
-        return tt_err_set(err, TT_EFORMAT, "%s: expected at most %d bytes, found %" PRIu64, file->path, TT_METADATA_NBYTES_MAX,
-                          file->nbytes);
-    uint8_t *bytes = tt_arena_alloc(arena, (size_t)file->nbytes);
-    if (!bytes)
-        return tt_err_nomem(err, (size_t)file->nbytes, file->path);
-    *out = bytes;
-    return file->nbytes >= HALVED_NBYTES && tt_ncores() > 1 ? read_halves(file, bytes, err)
-                                                           : tt_infile_pread(file, bytes, (size_t)file->nbytes, 0, err);
-}
-
 static tt_status open_dcp(struct tt_ckpt *ckpt, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
     struct tt_infile file = { .fd = -1 };
     const char *path = tt_path_join(&arena, ckpt->path, ".metadata");
-    const uint8_t *bytes = NULL;
     tt_status st = path ? tt_infile_open(&file, path, err) : tt_err_nomem(err, 0, ckpt->path);
 
     if (st == TT_ENOENT)
         st = tt_err_set(err, TT_ENOENT, "%s: a folder without .metadata and without .safetensors files is no finished "
                         "checkpoint", ckpt->path);
     if (st == TT_OK)
-        st = read_whole(&arena, &file, &bytes, err);
-    if (st == TT_OK)
-        st = tt_metadata_decode_all(&ckpt->entries, bytes, (size_t)file.nbytes, path, ckpt->problems, err);
+        st = tt_metadata_read(&ckpt->entries, &file, ckpt->problems, err);
     if (st == TT_OK)
         st = tt_unpack_new(&ckpt->unpack, err);
     tt_infile_close(&file);
@@ -118,6 +68,13 @@ static bool looks_like_safetensors(const struct tt_infile *in)
     return in->nbytes >= sizeof head && tt_infile_pread(in, head, sizeof head, 0, NULL) == TT_OK && tt_st_is_start(head);
 }
 
+bool tt_is_bare_metadata(const struct tt_infile *in)
+{
+    uint8_t head[TT_ST_PREFIX_NBYTES + 1];
+    return in->nbytes >= sizeof head && tt_infile_pread(in, head, sizeof head, 0, NULL) == TT_OK && tt_metadata_is_start(head) &&
+           !tt_pt_is_legacy(head, sizeof head);
+}
+
 static tt_status find_format(const char *path, enum tt_ckpt_format *format, struct tt_err *err)
 {
     struct tt_infile in = { .fd = -1 };
@@ -126,12 +83,14 @@ static tt_status find_format(const char *path, enum tt_ckpt_format *format, stru
         *format = !tt_ckpt_is_complete(path) && tt_is_hf_folder(path) ? TT_CKPT_HF : TT_CKPT_DCP;
         return TT_OK;
     }
-    const tt_status st = tt_infile_open(&in, path, err);
+    tt_status st = tt_infile_open(&in, path, err);
     if (st != TT_OK)
         return st;
+    if (tt_is_bare_metadata(&in))
+        st = tt_err_set(err, TT_EFORMAT, "%s: a .metadata without the files that it tells of: name their folder", path);
     *format = tt_has_suffix(path, ".safetensors") || looks_like_safetensors(&in) ? TT_CKPT_SAFETENSORS : TT_CKPT_PT;
     tt_infile_close(&in);
-    return TT_OK;
+    return st;
 }
 
 tt_status tt_ckpt_open(struct tt_ckpt **out, const char *path, struct tt_err *err)

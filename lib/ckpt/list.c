@@ -1,7 +1,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ckpt/list_private.h"
 #include "ckpt/pipe.h"
@@ -354,8 +353,7 @@ static tt_status list_all(struct tt_lister *l)
 tt_status tt_ckpt_list(FILE *out, const char *path, const struct tt_ckpt_list_opts *how, struct tt_err *err)
 {
     struct tt_lister l = { .out = out, .path = path, .how = how, .err = err };
-    const bool is_pipe = strcmp(path, "-") == 0;
-    tt_status st = is_pipe ? tt_ckpt_open_pipe(&l.ckpt, STDIN_FILENO, "stdin", err) : tt_ckpt_open(&l.ckpt, path, err);
+    tt_status st = tt_ckpt_open_catalogue(&l.ckpt, path, err);
 
     if (st == TT_OK)
         st = tt_keys_check(&how->filter, l.ckpt, err);

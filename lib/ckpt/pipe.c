@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/instream.h"
@@ -55,6 +56,10 @@ static tt_status open_metadata(struct tt_ckpt *ckpt, struct tt_instream *in, str
 {
     const uint8_t *p = NULL;
     size_t have = 0;
+    struct tt_infile file;
+
+    if (tt_instream_is_file(in, &file))
+        return tt_metadata_read(&ckpt->entries, &file, NULL, err);
     const tt_status st = tt_instream_peek(in, TT_METADATA_NBYTES_MAX + 1, &p, &have, err);
 
     if (st != TT_OK)
@@ -79,7 +84,7 @@ static tt_status find_format(struct tt_instream *in, open_fn **open, enum tt_ckp
     if (memcmp(head, "PK\3\4", 4) == 0 || tt_pt_is_legacy(head, sizeof head)) {
         *open = tt_pipe_open_pt;
         *format = TT_CKPT_PT;
-    } else if (head[0] == 0x80 && head[1] >= 2 && head[1] <= 5) {
+    } else if (tt_metadata_is_start(head)) {
         *open = open_metadata;
         *format = TT_CKPT_DCP;
     } else if (tt_st_is_start(head)) {
@@ -111,5 +116,17 @@ tt_status tt_ckpt_open_pipe(struct tt_ckpt **out, int fd, const char *name, stru
         *out = ckpt;
     else
         tt_ckpt_close(ckpt);
+    return st;
+}
+
+tt_status tt_ckpt_open_catalogue(struct tt_ckpt **out, const char *path, struct tt_err *err)
+{
+    struct tt_infile in = { .fd = -1 };
+
+    if (strcmp(path, "-") == 0)
+        return tt_ckpt_open_pipe(out, STDIN_FILENO, "stdin", err);
+    const bool is_bare = !tt_path_is_dir(path) && tt_infile_open(&in, path, NULL) == TT_OK && tt_is_bare_metadata(&in);
+    const tt_status st = is_bare ? tt_ckpt_open_pipe(out, in.fd, path, err) : tt_ckpt_open(out, path, err);
+    tt_infile_close(&in);
     return st;
 }

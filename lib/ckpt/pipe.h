@@ -10,4 +10,8 @@
  * starts the messages. TT_EFORMAT with the offset: anything else, a stream that ends early or goes on. */
 TT_MUST_CHECK tt_status tt_ckpt_open_pipe(struct tt_ckpt **out, int fd, const char *name, struct tt_err *err);
 
+/* What can be listed: "-" is such a pipe, stdin; a .metadata file without its folder is read as if it came through one; else a
+ * checkpoint, as tt_ckpt_open has it. */
+TT_MUST_CHECK tt_status tt_ckpt_open_catalogue(struct tt_ckpt **out, const char *path, struct tt_err *err);
+
 #endif

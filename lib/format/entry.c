@@ -15,29 +15,41 @@ void tt_entries_release(struct tt_entries *entries)
     *entries = (struct tt_entries){ 0 };
 }
 
-/* Room for one more in an array of the arena. */
-static void *grow(struct tt_arena *arena, const void *old, size_t n, size_t *cap, size_t size)
+/* Room for cap in an array of the arena that has n. */
+static void *grow(struct tt_arena *arena, const void *old, size_t n, size_t cap, size_t size)
 {
-    const size_t bigger = *cap ? *cap * 2 : 16;
-    void *p = tt_arena_array(arena, bigger, size);
+    void *p = tt_arena_array(arena, cap, size);
     if (p && n)
         memcpy(p, old, n * size);
-    if (p)
-        *cap = bigger;
     return p;
+}
+
+static size_t more(size_t cap) { return cap ? cap * 2 : 16; }
+
+static tt_status reserve(struct tt_entries *entries, size_t cap, struct tt_err *err)
+{
+    struct tt_entry *items = grow(&entries->arena, entries->items, entries->n, cap, sizeof *items);
+
+    if (!items)
+        return tt_err_nomem(err, cap * sizeof *items, "the list of a checkpoint's keys");
+    entries->items = items;
+    entries->cap = cap;
+    return TT_OK;
+}
+
+tt_status tt_entries_expect(struct tt_entries *entries, size_t n, struct tt_err *err)
+{
+    const tt_status st = n > entries->cap ? reserve(entries, n, err) : TT_OK;
+    return st == TT_OK ? tt_map_reserve(&entries->by_fqn, n, err) : st;
 }
 
 tt_status tt_entries_add(struct tt_entries *entries, const struct tt_entry *entry, struct tt_err *err)
 {
     bool added;
 
-    if (entries->n == entries->cap) {
-        struct tt_entry *items = grow(&entries->arena, entries->items, entries->n, &entries->cap, sizeof *items);
-        if (!items)
-            return tt_err_nomem(err, entries->n * sizeof *items, "the list of a checkpoint's keys");
-        entries->items = items;
-    }
-    const tt_status st = tt_map_put(&entries->by_fqn, entry->fqn, strlen(entry->fqn), entries->n, &added, NULL, err);
+    tt_status st = entries->n < entries->cap ? TT_OK : reserve(entries, more(entries->cap), err);
+    if (st == TT_OK)
+        st = tt_map_put(&entries->by_fqn, entry->fqn, strlen(entry->fqn), entries->n, &added, NULL, err);
     if (st != TT_OK)
         return st;
     if (!added)
@@ -56,8 +68,9 @@ tt_status tt_entries_file(struct tt_entries *entries, const char *name, uint32_t
     }
     char *copy = tt_arena_str(&entries->arena, name);
     if (copy && entries->nfiles == entries->files_cap) {
-        const char **files = grow(&entries->arena, entries->files, entries->nfiles, &entries->files_cap, sizeof *files);
+        const char **files = grow(&entries->arena, entries->files, entries->nfiles, more(entries->files_cap), sizeof *files);
         entries->files = files ? files : entries->files;
+        entries->files_cap = files ? more(entries->files_cap) : entries->files_cap;
     }
     if (!copy || entries->nfiles == entries->files_cap)
         return tt_err_nomem(err, strlen(name), "the list of a checkpoint's files");

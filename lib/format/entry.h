@@ -73,6 +73,8 @@ void tt_entries_release(struct tt_entries *entries);
 
 /* Appends, and indexes by fqn. TT_EFORMAT on a second entry of the same fqn, TT_ENOMEM. What *entry points to is borrowed: it lives
  * in entries->arena, or as long as the entries do. */
+/* n entries will be added in all, or nearly so many. */
+TT_MUST_CHECK tt_status tt_entries_expect(struct tt_entries *entries, size_t n, struct tt_err *err);
 TT_MUST_CHECK tt_status tt_entries_add(struct tt_entries *entries, const struct tt_entry *entry, struct tt_err *err);
 
 /* The index of a file name (copied), which is added where it is new. */

@@ -1,9 +1,7 @@
-#include "format/metadata.h"
+#include "format/metadata_private.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-#include "format/pickle.h"
 
 /* The decoder; the encoder is in metadata_write.c. */
 
@@ -11,6 +9,9 @@ struct decoder {
     struct tt_entries *out;
     const char *where;
     struct tt_py_dims dims; /* in the catalogue's arena */
+    const struct tt_py_items *entries; /* state_dict_metadata, once it was read; */
+    uint32_t nentries;                 /* then it had so many items */
+    const struct tt_py_items *places;  /* storage_data, where its items were taken on their way there */
     size_t likely; /* the entry behind the last one that storage_data named */
     struct tt_py path; /* the last relative_path, and */
     uint32_t file;     /* which file it is */
@@ -107,24 +108,105 @@ static tt_status read_properties(struct decoder *d, const struct tt_py *v, struc
     return TT_OK;
 }
 
+static void init_chunk(struct tt_chunk *chunk) { *chunk = (struct tt_chunk){ .codec = TT_CODEC_BLOB, .file = TT_FILE_NONE }; }
+
+/* Chunks that were read on their way into their list. */
+struct taken_chunks {
+    struct tt_chunk *chunks;
+    uint32_t n, cap;
+    uint32_t ndim; /* of all of them */
+    bool is_used;  /* by an entry */
+};
+
+static struct tt_chunk *get_room(struct decoder *d, struct taken_chunks *t, size_t n)
+{
+    if (n > t->cap - t->n) {
+        const uint32_t cap = t->n ? t->n * 2 + (uint32_t)n : (uint32_t)n; /* most have all at once */
+        struct tt_chunk *bigger = tt_arena_array(&d->out->arena, cap, sizeof *bigger);
+        if (!bigger)
+            return NULL;
+        if (t->n)
+            memcpy(bigger, t->chunks, t->n * sizeof *bigger);
+        t->chunks = bigger;
+        t->cap = cap;
+    }
+    return t->chunks + t->n;
+}
+
+static bool are_of_ndim(const struct tt_py *items, size_t n, uint32_t ndim)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct tt_py *v = &items[i];
+        if (v->kind != TT_PY_FLAT || v->n != TT_PY_CHUNK)
+            return false;
+        const struct tt_py *offsets = &v->u.flat[TT_PY_CHUNK_OFFSETS], *sizes = &v->u.flat[TT_PY_CHUNK_SIZES];
+        if (offsets->kind != TT_PY_DIMS || sizes->kind != TT_PY_DIMS || offsets->n != ndim || sizes->n != ndim)
+            return false;
+    }
+    return true;
+}
+
+/* What a large job has most of becomes chunks of the catalogue at once. */
+static tt_status take_chunks(struct decoder *d, const struct tt_py *list, const struct tt_py *items, size_t n, bool *taken)
+{
+    struct taken_chunks *t = list->u.seq->taken;
+    const uint32_t ndim = t ? t->ndim : items[0].u.flat[TT_PY_CHUNK_OFFSETS].n;
+
+    if (list->u.seq->n || n > UINT32_MAX / 4 || !are_of_ndim(items, n, ndim) || (t && t->n > UINT32_MAX / 4))
+        return TT_OK;
+    if (!t && !(t = tt_arena_alloc(&d->scratch, sizeof *t)))
+        return nomem(d);
+    struct tt_chunk *chunks = get_room(d, t, n);
+    if (!chunks)
+        return nomem(d);
+    for (size_t i = 0; i < n; i++) {
+        init_chunk(&chunks[i]);
+        chunks[i].offsets = items[i].u.flat[TT_PY_CHUNK_OFFSETS].u.dims;
+        chunks[i].sizes = items[i].u.flat[TT_PY_CHUNK_SIZES].u.dims;
+    }
+    t->n += (uint32_t)n;
+    t->ndim = ndim;
+    list->u.seq->taken = t;
+    *taken = true;
+    return TT_OK;
+}
+
+/* Of those the list has still. */
+static tt_status read_chunk(struct decoder *d, const struct tt_entry *entry, const struct tt_py *v, struct tt_chunk *chunk)
+{
+    struct tt_py own[TT_PY_NATTRS_MAX];
+    const struct tt_py *a = tt_py_attributes(v, TT_PY_CHUNK, own);
+    int32_t ndim = entry->ndim;
+
+    if (!a)
+        return bad(d, "ChunkStorageMetadata", v);
+    init_chunk(chunk);
+    const tt_status st = read_dims(d, &a[TT_PY_CHUNK_OFFSETS], entry->fqn, "chunk offsets", &ndim, &chunk->offsets);
+    return st == TT_OK ? read_dims(d, &a[TT_PY_CHUNK_SIZES], entry->fqn, "chunk sizes", &ndim, &chunk->sizes) : st;
+}
+
 static tt_status read_chunks(struct decoder *d, const struct tt_py *list, struct tt_entry *entry)
 {
     if (!list || list->kind != TT_PY_LIST)
         return bad(d, "a list of chunks", list);
-    entry->nchunks = tt_py_len(list);
+    struct taken_chunks *t = list->u.seq->taken;
+    const uint32_t ntaken = t ? t->n : 0, nkept = tt_py_len(list);
+    if (t && t->ndim != (uint32_t)entry->ndim)
+        return tt_err_set(d->err, TT_EFORMAT, "%s: key %s: expected chunk offsets of %d dimensions, found %" PRIu32, d->where,
+                          entry->fqn, entry->ndim, t->ndim);
+    entry->nchunks = ntaken + nkept;
+    if (t && !t->is_used && !nkept) {
+        entry->chunks = t->chunks;
+        t->is_used = true;
+        return TT_OK;
+    }
     entry->chunks = tt_arena_array(&d->out->arena, entry->nchunks, sizeof *entry->chunks);
     if (!entry->chunks)
         return nomem(d);
-    for (uint32_t i = 0; i < entry->nchunks; i++) {
-        struct tt_py own[TT_PY_NATTRS_MAX];
-        const struct tt_py *chunk = tt_py_item(list, i), *a = tt_py_attributes(chunk, TT_PY_CHUNK, own);
-        int32_t ndim = entry->ndim;
-        if (!a)
-            return bad(d, "ChunkStorageMetadata", chunk);
-        entry->chunks[i] = (struct tt_chunk){ .codec = TT_CODEC_BLOB, .file = TT_FILE_NONE };
-        tt_status st = read_dims(d, &a[TT_PY_CHUNK_OFFSETS], entry->fqn, "chunk offsets", &ndim, &entry->chunks[i].offsets);
-        if (st == TT_OK)
-            st = read_dims(d, &a[TT_PY_CHUNK_SIZES], entry->fqn, "chunk sizes", &ndim, &entry->chunks[i].sizes);
+    if (ntaken)
+        memcpy(entry->chunks, t->chunks, ntaken * sizeof *t->chunks);
+    for (uint32_t i = 0; i < nkept; i++) {
+        const tt_status st = read_chunk(d, entry, tt_py_item(list, i), &entry->chunks[ntaken + i]);
         if (st != TT_OK)
             return st;
     }
@@ -164,7 +246,7 @@ static tt_status read_entry(struct decoder *d, const struct tt_py *key, const st
         entry.chunks = tt_arena_alloc(&d->out->arena, sizeof *entry.chunks);
         if (!entry.chunks)
             return nomem(d);
-        *entry.chunks = (struct tt_chunk){ .codec = TT_CODEC_BLOB, .file = TT_FILE_NONE };
+        init_chunk(entry.chunks);
     } else {
         return bad(d, "TensorStorageMetadata or BytesStorageMetadata", v);
     }
@@ -368,11 +450,14 @@ static tt_status read_place(struct decoder *d, const struct tt_entry *entry, con
 /* Each rank's items name the keys in the same order, and the chunk of each by the rank: those of the next keys lie far apart. */
 static void prefetch(const struct decoder *d, const struct tt_py *index)
 {
-    enum { AHEAD = 8 };
+    enum { AHEAD = 12 };
     const size_t e = d->likely + AHEAD;
 
-    if (e < d->out->n && index->kind == TT_PY_INT && index->u.i >= 0 && index->u.i < d->out->items[e].nchunks)
-        __builtin_prefetch(&d->out->items[e].chunks[index->u.i], 1);
+    if (e >= d->out->n || index->kind != TT_PY_INT || index->u.i < 0 || index->u.i >= d->out->items[e].nchunks)
+        return;
+    const struct tt_chunk *chunk = &d->out->items[e].chunks[index->u.i];
+    __builtin_prefetch(&chunk->offsets, 1);
+    __builtin_prefetch(&chunk->file, 1); /* often on the next line */
 }
 
 static tt_status read_storage(struct decoder *d, const struct tt_py *key, const struct tt_py *v)
@@ -397,16 +482,21 @@ static tt_status read_storage(struct decoder *d, const struct tt_py *key, const 
     return chunk ? read_place(d, entry, v, chunk) : TT_OK;
 }
 
-static tt_status read_storage_data(struct decoder *d, const struct tt_py *dict)
+static tt_status read_pairs(struct decoder *d, const struct tt_py *pairs, size_t n)
 {
-    if (!dict || dict->kind != TT_PY_DICT)
-        return bad(d, "a dict of storage_data", dict);
-    for (uint32_t i = 0; i + 1 < tt_py_len(dict); i += 2) {
-        const tt_status st = read_storage(d, tt_py_item(dict, i), tt_py_item(dict, i + 1));
+    for (size_t i = 0; i + 1 < n; i += 2) {
+        const tt_status st = read_storage(d, &pairs[i], &pairs[i + 1]);
         if (st != TT_OK)
             return st;
     }
     return TT_OK;
+}
+
+static tt_status read_storage_data(struct decoder *d, const struct tt_py *dict)
+{
+    if (!dict || dict->kind != TT_PY_DICT || (d->places && d->places != dict->u.seq))
+        return bad(d, "a dict of storage_data", dict);
+    return tt_py_len(dict) ? read_pairs(d, dict->u.seq->items, dict->u.seq->n) : TT_OK;
 }
 
 /* Empty chunks may have none: several of them can share an offset, and a dict keeps one. */
@@ -432,16 +522,55 @@ static tt_status check_places(struct decoder *d)
     return st;
 }
 
+static tt_status read_entries(struct decoder *d, const struct tt_py *dict)
+{
+    if (!dict || dict->kind != TT_PY_DICT)
+        return bad(d, "a dict of state_dict_metadata", dict);
+    d->entries = dict->u.seq;
+    d->nentries = tt_py_len(dict);
+    tt_status st = tt_entries_expect(d->out, d->nentries / 2, d->err);
+    for (uint32_t i = 0; i + 1 < d->nentries && st == TT_OK; i += 2)
+        st = read_entry(d, tt_py_item(dict, i), tt_py_item(dict, i + 1));
+    return st;
+}
+
+/* Python's pickle has state_dict_metadata before storage_data, among the attributes of the same object. */
+static tt_status take_places(struct decoder *d, const struct tt_py *dict, const struct tt_py *siblings, size_t nsiblings,
+                             const struct tt_py *pairs, size_t n, bool *taken)
+{
+    tt_status st = TT_OK;
+
+    if (!d->entries && nsiblings % 2 == 1 && tt_py_is_str(&siblings[nsiblings - 1], "storage_data"))
+        for (size_t i = 0; i + 1 < nsiblings && !d->entries && st == TT_OK; i += 2)
+            if (tt_py_is_str(&siblings[i], "state_dict_metadata")) {
+                d->places = dict->u.seq;
+                st = read_entries(d, &siblings[i + 1]);
+            }
+    *taken = d->entries && d->places == dict->u.seq;
+    return st == TT_OK && *taken ? read_pairs(d, pairs, n) : st;
+}
+
+/* There is a chunk and its place for each item of a large job. They are read as they come, 1000 at most at a time: kept, they would take more
+ * memory than what is made of them. */
+static tt_status take(void *ctx, const struct tt_py *into, const struct tt_py *siblings, size_t nsiblings,
+                      const struct tt_py *items, size_t n, bool *taken)
+{
+    struct decoder *d = ctx;
+    return into->kind == TT_PY_LIST   ? take_chunks(d, into, items, n, taken)
+           : into->kind == TT_PY_DICT ? take_places(d, into, siblings, nsiblings, items, n, taken)
+                                      : TT_OK;
+}
+
 static tt_status read_root(struct decoder *d, const struct tt_py *root)
 {
     if (!tt_py_is_object(root, TT_PY_METADATA))
         return bad(d, "a pickle of torch.distributed.checkpoint.metadata.Metadata", root);
     const struct tt_py *dict = attribute(root, "state_dict_metadata");
     tt_status st = TT_OK;
-    if (!dict || dict->kind != TT_PY_DICT)
-        return bad(d, "a dict of state_dict_metadata", dict);
-    for (uint32_t i = 0; i + 1 < tt_py_len(dict) && st == TT_OK; i += 2)
-        st = read_entry(d, tt_py_item(dict, i), tt_py_item(dict, i + 1));
+    if (!d->entries)
+        st = read_entries(d, dict);
+    else if (!dict || dict->kind != TT_PY_DICT || dict->u.seq != d->entries || tt_py_len(dict) != d->nentries)
+        st = tt_err_set(d->err, TT_EFORMAT, "%s: expected state_dict_metadata whole before storage_data", d->where);
     if (st == TT_OK)
         st = read_planner_data(d, attribute(root, "planner_data"));
     if (st == TT_OK)
@@ -451,18 +580,19 @@ static tt_status read_root(struct decoder *d, const struct tt_py *root)
 
 tt_status tt_metadata_decode(struct tt_entries *out, const uint8_t *bytes, size_t nbytes, const char *where, struct tt_err *err)
 {
-    return tt_metadata_decode_all(out, bytes, nbytes, where, NULL, err);
+    return tt_metadata_decode_all(out, bytes, nbytes, where, NULL, NULL, err);
 }
 
 tt_status tt_metadata_decode_all(struct tt_entries *out, const uint8_t *bytes, size_t nbytes, const char *where,
-                                 const struct tt_problems *problems, struct tt_err *err)
+                                 const struct tt_py_gets *gets, const struct tt_problems *problems, struct tt_err *err)
 {
     struct decoder d = { .out = out, .where = where, .problems = problems, .err = err };
     struct tt_arena nodes = { 0 };
     struct tt_py root;
     d.dims.arena = &out->arena;
-    const struct tt_py_how how = { .allow = TT_PY_ALLOW_METADATA, .where = where, .dims = &d.dims };
-    tt_arena_expect(&nodes, nbytes / 8 * 7);
+    const struct tt_py_taker taker = { take, &d };
+    const struct tt_py_how how = { .allow = TT_PY_ALLOW_METADATA, .where = where, .dims = &d.dims, .gets = gets, .taker = &taker };
+    tt_arena_expect(&nodes, nbytes / 4);
     tt_arena_expect(&out->arena, nbytes / 2);
     tt_status st = tt_pickle_decode(&nodes, &root, bytes, nbytes, &how, err);
 

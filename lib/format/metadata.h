@@ -6,9 +6,13 @@
 #define TT_FORMAT_METADATA_H
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "format/entry.h"
 
 enum { TT_METADATA_NBYTES_MAX = 1 << 30 }; /* more is refused before it is read */
+
+/* Whether a file that begins with these two bytes can be one: a pickle. */
+static inline bool tt_metadata_is_start(const uint8_t head[2]) { return head[0] == 0x80 && head[1] >= 2 && head[1] <= 5; }
 
 /* *out, which is empty before, gets the entries in the order of state_dict_metadata: their chunks are TT_CODEC_BLOB or _ZSTD. Checked: each
  * chunk has its storage, lies inside the shape, overlaps none, and together they leave no hole; file names stay inside the folder.
@@ -23,9 +27,9 @@ struct tt_problems {
     void *ctx;
 };
 
-/* As tt_metadata_decode; problems may be NULL, err only then. */
-TT_MUST_CHECK tt_status tt_metadata_decode_all(struct tt_entries *out, const uint8_t *bytes, size_t nbytes, const char *where,
-                                               const struct tt_problems *problems, struct tt_err *err);
+/* As tt_metadata_decode, of a file, whose path messages begin with; problems may be NULL, err only then. */
+TT_MUST_CHECK tt_status tt_metadata_read(struct tt_entries *out, const struct tt_infile *file, const struct tt_problems *problems,
+                                         struct tt_err *err);
 
 TT_MUST_CHECK tt_status tt_metadata_encode(struct tt_buf *out, const struct tt_entries *entries, struct tt_err *err);
 

@@ -126,47 +126,64 @@ static void put_place(struct tt_pickler *pk, const struct tt_chunk *chunk, const
     end_state(pk);
 }
 
-/* A dict over all entries; SETITEMS in batches, so that no reader needs a stack for all. */
-typedef void put_fn(struct tt_pickler *pk, const struct tt_entries *entries, const struct tt_entry *entry);
+/* The items of a dict, in batches as Python has them, so that no reader needs a stack for all. */
+struct dict {
+    struct tt_pickler *pk;
+    uint32_t n; /* in the batch */
+};
 
-static void put_dict(struct tt_pickler *pk, const char *name, const struct tt_entries *entries, put_fn *put)
+static void begin_item(struct dict *dict)
 {
     enum { BATCH = 1000 };
 
+    if (dict->n == BATCH) {
+        tt_pk_op(dict->pk, TT_PK_SETITEMS);
+        dict->n = 0;
+    }
+    if (dict->n++ == 0)
+        tt_pk_op(dict->pk, TT_PK_MARK);
+}
+
+typedef void put_fn(struct dict *dict, const struct tt_entries *entries, const struct tt_entry *entry);
+
+static void put_dict(struct tt_pickler *pk, const char *name, const struct tt_entries *entries, put_fn *put)
+{
+    struct dict dict = { .pk = pk };
+
     tt_pk_str(pk, name);
     tt_pk_op(pk, TT_PK_EMPTY_DICT);
-    for (size_t i = 0; i < entries->n; i++) {
-        if (i % BATCH == 0)
-            tt_pk_op(pk, TT_PK_MARK);
-        put(pk, entries, &entries->items[i]);
-        if (i % BATCH == BATCH - 1 || i + 1 == entries->n)
-            tt_pk_op(pk, TT_PK_SETITEMS);
-    }
+    for (size_t i = 0; i < entries->n; i++)
+        put(&dict, entries, &entries->items[i]);
+    if (dict.n)
+        tt_pk_op(pk, TT_PK_SETITEMS);
 }
 
-static void put_entry(struct tt_pickler *pk, const struct tt_entries *entries, const struct tt_entry *entry)
+static void put_entry(struct dict *dict, const struct tt_entries *entries, const struct tt_entry *entry)
 {
     (void)entries;
-    tt_pk_str(pk, entry->fqn);
+    begin_item(dict);
+    tt_pk_str(dict->pk, entry->fqn);
     if (entry->kind == TT_ENTRY_TENSOR)
-        put_tensor(pk, entry);
+        put_tensor(dict->pk, entry);
     else
-        put_object(pk, TT_PY_BYTES_METADATA);
+        put_object(dict->pk, TT_PY_BYTES_METADATA);
 }
 
-static void put_planner_path(struct tt_pickler *pk, const struct tt_entries *entries, const struct tt_entry *entry)
+static void put_planner_path(struct dict *dict, const struct tt_entries *entries, const struct tt_entry *entry)
 {
     (void)entries;
-    tt_pk_str(pk, entry->fqn);
-    put_path(pk, entry);
+    begin_item(dict);
+    tt_pk_str(dict->pk, entry->fqn);
+    put_path(dict->pk, entry);
 }
 
-static void put_storage(struct tt_pickler *pk, const struct tt_entries *entries, const struct tt_entry *entry)
+static void put_storage(struct dict *dict, const struct tt_entries *entries, const struct tt_entry *entry)
 {
     for (uint32_t i = 0; i < entry->nchunks; i++)
         if (entry->chunks[i].file != TT_FILE_NONE) {
-            put_index(pk, entry, i);
-            put_place(pk, &entry->chunks[i], entries->files[entry->chunks[i].file]);
+            begin_item(dict);
+            put_index(dict->pk, entry, i);
+            put_place(dict->pk, &entry->chunks[i], entries->files[entry->chunks[i].file]);
         }
 }
 

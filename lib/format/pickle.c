@@ -355,6 +355,23 @@ static bool op_build(struct machine *m)
     return true;
 }
 
+/* Whether somebody takes the values on their way into the list or dict on top of the stack. */
+static bool hand_over(struct machine *m, const struct tt_py *items, size_t n, bool *taken)
+{
+    const struct tt_py_taker *taker = m->how->taker;
+    const size_t top = m->n - 1;
+
+    m->status = taker->take(taker->ctx, &m->stack[top], m->stack + m->floor, top - m->floor, items, n, taken);
+    if (m->status == TT_OK && *taken)
+        tt_py_flat_drop(&m->flat, items, n);
+    return m->status == TT_OK;
+}
+
+static bool is_for_taker(const struct machine *m, const struct tt_py *items, size_t n, bool pairs)
+{
+    return m->how->taker && n && items[0].kind == TT_PY_FLAT && items[0].n == (pairs ? TT_PY_INDEX : TT_PY_CHUNK);
+}
+
 static bool add_items(struct machine *m, const struct tt_py *items, size_t n, bool pairs)
 {
     if (!need(m, 1))
@@ -370,7 +387,10 @@ static bool add_items(struct machine *m, const struct tt_py *items, size_t n, bo
     }
     if (pairs ? v->kind != TT_PY_DICT : v->kind != TT_PY_LIST && v->kind != TT_PY_SETS)
         return fail(m, pairs ? "expected a dict to put items in" : "expected a list or a set to put items in");
-    return extend(m, v->u.seq, items, n);
+    bool taken = false;
+    if (is_for_taker(m, items, n, pairs) && !hand_over(m, items, n, &taken))
+        return false;
+    return taken || extend(m, v->u.seq, items, n);
 }
 
 /* SETITEM and APPEND: the last one or two values go into the one below. */
@@ -428,8 +448,10 @@ static inline bool put_memo(struct machine *m, uint64_t i)
     struct tt_py *slot = tt_py_memo_slot(&m->memo, i);
     if (slot && slot->kind != TT_PY_UNSET) /* what the shortcut knows by its slot may be another thing now */
         tt_py_flat_init(&m->flat, m->arena, &m->memo, NULL);
-    if (slot)
+    if (slot) {
         *slot = m->stack[m->n - 1];
+        m->flat.is_shared |= slot->kind == TT_PY_FLAT;
+    }
     if (i >= m->memo.next)
         m->memo.next = i + 1;
     return true;
@@ -444,16 +466,17 @@ static inline bool op_put(struct machine *m, size_t width)
 /* Of the classes that a large .metadata has many objects of, a whole object where one follows. */
 static inline bool get_flat(struct machine *m, uint64_t slot)
 {
-    struct tt_py v;
-
+    if (m->n == m->stack_cap && !grow_stack(m))
+        return false;
     for (unsigned shape = 0; shape < TT_PY_NSHAPES; shape++) {
         if (slot != m->flat.class_slots[shape])
             continue;
-        const uint8_t *behind = tt_py_read_flat(&m->flat, shape, m->bytes + m->at, m->bytes + m->nbytes, &v);
+        const uint8_t *behind = tt_py_read_flat(&m->flat, shape, m->bytes + m->at, m->bytes + m->nbytes, &m->stack[m->n]);
         if (!behind)
             return false;
         m->at = (size_t)(behind - m->bytes);
-        return push(m, v);
+        m->n++;
+        return true;
     }
     return false;
 }
@@ -625,7 +648,7 @@ tt_status tt_pickle_decode(struct tt_arena *arena, struct tt_py *root, const uin
 {
     struct machine m = { .arena = arena, .bytes = bytes, .nbytes = nbytes, .how = how, .err = err };
 
-    if (tt_py_memo_init(&m.memo, bytes, nbytes)) {
+    if (tt_py_memo_init(&m.memo, bytes, nbytes, how->gets)) {
         tt_py_flat_init(&m.flat, arena, &m.memo, how->dims);
         run(&m, root);
     } else {

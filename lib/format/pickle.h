@@ -102,8 +102,11 @@ enum tt_py_kind {
 struct tt_py_items {
     struct tt_py *items; /* DICT: key, value, key, value ... */
     uint32_t n, cap;
-    struct tt_value *value; /* for those who convert: what this became ... */
-    bool busy;              /* ... and whether they are inside */
+    union {
+        struct tt_value *value; /* for those who convert: what this became */
+        void *taken;            /* for those who take: what they made of items that are not here */
+    };
+    bool busy; /* those who convert are inside */
 };
 
 struct tt_py {
@@ -143,11 +146,39 @@ struct tt_py_dims {
 void tt_py_dims_release(struct tt_py_dims *pool); /* the table; the dimensions are the arena's */
 const int64_t *tt_py_dims_put(struct tt_py_dims *pool, const int64_t *dims, uint32_t n); /* (n); NULL: no memory */
 
+/* The memo slots that a GET may name: every byte that could be one is looked at, before the pickle runs. Whoever reads a large one can do
+ * that a piece at a time, on several threads. A zeroed struct is empty. */
+struct tt_py_gets {
+    struct tt_py_slot {
+        uint32_t slot, i; /* i: within the decoder; 0: free */
+    } * found;            /* (nfound, 0 or a power of two) by their hash */
+    uint64_t nfound;
+    uint32_t n;
+    uint32_t seen[1024]; /* the last of each remainder */
+};
+
+/* Of opcodes that begin in bytes[begin, end), of a pickle of nbytes, of which 4 bytes behind `end` are there too if there are so many.
+ * False: no memory. */
+bool tt_py_gets_scan(struct tt_py_gets *gets, const uint8_t *bytes, size_t nbytes, size_t begin, size_t end);
+bool tt_py_gets_join(struct tt_py_gets *gets, const struct tt_py_gets *other); /* false: no memory */
+void tt_py_gets_release(struct tt_py_gets *gets);
+
+/* Takes FLATs on their way into a list or dict, n values, before it is whole: nothing is kept of them then, and they may not be looked at
+ * later. `siblings` stand before `into` since the last mark: keys and values of the dict that it goes into itself.
+ * *taken false: they go into it. A failure ends the decoding. */
+struct tt_py_taker {
+    tt_status (*take)(void *ctx, const struct tt_py *into, const struct tt_py *siblings, size_t nsiblings,
+                      const struct tt_py *items, size_t n, bool *taken);
+    void *ctx;
+};
+
 struct tt_py_how {
     unsigned allow;          /* of tt_py_allow */
     const char *where;       /* starts the messages: "<where>: offset 312: ..." */
     struct tt_arena *names;  /* where rows of GLOBALs that are not allowed are made (UNKNOWN); NULL: these are refused */
     struct tt_py_dims *dims; /* objects of the shapes below become FLAT; NULL: none do */
+    const struct tt_py_gets *gets;   /* of the whole pickle; NULL: they are looked for first */
+    const struct tt_py_taker *taker; /* of CHUNKs, and of what INDEXs are the keys of; NULL: nobody */
 };
 
 /* Runs the pickle in bytes[0, nbytes), which must end with its STOP. Nodes live in the arena, their strings in bytes. */

@@ -129,6 +129,7 @@ struct cursor {
     const uint8_t *end; /* OBJECT_NBYTES_MAX before that of the pickle */
     uint64_t nputs;     /* values that were put into the memo */
     enum tt_py_shape shape;
+    uint32_t attr; /* whose value is read */
 };
 
 /* Each takes where it begins, returns where it ends; NULL: something else is there. */
@@ -187,16 +188,18 @@ static inline const uint8_t *read_dims(struct cursor *c, const uint8_t *p, struc
     int64_t dims[TT_NDIM_MAX];
     uint32_t n = 0;
     const bool marked = *p == OP_MARK;
+    struct tt_py_dims_slot *last = &c->r->last_dims[c->attr]; /* chunks of a tensor are most often of the same size */
 
     p += marked;
     for (const uint8_t *next; n < TT_NDIM_MAX && (next = read_int(p, &dims[n])); p = next)
         n++;
     if (marked != (n > 3))
         return NULL;
-    const int64_t *kept = tt_py_dims_put(c->r->dims, dims, n);
-    if (!kept)
+    if (!last->dims || !same_dims(last, dims, n))
+        *last = (struct tt_py_dims_slot){ tt_py_dims_put(c->r->dims, dims, n), n };
+    if (!last->dims)
         return NULL;
-    *out = (struct tt_py){ .kind = TT_PY_DIMS, .n = n, .u.dims = kept };
+    *out = (struct tt_py){ .kind = TT_PY_DIMS, .n = n, .u.dims = last->dims };
     return skip(c, p, &c->form->tail[n < 4 ? n : 4]);
 }
 
@@ -284,9 +287,8 @@ static inline const uint8_t *read_object(struct cursor *c, const uint8_t *p, str
 {
     p = skip(c, p, &c->form->head);
     for (uint32_t n = 0; p && *p != OP_SETITEMS; n++) {
-        uint32_t attr = 0;
-        p = n < shapes[c->shape].n ? read_name(c, p, n, &attr) : NULL;
-        p = p ? read_value(c, p, &attrs[attr]) : NULL;
+        p = n < shapes[c->shape].n ? read_name(c, p, n, &c->attr) : NULL;
+        p = p ? read_value(c, p, &attrs[c->attr]) : NULL;
     }
     return p && p[1] == OP_BUILD ? p + 2 : NULL;
 }
@@ -299,16 +301,29 @@ void tt_py_flat_init(struct tt_py_flat_reader *r, struct tt_arena *arena, struct
     memset(r->class_slots, 0xff, sizeof r->class_slots);
 }
 
-/* Room for the attributes of an object, zeroed; taken from the arena many at a time. */
+/* Room for the attributes of an object; taken from the arena many at a time. */
 static inline struct tt_py *get_room(struct tt_py_flat_reader *r, uint32_t n)
 {
-    enum { ROOM = 1024 };
+    enum { ROOM = 8192 }; /* of the 1000 pairs that Python puts into a dict at a time, and some */
 
     if (n > r->room_left) {
-        r->room = tt_arena_array(r->arena, ROOM, sizeof *r->room);
+        r->rooms = r->room = tt_arena_array(r->arena, ROOM, sizeof *r->room);
         r->room_left = r->room ? ROOM : 0;
     }
     return r->room;
+}
+
+void tt_py_flat_drop(struct tt_py_flat_reader *r, const struct tt_py *values, size_t n)
+{
+    const struct tt_py *first = n && values[0].kind == TT_PY_FLAT ? values[0].u.flat : NULL;
+    size_t nattrs = 0;
+
+    for (size_t i = 0; i < n; i++)
+        nattrs += values[i].kind == TT_PY_FLAT ? shapes[values[i].n].n : 0;
+    if (r->is_shared || !first || first < r->rooms || first >= r->room || (size_t)(r->room - first) != nattrs)
+        return;
+    r->room -= nattrs;
+    r->room_left += (uint32_t)nattrs;
 }
 
 const uint8_t *tt_py_read_flat(struct tt_py_flat_reader *r, enum tt_py_shape shape, const uint8_t *at, const uint8_t *end,
@@ -322,11 +337,11 @@ const uint8_t *tt_py_read_flat(struct tt_py_flat_reader *r, enum tt_py_shape sha
         return NULL;
     c.end = end - OBJECT_NBYTES_MAX;
     c.form = at[2] == OP_MEMOIZE ? &memoizing : &bare;
+    for (uint32_t i = 0; i < n; i++)
+        attrs[i] = (struct tt_py){ .kind = TT_PY_NONE };
     const uint8_t *behind = read_object(&c, at, attrs);
-    if (!behind || tt_py_memo_wants(r->memo, c.nputs)) {
-        memset(attrs, 0, n * sizeof *attrs); /* for the next */
+    if (!behind || tt_py_memo_wants(r->memo, c.nputs))
         return NULL;
-    }
     r->room += n;
     r->room_left -= n;
     r->memo->next += c.nputs;

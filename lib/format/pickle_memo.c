@@ -1,6 +1,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "base/bytes.h"
 #include "format/pickle_private.h"
 
@@ -9,58 +13,88 @@ enum {
     FOUND_MIN = 2048,
 };
 
-static bool grow(struct tt_py_memo *memo)
+static bool grow(struct tt_py_gets *gets)
 {
-    struct tt_py_memo bigger = { .nfound = memo->nfound ? memo->nfound * 2 : FOUND_MIN };
+    struct tt_py_gets bigger = { .nfound = gets->nfound ? gets->nfound * 2 : FOUND_MIN, .n = gets->n };
 
     bigger.found = calloc(bigger.nfound, sizeof *bigger.found);
     if (!bigger.found)
         return false;
-    for (uint64_t i = 0; i < memo->nfound; i++)
-        if (memo->found[i].i)
-            *tt_py_memo_find(&bigger, memo->found[i].slot) = memo->found[i];
-    free(memo->found);
-    memo->found = bigger.found;
-    memo->nfound = bigger.nfound;
+    for (uint64_t i = 0; i < gets->nfound; i++)
+        if (gets->found[i].i)
+            *tt_py_gets_find(&bigger, gets->found[i].slot) = gets->found[i];
+    free(gets->found);
+    *gets = bigger;
     return true;
 }
 
-static bool want(struct tt_py_memo *memo, uint32_t slot)
+static bool want(struct tt_py_gets *gets, uint32_t slot)
 {
-    struct tt_py_slot *s = tt_py_memo_find(memo, slot);
-
+    if (!gets->found && !grow(gets))
+        return false;
+    struct tt_py_slot *s = tt_py_gets_find(gets, slot);
     if (s->i)
         return true;
-    *s = (struct tt_py_slot){ slot, ++memo->n };
-    return memo->n < memo->nfound / 2 || grow(memo);
+    *s = (struct tt_py_slot){ slot, ++gets->n };
+    return gets->n < gets->nfound / 2 || grow(gets);
 }
 
-/* What is behind a byte that could be a LONG_BINGET; what only looks like one does no harm. */
-static inline bool want_behind(struct tt_py_memo *memo, const uint8_t *bytes, size_t nbytes, size_t at)
+enum { BLOCK = 64 };
+
+/* Which of BLOCK bytes could be a LONG_BINGET; the first is the lowest bit. */
+static inline uint64_t find_gets(const uint8_t *bytes)
+{
+    uint64_t found = 0;
+#ifdef __SSE2__
+    const __m128i op = _mm_set1_epi8(OP_LONG_BINGET);
+    for (int i = 0; i < BLOCK; i += 16) {
+        const __m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)(bytes + i)), op);
+        found |= (uint64_t)(uint32_t)_mm_movemask_epi8(same) << i;
+    }
+#else
+    for (int i = 0; i < BLOCK; i++)
+        found |= (uint64_t)(bytes[i] == OP_LONG_BINGET) << i;
+#endif
+    return found;
+}
+
+/* The slots are few, and most were seen just before. What only looks like an opcode does no harm. */
+static inline bool note_get(struct tt_py_gets *gets, const uint8_t *bytes, size_t nbytes, size_t at)
 {
     if (nbytes - at < 5)
         return true;
     const uint32_t slot = tt_load_le32(bytes + at + 1);
-    return slot > nbytes || want(memo, slot); /* Python numbers them from 0, and spends a byte on each */
+    uint32_t *seen = &gets->seen[slot % (sizeof gets->seen / sizeof *gets->seen)];
+    if (*seen == slot || slot > nbytes) /* Python numbers them from 0, and spends a byte on each */
+        return true;
+    *seen = slot; /* 0 is among the short ones */
+    return want(gets, slot);
 }
 
-/* Eight bytes at a time: a large .metadata has a million of them, of few slots. */
-static bool find_wanted(struct tt_py_memo *memo, const uint8_t *bytes, size_t nbytes)
+bool tt_py_gets_scan(struct tt_py_gets *gets, const uint8_t *bytes, size_t nbytes, size_t begin, size_t end)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101), low7 = ones * 0x7f;
     bool ok = true;
-    size_t at = 0;
 
-    for (; nbytes - at >= 8 && ok; at += 8) {
-        const uint64_t x = tt_load_le64(bytes + at) ^ ones * OP_LONG_BINGET; /* a byte that is 0 was one */
-        for (uint64_t hits = ~(((x & low7) + low7) | x | low7); hits; hits &= hits - 1)
-            ok &= want_behind(memo, bytes, nbytes, at + (size_t)__builtin_ctzll(hits) / 8);
-    }
-    for (; at < nbytes && ok; at++)
-        if (bytes[at] == OP_LONG_BINGET)
-            ok = want_behind(memo, bytes, nbytes, at);
+    for (; end - begin >= BLOCK && ok; begin += BLOCK)
+        for (uint64_t found = find_gets(bytes + begin); found; found &= found - 1)
+            ok &= note_get(gets, bytes, nbytes, begin + (size_t)__builtin_ctzll(found));
+    for (; begin < end && ok; begin++)
+        if (bytes[begin] == OP_LONG_BINGET)
+            ok = note_get(gets, bytes, nbytes, begin);
     return ok;
 }
+
+bool tt_py_gets_join(struct tt_py_gets *gets, const struct tt_py_gets *other)
+{
+    bool ok = true;
+
+    for (uint64_t i = 0; i < other->nfound && ok; i++)
+        if (other->found[i].i)
+            ok = want(gets, other->found[i].slot);
+    return ok;
+}
+
+void tt_py_gets_release(struct tt_py_gets *gets) { free(gets->found); }
 
 static int ascending(const void *pa, const void *pb)
 {
@@ -71,35 +105,37 @@ static int ascending(const void *pa, const void *pb)
 /* The slots in order, and a place for the value of each. */
 static bool make_places(struct tt_py_memo *memo)
 {
+    const struct tt_py_gets *gets = &memo->gets;
     uint32_t n = 0;
 
-    memo->slots = tt_arena_array(&memo->arena, memo->n, sizeof *memo->slots);
-    memo->kept = tt_arena_array(&memo->arena, memo->n, sizeof *memo->kept);
+    memo->slots = tt_arena_array(&memo->arena, gets->n, sizeof *memo->slots);
+    memo->kept = tt_arena_array(&memo->arena, gets->n, sizeof *memo->kept);
     if (!memo->slots || !memo->kept)
         return false;
-    for (uint64_t i = 0; i < memo->nfound; i++)
-        if (memo->found[i].i)
-            memo->slots[n++] = memo->found[i].slot;
+    for (uint64_t i = 0; i < gets->nfound; i++)
+        if (gets->found[i].i)
+            memo->slots[n++] = gets->found[i].slot;
     qsort(memo->slots, n, sizeof *memo->slots, ascending);
     for (uint32_t i = 0; i < n; i++) {
-        tt_py_memo_find(memo, memo->slots[i])->i = i + 1;
+        tt_py_gets_find(gets, memo->slots[i])->i = i + 1;
         memo->kept[i].kind = TT_PY_UNSET;
     }
     return true;
 }
 
-bool tt_py_memo_init(struct tt_py_memo *memo, const uint8_t *bytes, size_t nbytes)
+bool tt_py_memo_init(struct tt_py_memo *memo, const uint8_t *bytes, size_t nbytes, const struct tt_py_gets *known)
 {
     *memo = (struct tt_py_memo){ 0 };
-    bool ok = grow(memo);
+    bool ok = true;
 
     for (uint32_t slot = 0; slot < SHORT_SLOTS && ok; slot++)
-        ok = want(memo, slot);
-    return ok && find_wanted(memo, bytes, nbytes) && make_places(memo);
+        ok = want(&memo->gets, slot);
+    ok = ok && (known ? tt_py_gets_join(&memo->gets, known) : tt_py_gets_scan(&memo->gets, bytes, nbytes, 0, nbytes));
+    return ok && make_places(memo);
 }
 
 void tt_py_memo_release(struct tt_py_memo *memo)
 {
-    free(memo->found);
+    tt_py_gets_release(&memo->gets);
     tt_arena_release(&memo->arena);
 }

@@ -19,33 +19,28 @@ enum tt_py_op {
 
 /* --- the memo ----------------------------------------------------------------------------------------------------------------- */
 
-/* Python puts nearly every value into the memo and fetches few of them. Which slots a GET may name is known before the pickle runs:
- * every byte that could be one is looked at. Only their values are kept, and what is in no such slot has no second reference. */
+/* Python puts nearly every value into the memo and fetches few of them. Only the values in slots that a GET may name are kept, and what
+ * is in no such slot has no second reference. */
 struct tt_py_memo {
-    struct tt_arena arena; /* holds what is below, but for `found` */
-    uint32_t *slots;       /* (n) that a GET may name, ascending */
-    struct tt_py *kept;    /* (n) their values; kind UNSET: never put */
-    uint32_t n, at;        /* slots[at] is the first that is not below `next` */
-    struct tt_py_slot *found; /* (nfound, a power of two, some free) the same slots by their hash */
-    uint64_t nfound;
+    struct tt_arena arena;  /* holds slots and kept */
+    uint32_t *slots;        /* (gets.n) ascending */
+    struct tt_py *kept;     /* (gets.n) their values; kind UNSET: never put */
+    uint32_t at;            /* slots[at] is the first that is not below `next` */
+    struct tt_py_gets gets; /* the same slots */
     uint64_t next; /* the slot of the next MEMOIZE */
-};
-
-struct tt_py_slot {
-    uint32_t slot, i; /* i - 1 is its index in slots; 0: free */
 };
 
 enum { TT_PY_UNSET = UINT8_MAX };
 
-/* False: no memory. */
-bool tt_py_memo_init(struct tt_py_memo *memo, const uint8_t *bytes, size_t nbytes);
+/* `known` of these bytes; NULL: it is found here. False: no memory. */
+bool tt_py_memo_init(struct tt_py_memo *memo, const uint8_t *bytes, size_t nbytes, const struct tt_py_gets *known);
 void tt_py_memo_release(struct tt_py_memo *memo);
 
 /* Where the slot is, or would be. */
-static inline struct tt_py_slot *tt_py_memo_find(const struct tt_py_memo *memo, uint32_t slot)
+static inline struct tt_py_slot *tt_py_gets_find(const struct tt_py_gets *gets, uint32_t slot)
 {
     for (uint64_t i = slot * UINT64_C(0x9e3779b97f4a7c15) >> 32;; i++) {
-        struct tt_py_slot *s = &memo->found[i & (memo->nfound - 1)];
+        struct tt_py_slot *s = &gets->found[i & (gets->nfound - 1)];
         if (!s->i || s->slot == slot)
             return s;
     }
@@ -54,16 +49,16 @@ static inline struct tt_py_slot *tt_py_memo_find(const struct tt_py_memo *memo, 
 /* Where the slot's value is kept; NULL: no GET names the slot. */
 static inline struct tt_py *tt_py_memo_slot(const struct tt_py_memo *memo, uint64_t slot)
 {
-    const struct tt_py_slot *s = slot > UINT32_MAX ? NULL : tt_py_memo_find(memo, (uint32_t)slot);
+    const struct tt_py_slot *s = slot > UINT32_MAX ? NULL : tt_py_gets_find(&memo->gets, (uint32_t)slot);
     return s && s->i ? &memo->kept[s->i - 1] : NULL;
 }
 
 /* Whether a GET may name one of the next n slots. */
 static inline bool tt_py_memo_wants(struct tt_py_memo *memo, uint64_t n)
 {
-    while (memo->at < memo->n && memo->slots[memo->at] < memo->next)
+    while (memo->at < memo->gets.n && memo->slots[memo->at] < memo->next)
         memo->at++;
-    return memo->at < memo->n && memo->slots[memo->at] - memo->next < n;
+    return memo->at < memo->gets.n && memo->slots[memo->at] - memo->next < n;
 }
 
 /* --- flat objects ------------------------------------------------------------------------------------------------------------- */
@@ -73,11 +68,13 @@ struct tt_py_flat_reader {
     struct tt_arena *arena;
     struct tt_py_memo *memo;
     struct tt_py_dims *dims;
-    struct tt_py *room; /* (room_left) of the arena's, zeroed */
+    struct tt_py *rooms, *room; /* attributes lie in the arena's rooms[0 ...]; room (room_left) are free */
     uint32_t room_left;
+    bool is_shared; /* a FLAT has a second reference */
     /* Where the classes, torch.Size and the names of attributes were found in the memo last; UINT64_MAX: nowhere so far. */
     uint64_t class_slots[TT_PY_NSHAPES], size_slot, name_slots[TT_PY_NSHAPES][TT_PY_NATTRS_MAX];
     struct tt_py list; /* the last */
+    struct tt_py_dims_slot last_dims[TT_PY_NATTRS_MAX]; /* of an attribute */
 };
 
 void tt_py_flat_init(struct tt_py_flat_reader *r, struct tt_arena *arena, struct tt_py_memo *memo, struct tt_py_dims *dims);
@@ -87,6 +84,9 @@ void tt_py_flat_init(struct tt_py_flat_reader *r, struct tt_arena *arena, struct
  * has another form, or there is no memory; nothing has changed. */
 const uint8_t *tt_py_read_flat(struct tt_py_flat_reader *r, enum tt_py_shape shape, const uint8_t *at, const uint8_t *end,
                                struct tt_py *out);
+
+/* Nobody needs these n values any more: where they are all that was read since the first, others take their place. */
+void tt_py_flat_drop(struct tt_py_flat_reader *r, const struct tt_py *values, size_t n);
 
 enum tt_py_id tt_py_flat_id(const struct tt_py *v); /* of a FLAT */
 

@@ -6,7 +6,7 @@ The first round is dropped; a figure is the median, with the smallest and the la
 peak of what is resident, no less than the 15 MiB of this script, whose children the programs are. The real tools' import of their
 libraries is measured apart, and the ratio without it is what the bound is held against.
 
-ROUNDS (7)   SIZE (1500: millions of parameters; 500, 150, 15)   SECTIONS (disk tenth chunks tmpfs big)   CHUNKS (150000)
+ROUNDS (7)   SIZE (1500: millions of parameters; 500, 150, 15)   SECTIONS (listing disk tenth chunks tmpfs big)   CHUNKS (150000)
 CASES (from-hf to-hf to-hf-bf16 dcp2pt; reshard-bf16 where there are many chunks)   BIG (8B: a flavor in configs/models/llama3)   DIR (a folder on the disk)
 TMPFS (/dev/shm)   TMPFS_SIZE (500)   BIN
 Smaller sizes than 1500 show that all of this runs; their figures mean little.
@@ -27,7 +27,7 @@ ENV = os.environ.get
 BIN = os.path.join(ROOT, ENV("BIN", "build/bin"))
 ROUNDS, SIZE, CHUNKS = int(ENV("ROUNDS", 7)), ENV("SIZE", "1500"), int(ENV("CHUNKS", 150000))
 GB, MIB = 1e9, 1 << 20
-MEMORY_MIB, CP_TIMES, CPU_TIMES = 128, 1.25, 2
+MEMORY_MIB, CP_TIMES, CPU_TIMES, LISTING_MS = 128, 1.25, 2, 100
 
 COMMON = {"rope_theta": 500000, "ffn_dim_multiplier": 1.5, "multiple_of": 256}
 FLAVORS = {  # millions of parameters
@@ -274,6 +274,24 @@ def big(folder, python):
     shutil.rmtree(folder)
 
 
+def listing(folder, python):
+    """The .metadata of 64 ranks of a 70 B model, about 150,000 items, made by the real library; each time a new process."""
+    made = subprocess.run([python, HERE + "/make_metadata.py", folder, "--ranks", ENV("RANKS", "64")], check=True, capture_output=True,
+                          text=True).stdout.strip()
+    say(made)
+    for what, command, stdin in (("by its path", [BIN + "/titan-ckpt-inspect", folder + "/.metadata"], os.devnull),
+                                 ("from a pipe", [BIN + "/titan-ckpt-inspect", "-"], folder + "/.metadata")):
+        ms = []
+        for _ in range(9):
+            with open(stdin, "rb") as f:
+                start = time.monotonic()
+                subprocess.run(command, stdin=f, stdout=subprocess.DEVNULL, check=True)
+                ms.append((time.monotonic() - start) * 1e3)
+        say(f"listed {what}: {min(ms):.1f} to {max(ms):.1f} ms")
+        bound(f"listing {what}", "ms, median of 9", statistics.median(ms), LISTING_MS)
+    shutil.rmtree(folder)
+
+
 def main():
     python = sys.argv[1]
     disk = tempfile.mkdtemp(prefix="bench-tools-", dir=ENV("DIR", os.path.join(ROOT, "build")))
@@ -282,14 +300,14 @@ def main():
         model = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), "unknown")
     say(f"{os.cpu_count()} cores ({model}), {ROUNDS} rounds, {SIZE} million parameters")
     try:
-        for section in ENV("SECTIONS", "disk tenth chunks tmpfs big").split():
+        for section in ENV("SECTIONS", "listing disk tenth chunks tmpfs big").split():
             say(f"--- {section}")
             if section == "disk":
                 table(disk + "/disk", SIZE, python)
             elif section == "tmpfs":
                 table(tmpfs + "/tmpfs", ENV("TMPFS_SIZE", "500" if SIZE == "1500" else SIZE), python)
             else:
-                {"tenth": tenth, "chunks": chunks, "big": big}[section](os.path.join(disk, section), python)
+                {"listing": listing, "tenth": tenth, "chunks": chunks, "big": big}[section](os.path.join(disk, section), python)
     finally:
         shutil.rmtree(disk, ignore_errors=True)
         shutil.rmtree(tmpfs, ignore_errors=True)

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import pickle
 import random
 import re
 import subprocess
@@ -13,7 +14,15 @@ import torch
 import torch.distributed.checkpoint as dcp
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch.distributed.checkpoint.metadata import ChunkStorageMetadata, MetadataIndex
+from torch.distributed.checkpoint.filesystem import _StorageInfo
+from torch.distributed.checkpoint.metadata import (
+    BytesStorageMetadata,
+    ChunkStorageMetadata,
+    Metadata,
+    MetadataIndex,
+    TensorProperties,
+    TensorStorageMetadata,
+)
 from torch.distributed.checkpoint.planner import TensorWriteData, WriteItem, WriteItemType
 
 BIN, B = os.environ.get("BIN", "build/bin"), os.environ.get("B", "build/release")
@@ -31,8 +40,8 @@ def check(name, ok, detail=""):
         print("FAILED:", name, detail)
 
 
-def inspect(*args, **kw):
-    return subprocess.run([TOOL, *args], capture_output=True, text=True, **kw)
+def inspect(*args, text=True, **kw):
+    return subprocess.run([TOOL, *args], capture_output=True, text=text, **kw)
 
 
 def bits(t):
@@ -99,6 +108,64 @@ def check_pipes(tmp):
             piped = inspect("-", stdin=f).stdout.splitlines()[1:]
         check(f"pipe, CRC {crc}", piped == inspect(tmp + "/p.pt").stdout.splitlines()[1:] and len(piped) == 37, piped)
     torch.serialization.set_crc32_options(True)
+
+
+# --- many chunks ---------------------------------------------------------------------------------------------------------------
+
+
+def many_chunks(shared, first="state_dict_metadata"):
+    """A Metadata of thousands of chunks, as Python pickles it in batches of 1000: a row, a grid, empty ones, a scalar, a value.
+    `shared`: its objects are those of its storage_data, as one process has them; else equal ones, as they come from other ranks.
+    `first`: the attribute that is pickled first."""
+    own = (lambda dims: dims) if shared else (lambda dims: torch.Size(list(dims)))
+    entries, places = {}, {}
+    tensors = {"row": ((2500,), [(i,) for i in range(2500)], (1,)),
+               "grid": ((60, 40), [(2 * i, j) for j in range(40) for i in range(30)], (2, 1)),
+               "last": ((7, 1001, 3), [(0, i, 0) for i in range(1001)], (7, 1, 3)),
+               "scalar": ((), [()], ()), "none": ((0, 5), [(0, 0)], (0, 5))}  # fmt: skip
+    for fqn, (shape, offsets, sizes) in tensors.items():
+        sizes = torch.Size(sizes)
+        chunks = [ChunkStorageMetadata(torch.Size(o), sizes if shared else torch.Size(sizes)) for o in offsets]
+        entries[fqn] = TensorStorageMetadata(TensorProperties(dtype=torch.float32), torch.Size(shape), chunks)
+    entries["value"] = BytesStorageMetadata()
+    for fqn, entry in entries.items():
+        for i, chunk in enumerate(getattr(entry, "chunks", [None])):
+            index = MetadataIndex(fqn, own(chunk.offsets), i) if chunk else MetadataIndex(fqn)
+            places[index] = _StorageInfo(f"__{len(places) // 700}_0.distcp", 512 * len(places), 500 + i % 7)
+    order = random.sample(list(places), len(places))
+    m = Metadata(entries, {fqn: (fqn,) for fqn in entries}, {index: places[index] for index in order})
+    m.__dict__ = {k: m.__dict__[k] for k in sorted(m.__dict__, key=lambda k: k != first)}
+    return m
+
+
+def chunk_rows(m):
+    places = {(index.fqn, index.offset): place for index, place in m.storage_data.items()}
+    rows = {}
+    for fqn, entry in m.state_dict_metadata.items():
+        rows[fqn] = [] if hasattr(entry, "chunks") else [(None, None, places[fqn, None])]
+        rows[fqn] += [(list(c.offsets), list(c.sizes), places[fqn, c.offsets]) for c in getattr(entry, "chunks", [])]
+    return {fqn: [(o, s, p.relative_path, p.offset, p.length) for o, s, p in r] for fqn, r in rows.items()}
+
+
+def check_many_chunks(tmp):
+    for name, m in (("equal objects", many_chunks(False)), ("shared objects", many_chunks(True)),
+                    ("storage_data first", many_chunks(False, "storage_data")),
+                    ("planner_data first", many_chunks(True, "planner_data"))):  # fmt: skip
+        for protocol in (2, 3, 4, 5):
+            raw = pickle.dumps(m, protocol)
+            got = inspect("--json", "-", input=raw, text=False)
+            rows = [json.loads(line) for line in got.stdout.splitlines()]
+            listed = {r["key"]: [(c.get("offsets"), c.get("sizes"), c["file"], c["offset"], c["nbytes"]) for c in r["chunks"]] for r in rows}
+            check(f"many chunks: {name}, protocol {protocol}", got.returncode == 0 and listed == chunk_rows(m), got.stderr[:300])
+    m = many_chunks(False)
+    m.state_dict_metadata["again"] = TensorStorageMetadata(TensorProperties(dtype=torch.float32), torch.Size([2500]),
+                                                           m.state_dict_metadata["row"].chunks)  # fmt: skip
+    got = inspect("--json", "-", input=pickle.dumps(m), text=False)
+    check("many chunks: of two keys, without places for one", b"key again: there is no storage_data for its chunk" in got.stderr, got.stderr)
+    m = many_chunks(False)
+    m.state_dict_metadata["row"].size = torch.Size([2500, 1])
+    got = inspect("--json", "-", input=pickle.dumps(m), text=False)
+    check("many chunks: of other dimensions", b"key row: expected chunk offsets of 2 dimensions, found 1" in got.stderr, got.stderr)
 
 
 # --- elements and figures ------------------------------------------------------------------------------------------------------
@@ -309,7 +376,7 @@ def main():
     torch.manual_seed(0)
     random.seed(0)
     with tempfile.TemporaryDirectory() as tmp:
-        for test in (check_written, check_read, check_pipes, check_values, check_stats, check_diff, check_damage):
+        for test in (check_written, check_read, check_pipes, check_many_chunks, check_values, check_stats, check_diff, check_damage):
             test(tmp)
     from runs import Workdir
 

@@ -1,7 +1,11 @@
-# A safetensors file, a .pt and a .metadata through a pipe; one that is cut; and nothing at all.
+# A safetensors file, a .pt and a .metadata through a pipe, the last as a file too, by its name and on stdin; one that is cut; nothing at
+# all; and a .metadata alone where its data is asked for.
 cd "$ROOT/tests/golden" || exit
 for file in hf/small.safetensors pt/views.pt dcp-rows2/.metadata; do
 	cat <"$file" | titan-ckpt-inspect -
 done
+titan-ckpt-inspect dcp-rows2/.metadata | tail -n +2
+titan-ckpt-inspect - <dcp-rows2/.metadata | tail -n +2
 head -c 1000 pt/views.pt | titan-ckpt-inspect -
 titan-ckpt-inspect - </dev/null
+titan-ckpt-inspect --stats dcp-rows2/.metadata
