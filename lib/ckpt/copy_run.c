@@ -75,6 +75,7 @@ static const struct tt_chunk *whole_chunk(const struct copy_data *d, int64_t fir
     const struct tt_output *o = d->fill.output;
     const struct tt_part *p = o->parts;
     struct tt_region want = tt_fill_region(&d->fill);
+    const int64_t nrows = want.ndim ? want.size[0] : 1;
     int64_t row = 1, n = 0;
 
     if (!is_identity(o))
@@ -85,13 +86,16 @@ static const struct tt_chunk *whole_chunk(const struct copy_data *d, int64_t fir
         return NULL;
     for (int i = 0; i < want.ndim; i++)
         want.offset[i] += (p->from ? p->from[i] : 0) - (p->to ? p->to[i] : 0);
-    for (uint32_t c = 0; c < p->src->nchunks; c++) {
-        const struct tt_chunk *chunk = &p->src->chunks[c];
-        const struct tt_region r = tt_region_make(want.ndim, chunk->offsets, chunk->sizes);
-        bool same = want.ndim == 0 || (r.offset[0] == want.offset[0] + first / row && r.size[0] <= want.size[0] - first / row);
+    if (want.ndim) { /* the row that comes next */
+        want.offset[0] += first / row;
+        want.size[0] = 1;
+    }
+    struct tt_chunk_search search = tt_chunks_in(p->src, &want);
+    for (const struct tt_chunk *chunk; (chunk = tt_chunks_next(&search));) {
+        bool same = want.ndim == 0 || (chunk->offsets[0] == want.offset[0] && chunk->sizes[0] <= nrows - first / row);
         for (int i = 1; i < want.ndim; i++)
-            same &= r.offset[i] == want.offset[i] && r.size[i] == want.size[i];
-        if (same && tt_numel(r.ndim, r.size, &n) && (uint64_t)n * tt_dtype_nbytes(o->dtype) >= CARRY_NBYTES_MIN) {
+            same &= chunk->offsets[i] == want.offset[i] && chunk->sizes[i] == want.size[i];
+        if (same && tt_numel(want.ndim, chunk->sizes, &n) && (uint64_t)n * tt_dtype_nbytes(o->dtype) >= CARRY_NBYTES_MIN) {
             *numel = n;
             return chunk;
         }

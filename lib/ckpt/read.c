@@ -479,12 +479,11 @@ tt_status tt_read_region(struct tt_reader *r, const struct tt_entry *entry, cons
 {
     if (tt_region_is_empty(want))
         return TT_OK;
-    for (uint32_t i = 0; i < entry->nchunks; i++) {
-        const struct tt_region chunk = tt_region_make(entry->ndim, entry->chunks[i].offsets, entry->chunks[i].sizes);
-        struct tt_region part;
-        if (!tt_region_intersect(&part, &chunk, want))
-            continue;
-        const tt_status st = read_chunk(r, entry, &entry->chunks[i], &part, want, dst, err);
+    struct tt_chunk_search search = tt_chunks_in(entry, want);
+    for (const struct tt_chunk *chunk; (chunk = tt_chunks_next(&search));) {
+        struct tt_region part = tt_region_make(entry->ndim, chunk->offsets, chunk->sizes);
+        tt_region_intersect(&part, &part, want);
+        const tt_status st = read_chunk(r, entry, chunk, &part, want, dst, err);
         if (st != TT_OK)
             return st;
     }

@@ -5,14 +5,6 @@
 /* Chunks that one piece of an output needs a part of each, as column shards are: more of them than this are not all kept open. */
 enum { TOGETHER_MAX = 4 };
 
-static bool has_packed(const struct tt_entry *e)
-{
-    for (uint32_t i = 0; e && i < e->nchunks; i++)
-        if (e->chunks[i].codec == TT_CODEC_ZSTD)
-            return true;
-    return false;
-}
-
 /* The elements of src that the part gives to the region, where they are easily told: false, and it may be any. */
 static bool wanted(const struct tt_output *o, const struct tt_part *part, const struct tt_region *region, struct tt_region *out)
 {
@@ -26,11 +18,20 @@ static bool wanted(const struct tt_output *o, const struct tt_part *part, const 
     return true;
 }
 
+/* How many chunks begin at the chunk's row. */
 static uint32_t together(const struct tt_entry *e, const struct tt_chunk *chunk)
 {
+    struct tt_region row = { .ndim = e->ndim };
     uint32_t n = 0;
-    for (uint32_t i = 0; i < e->nchunks && e->ndim; i++)
-        n += e->chunks[i].offsets[0] == chunk->offsets[0];
+
+    if (e->ndim == 0)
+        return 0;
+    memcpy(row.size, e->shape, (size_t)e->ndim * sizeof *e->shape);
+    row.offset[0] = chunk->offsets[0];
+    row.size[0] = 1;
+    struct tt_chunk_search search = tt_chunks_in(e, &row);
+    for (const struct tt_chunk *c; (c = tt_chunks_next(&search));)
+        n += c->offsets[0] == chunk->offsets[0];
     return n;
 }
 
@@ -39,7 +40,8 @@ bool tt_unpack_rows(const struct tt_output *o, const struct tt_region *region, c
     const struct tt_part *part = o->parts;
     struct tt_region box;
 
-    if (o->nparts != 1 || o->weights || !part->src || part->src->ndim == 0 || !has_packed(part->src) || !wanted(o, part, region, &box))
+    if (o->nparts != 1 || o->weights || !part->src || part->src->ndim == 0 || !part->src->is_packed ||
+        !wanted(o, part, region, &box))
         return false;
     *src = part->src;
     *begin = box.offset[0];
@@ -50,14 +52,14 @@ bool tt_unpack_rows(const struct tt_output *o, const struct tt_region *region, c
 static void expect_part(const struct tt_output *o, const struct tt_part *part, const struct tt_region *region, bool follows)
 {
     const struct tt_entry *e = part->src;
-    struct tt_region box, common;
-    const bool known = wanted(o, part, region, &box);
+    struct tt_region box;
     const bool forward = part->map != TT_MAP_TRANSPOSE && !o->weights;
 
-    for (uint32_t i = 0; i < e->nchunks; i++) {
-        struct tt_chunk *chunk = &e->chunks[i];
-        const struct tt_region r = tt_region_make(e->ndim, chunk->offsets, chunk->sizes);
-        if (chunk->codec != TT_CODEC_ZSTD || (known && !tt_region_intersect(&common, &r, &box)))
+    if (!wanted(o, part, region, &box))
+        box = tt_region_make(e->ndim, NULL, e->shape);
+    struct tt_chunk_search search = tt_chunks_in(e, &box);
+    for (struct tt_chunk *chunk; (chunk = tt_chunks_next(&search));) {
+        if (chunk->codec != TT_CODEC_ZSTD)
             continue;
         const int n = !forward || together(e, chunk) > TOGETHER_MAX ? 2 : follows && chunk->readers == 1 ? 0 : 1;
         chunk->readers = (uint8_t)(chunk->readers + n < 2 ? chunk->readers + n : 2);
@@ -68,7 +70,7 @@ void tt_unpack_expect(const struct tt_output *o, const struct tt_region *region,
 {
     for (size_t i = 0; i < o->nparts; i++) {
         const struct tt_part *part = &o->parts[i];
-        if (part->src && has_packed(part->src))
+        if (part->src && part->src->is_packed)
             expect_part(o, part, region, follows);
         for (uint32_t c = 0; part->scales && c < part->scales->nchunks; c++) /* small, and asked for again and again */
             part->scales->chunks[c].readers = 2;

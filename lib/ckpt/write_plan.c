@@ -173,14 +173,8 @@ static const struct tt_chunk *unchanged(const struct tt_recipe_item *item, uint3
         !p->ckpt || p->src->dtype != o->dtype || p->src->ndim != o->ndim)
         return NULL;
     *ckpt = p->ckpt;
-    for (uint32_t c = 0; c < p->src->nchunks; c++) {
-        const struct tt_chunk *from = &p->src->chunks[c];
-        const size_t n = (size_t)o->ndim * sizeof(int64_t);
-        if (from->codec == TT_CODEC_BLOB && (o->ndim == 0 || (memcmp(from->offsets, chunk_offsets(item, chunk), n) == 0 &&
-                                                              memcmp(from->sizes, chunk_sizes(item, chunk), n) == 0)))
-            return from;
-    }
-    return NULL;
+    const struct tt_chunk *from = tt_chunk_find(p->src, chunk_offsets(item, chunk), chunk_sizes(item, chunk));
+    return from && from->codec == TT_CODEC_BLOB ? from : NULL;
 }
 
 /* Items of each file of an input. */

@@ -45,6 +45,14 @@ struct tt_chunk {
 
 enum tt_entry_kind { TT_ENTRY_TENSOR, TT_ENTRY_VALUE };
 
+/* How chunks are found by their offsets where a tensor has so many that looking at each, for each of them, would take long. */
+struct tt_chunk_order {
+    bool is_known;             /* false: each is looked at */
+    int8_t along;              /* the dimension */
+    int64_t longest;           /* of any chunk along it */
+    const uint32_t *by_offset; /* (nchunks) their indices by the offset along it; NULL: the chunks stand so */
+};
+
 struct tt_entry {
     const char *fqn;
     const struct tt_path_part *path; /* (npath); npath 0: not known, the fqn itself is the path */
@@ -56,6 +64,8 @@ struct tt_entry {
     const int64_t *shape; /* (ndim) */
     struct tt_chunk *chunks; /* TENSOR: in the checkpoint's order. VALUE: one, where its pickle lies, or none */
     uint32_t nchunks;
+    bool is_packed; /* some chunk is ZSTD */
+    struct tt_chunk_order order;
     const struct tt_value *value; /* VALUE: NULL until read (tt_ckpt_value); may hold tensors */
 };
 
@@ -71,10 +81,10 @@ struct tt_entries {
 
 void tt_entries_release(struct tt_entries *entries);
 
-/* Appends, and indexes by fqn. TT_EFORMAT on a second entry of the same fqn, TT_ENOMEM. What *entry points to is borrowed: it lives
- * in entries->arena, or as long as the entries do. */
 /* n entries will be added in all, or nearly so many. */
 TT_MUST_CHECK tt_status tt_entries_expect(struct tt_entries *entries, size_t n, struct tt_err *err);
+/* Appends, and indexes by fqn. TT_EFORMAT on a second entry of the same fqn, TT_ENOMEM. What *entry points to is borrowed: it lives
+ * in entries->arena, or as long as the entries do. */
 TT_MUST_CHECK tt_status tt_entries_add(struct tt_entries *entries, const struct tt_entry *entry, struct tt_err *err);
 
 /* The index of a file name (copied), which is added where it is new. */
@@ -84,6 +94,24 @@ struct tt_entry *tt_entries_find(const struct tt_entries *entries, const char *f
 
 /* That the chunks tile the shape: inside it, no overlap, no hole. TT_EFORMAT names `where`, the fqn and the chunk. */
 TT_MUST_CHECK tt_status tt_entry_check_chunks(const struct tt_entry *entry, const char *where, struct tt_err *err);
+
+/* Prepares finding among many chunks; of few, nothing is done. What it needs lies in the arena. TT_ENOMEM. */
+TT_MUST_CHECK tt_status tt_chunks_sort(struct tt_entry *entry, struct tt_arena *arena, struct tt_err *err);
+
+/* The chunks that have elements in common with a region, one after the other:
+ *     struct tt_chunk_search s = tt_chunks_in(entry, &region);
+ *     for (struct tt_chunk *c; (c = tt_chunks_next(&s));) ... */
+struct tt_chunk_search {
+    const struct tt_entry *entry;
+    const struct tt_region *region; /* borrowed */
+    uint32_t at, end;
+};
+
+struct tt_chunk_search tt_chunks_in(const struct tt_entry *entry, const struct tt_region *region);
+struct tt_chunk *tt_chunks_next(struct tt_chunk_search *search);
+
+/* The chunk of just these offsets and sizes, (ndim) each; NULL: there is none. */
+struct tt_chunk *tt_chunk_find(const struct tt_entry *entry, const int64_t *offsets, const int64_t *sizes);
 
 /* "(2, 3)", for messages; in buf. */
 const char *tt_dims_text(char *buf, size_t nbuf, int ndim, const int64_t *dims);

@@ -237,6 +237,8 @@ static tt_status read_entry(struct decoder *d, const struct tt_py *key, const st
             st = read_chunks(d, attribute(v, "chunks"), &entry);
         if (st == TT_OK)
             st = forgive(d, tt_entry_check_chunks(&entry, d->where, d->err));
+        if (st == TT_OK)
+            st = tt_chunks_sort(&entry, &d->out->arena, d->err);
         if (st != TT_OK)
             return st;
     } else if (tt_py_is_object(v, TT_PY_BYTES_METADATA)) {
@@ -380,7 +382,7 @@ static bool starts_with(const struct tt_py *str, const char *s)
 }
 
 /* ["stream.zstd/1"]: name and version. Whatever reads version 1 reads 1.2 too, as PyTorch has it. */
-static tt_status read_transforms(struct decoder *d, const struct tt_entry *entry, const struct tt_py *list, struct tt_chunk *chunk)
+static tt_status read_transforms(struct decoder *d, struct tt_entry *entry, const struct tt_py *list, struct tt_chunk *chunk)
 {
     static const char name[] = "stream.zstd";
     char shown[64];
@@ -403,10 +405,11 @@ static tt_status read_transforms(struct decoder *d, const struct tt_entry *entry
         return tt_err_set(d->err, TT_EUNSUPPORTED, "%s: key %s: its item went through \"%s\"; of %s titan reads version 1 alone",
                           d->where, entry->fqn, shown, name);
     chunk->codec = TT_CODEC_ZSTD;
+    entry->is_packed = true;
     return TT_OK;
 }
 
-static tt_status read_place(struct decoder *d, const struct tt_entry *entry, const struct tt_py *v, struct tt_chunk *chunk)
+static tt_status read_place(struct decoder *d, struct tt_entry *entry, const struct tt_py *v, struct tt_chunk *chunk)
 {
     struct tt_py own[TT_PY_NATTRS_MAX];
     const struct tt_py *a = tt_py_attributes(v, TT_PY_PLACE, own);
