@@ -49,17 +49,17 @@ static bool grow(void **items, size_t n, size_t *cap, size_t size)
     return p != NULL;
 }
 
-static uint64_t fill_nbytes(const struct tt_fill *fill)
+static uint64_t box_nbytes(const struct tt_output_box *box)
 {
-    const struct tt_region r = tt_fill_region(fill);
+    const struct tt_region r = tt_output_box_region(box);
     int64_t numel = 0;
-    return tt_numel(r.ndim, r.size, &numel) ? (uint64_t)numel * tt_dtype_nbytes(fill->output->dtype) : 0;
+    return tt_numel(r.ndim, r.size, &numel) ? (uint64_t)numel * tt_dtype_nbytes(box->output->dtype) : 0;
 }
 
-static tt_status add_data(struct tt_copy *copy, const struct tt_fill *fill, struct tt_err *err)
+static tt_status add_data(struct tt_copy *copy, const struct tt_output_box *box, struct tt_err *err)
 {
     void *items = copy->data;
-    const tt_status st = tt_output_check(fill->output, err);
+    const tt_status st = tt_output_check(box->output, err);
 
     if (st != TT_OK)
         return st;
@@ -67,7 +67,7 @@ static tt_status add_data(struct tt_copy *copy, const struct tt_fill *fill, stru
     copy->data = items;
     if (!ok)
         return tt_err_nomem(err, copy->data_cap * sizeof *copy->data, "a copy");
-    copy->data[copy->ndata++] = (struct copy_data){ .fill = *fill, .left = fill_nbytes(fill) };
+    copy->data[copy->ndata++] = (struct copy_data){ .box = *box, .left = box_nbytes(box) };
     return TT_OK;
 }
 
@@ -109,18 +109,19 @@ static tt_status add_segment(struct tt_copy *copy, struct copy_segment *s, uint6
     return TT_OK;
 }
 
-tt_status tt_copy_add_memory(struct tt_copy *copy, const struct tt_fill *fill, void *dst, struct tt_err *err)
+tt_status tt_copy_add_memory(struct tt_copy *copy, const struct tt_output_box *box, void *dst, struct tt_err *err)
 {
     struct copy_segment s = { .kind = COPY_MEMORY, .first_data = copy->ndata, .ndata = 1, .u.dst = dst };
-    const tt_status st = add_data(copy, fill, err);
+    const tt_status st = add_data(copy, box, err);
     return st == TT_OK ? add_segment(copy, &s, NULL, err) : st;
 }
 
-tt_status tt_copy_add_elements(struct tt_copy *copy, uint32_t file, const struct tt_fill *fill, struct tt_err *err)
+tt_status tt_copy_add_elements(struct tt_copy *copy, uint32_t file, const struct tt_output_box *box, struct tt_err *err)
 {
-    struct copy_segment s = { .kind = COPY_ELEMENTS, .file = file, .nbytes = fill_nbytes(fill), .first_data = copy->ndata,
-                              .ndata = 1 };
-    const tt_status st = add_data(copy, fill, err);
+    struct copy_segment s = {
+        .kind = COPY_ELEMENTS, .file = file, .nbytes = box_nbytes(box), .first_data = copy->ndata, .ndata = 1
+    };
+    const tt_status st = add_data(copy, box, err);
     return st == TT_OK ? add_segment(copy, &s, NULL, err) : st;
 }
 
@@ -196,28 +197,28 @@ tt_status tt_copy_add_archive(struct tt_copy *copy, uint32_t file, const char *r
     return st;
 }
 
-tt_status tt_copy_open_item(struct copy_archive **out, const struct tt_fill *fill, struct tt_err *err)
+tt_status tt_copy_open_item(struct copy_archive **out, const struct tt_output_box *box, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
-    const struct tt_value *value = tt_copy_tensor(&arena, fill);
-    const tt_status st = value ? open_archive(out, "archive", value, err) : tt_err_nomem(err, arena.used, fill->output->fqn);
+    const struct tt_value *value = tt_copy_tensor(&arena, box);
+    const tt_status st = value ? open_archive(out, "archive", value, err) : tt_err_nomem(err, arena.used, box->output->fqn);
 
     tt_arena_release(&arena);
     return st;
 }
 
-tt_status tt_copy_add_item(struct tt_copy *copy, uint32_t file, const struct tt_fill *fill, uint64_t *offset, uint64_t *nbytes,
+tt_status tt_copy_add_item(struct tt_copy *copy, uint32_t file, const struct tt_output_box *box, uint64_t *offset, uint64_t *nbytes,
                            struct tt_err *err)
 {
     struct copy_segment s = { .kind = COPY_ITEM, .file = file, .first_data = copy->ndata, .ndata = 1 };
     struct copy_archive *a = NULL;
-    tt_status st = tt_copy_open_item(&a, fill, err);
+    tt_status st = tt_copy_open_item(&a, box, err);
 
     if (st != TT_OK)
         return st;
     s.nbytes = a->records.nbytes;
     tt_copy_close_archive(a); /* a checkpoint has many: only those that are being written are laid out */
-    st = add_data(copy, fill, err);
+    st = add_data(copy, box, err);
     if (st == TT_OK)
         st = add_segment(copy, &s, offset, err);
     if (st == TT_OK && nbytes)
@@ -225,9 +226,9 @@ tt_status tt_copy_add_item(struct tt_copy *copy, uint32_t file, const struct tt_
     return st;
 }
 
-struct tt_value *tt_copy_tensor(struct tt_arena *arena, const struct tt_fill *fill)
+struct tt_value *tt_copy_tensor(struct tt_arena *arena, const struct tt_output_box *box)
 {
-    const struct tt_region region = tt_fill_region(fill);
+    const struct tt_region region = tt_output_box_region(box);
     struct tt_value *v = tt_value_null(arena);
     struct tt_pt_tensor *t = tt_arena_alloc(arena, sizeof *t);
     struct tt_pt_storage *s = tt_arena_alloc(arena, sizeof *s);
@@ -238,9 +239,10 @@ struct tt_value *tt_copy_tensor(struct tt_arena *arena, const struct tt_fill *fi
     if (region.ndim)
         memcpy(dims, region.size, (size_t)region.ndim * sizeof *dims);
     tt_strides_row_major(dims + region.ndim, region.ndim, dims);
-    *s = (struct tt_pt_storage){ .dtype = fill->output->dtype, .nbytes = fill_nbytes(fill), .owner = fill, .number = -1 };
-    *t = (struct tt_pt_tensor){ .dtype = fill->output->dtype, .ndim = region.ndim, .shape = dims, .strides = dims + region.ndim,
-                                .storage = s };
+    *s = (struct tt_pt_storage){ .dtype = box->output->dtype, .nbytes = box_nbytes(box), .owner = box, .number = -1 };
+    *t = (struct tt_pt_tensor){
+        .dtype = box->output->dtype, .ndim = region.ndim, .shape = dims, .strides = dims + region.ndim, .storage = s
+    };
     v->kind = TT_V_TENSOR;
     v->u.ref = t;
     return v;

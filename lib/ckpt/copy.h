@@ -21,14 +21,15 @@ void tt_copy_free(struct tt_copy *copy);
 /* Each of the following adds a segment behind what was added before to the output file of that number. *offset and *nbytes are where it
  * will lie there; they may be NULL. Files are best filled one after the other: in that order they are written. */
 
-/* A torch zip: `value`, pickled; the storages of its tensors have a `struct tt_fill` as owner, and number -1. */
+/* A torch zip: `value`, pickled; the storages of its tensors have a `struct tt_output_box` as owner, and number -1. */
 TT_MUST_CHECK tt_status tt_copy_add_archive(struct tt_copy *copy, uint32_t file, const char *root, const struct tt_value *value,
                                             uint64_t *offset, uint64_t *nbytes, struct tt_err *err);
-/* A torch zip that holds one tensor, row-major, of the fill's sizes: a DCP item. */
-TT_MUST_CHECK tt_status tt_copy_add_item(struct tt_copy *copy, uint32_t file, const struct tt_fill *fill, uint64_t *offset,
+/* A torch zip that holds one tensor, row-major, of the box's sizes: a DCP item. */
+TT_MUST_CHECK tt_status tt_copy_add_item(struct tt_copy *copy, uint32_t file, const struct tt_output_box *box, uint64_t *offset,
                                          uint64_t *nbytes, struct tt_err *err);
 /* The elements alone, row-major. */
-TT_MUST_CHECK tt_status tt_copy_add_elements(struct tt_copy *copy, uint32_t file, const struct tt_fill *fill, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_copy_add_elements(struct tt_copy *copy, uint32_t file, const struct tt_output_box *box,
+                                             struct tt_err *err);
 /* Bytes as they are. */
 TT_MUST_CHECK tt_status tt_copy_add_bytes(struct tt_copy *copy, uint32_t file, const void *bytes, size_t nbytes, uint64_t *offset,
                                           struct tt_err *err);
@@ -36,8 +37,8 @@ TT_MUST_CHECK tt_status tt_copy_add_bytes(struct tt_copy *copy, uint32_t file, c
 TT_MUST_CHECK tt_status tt_copy_add_run(struct tt_copy *copy, uint32_t file, struct tt_ckpt *ckpt, const struct tt_chunk *run,
                                         const char *fqn, uint64_t *offset, struct tt_err *err);
 
-/* A fill into memory: dst is row-major, of the fill's sizes, in the output's dtype. */
-TT_MUST_CHECK tt_status tt_copy_add_memory(struct tt_copy *copy, const struct tt_fill *fill, void *dst, struct tt_err *err);
+/* A box into memory: dst is row-major, of the box's sizes, in the output's dtype. */
+TT_MUST_CHECK tt_status tt_copy_add_memory(struct tt_copy *copy, const struct tt_output_box *box, void *dst, struct tt_err *err);
 
 /* Everything was added. Settles the order in which it is run, and notes for each compressed chunk of the sources whether it will be
  * spilled (unpack.h). in_order: as the sink's. Without this call, segments are run one after the other, and what is spilled turns out
@@ -75,7 +76,7 @@ TT_MUST_CHECK tt_status tt_copy_run(struct tt_copy *copy, struct tt_pool *pool, 
 /* Bytes of buffers that each thread of a run has. */
 uint64_t tt_copy_thread_nbytes(void);
 
-/* A TENSOR value for tt_copy_add_archive: row-major, over a storage of its own that is filled by `fill`. In the arena. */
-struct tt_value *tt_copy_tensor(struct tt_arena *arena, const struct tt_fill *fill);
+/* A TENSOR value for tt_copy_add_archive: row-major, over a storage of its own that is filled by `box`. In the arena. */
+struct tt_value *tt_copy_tensor(struct tt_arena *arena, const struct tt_output_box *box);
 
 #endif

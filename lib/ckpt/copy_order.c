@@ -28,9 +28,9 @@ static int by_rows(const void *pa, const void *pb)
 static void expect(const struct tt_copy *copy, const struct copy_segment *s, bool follows)
 {
     for (uint32_t i = 0; i < s->ndata; i++) {
-        const struct tt_fill *fill = &copy->data[s->first_data + i].fill;
-        const struct tt_region region = tt_fill_region(fill);
-        tt_unpack_expect(fill->output, &region, follows);
+        const struct tt_output_box *box = &copy->data[s->first_data + i].box;
+        const struct tt_region region = tt_output_box_region(box);
+        tt_unpack_expect(box->output, &region, follows);
     }
 }
 
@@ -39,10 +39,10 @@ static bool is_reader(const struct tt_copy *copy, uint32_t segment, struct reade
     const struct copy_segment *s = &copy->segments[segment];
     if (s->ndata != 1)
         return false;
-    const struct tt_fill *fill = &copy->data[s->first_data].fill;
-    const struct tt_region region = tt_fill_region(fill);
+    const struct tt_output_box *box = &copy->data[s->first_data].box;
+    const struct tt_region region = tt_output_box_region(box);
     out->segment = segment;
-    return s->kind != COPY_ARCHIVE && tt_unpack_rows(fill->output, &region, &out->src, &out->begin, &out->end);
+    return s->kind != COPY_ARCHIVE && tt_unpack_rows(box->output, &region, &out->src, &out->begin, &out->end);
 }
 
 /* Of the readers, in their order: those that begin where the ones before them of the same tensor have ended follow them. */

@@ -8,7 +8,7 @@
 
 /* One contiguous run of elements: a storage of an archive, or a segment of its own. */
 struct copy_data {
-    struct tt_fill fill;
+    struct tt_output_box box;
     uint64_t left; /* bytes that are not written yet */
     struct tt_crc_pieces pieces; /* archives */
 };
@@ -59,7 +59,7 @@ struct tt_copy {
 };
 
 /* The archive of an ITEM, laid out anew for the time in which it is written. */
-TT_MUST_CHECK tt_status tt_copy_open_item(struct copy_archive **out, const struct tt_fill *fill, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_copy_open_item(struct copy_archive **out, const struct tt_output_box *box, struct tt_err *err);
 void tt_copy_close_archive(struct copy_archive *archive); /* NULL: nothing */
 
 #endif

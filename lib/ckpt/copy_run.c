@@ -64,28 +64,26 @@ static tt_status check_stop(struct worker *w) { return tt_copy_check_stop(w->run
 static bool is_identity(const struct tt_output *o)
 {
     const struct tt_part *p = o->parts;
-    return o->nparts == 1 && !o->weights && p->src && p->quant == TT_QUANT_NONE && p->map == TT_MAP_SAME &&
-           p->src->dtype == o->dtype && p->src->ndim == o->ndim;
+    return o->nparts == 1 && !o->weights && tt_part_is_plain(o, p) && p->src->dtype == o->dtype;
 }
 
 /* The chunk of the source whose elements are the data's from `first` on, in their order; *numel is how many. NULL: there is none, or
  * it is small. */
 static const struct tt_chunk *whole_chunk(const struct copy_data *d, int64_t first, int64_t *numel)
 {
-    const struct tt_output *o = d->fill.output;
+    const struct tt_output *o = d->box.output;
     const struct tt_part *p = o->parts;
-    struct tt_region want = tt_fill_region(&d->fill);
+    struct tt_region want = tt_output_box_region(&d->box);
     const int64_t nrows = want.ndim ? want.size[0] : 1;
     int64_t row = 1, n = 0;
 
     if (!is_identity(o))
         return NULL;
+    want = tt_part_source(p, &want);
     for (int i = 1; i < want.ndim; i++)
         row *= want.size[i];
     if (row == 0 || first % row)
         return NULL;
-    for (int i = 0; i < want.ndim; i++)
-        want.offset[i] += (p->from ? p->from[i] : 0) - (p->to ? p->to[i] : 0);
     if (want.ndim) { /* the row that comes next */
         want.offset[0] += first / row;
         want.size[0] = 1;
@@ -107,7 +105,7 @@ static const struct tt_chunk *whole_chunk(const struct copy_data *d, int64_t fir
 static void take_piece(struct run *run, struct job *job)
 {
     struct copy_data *data = &run->copy->data[run->data];
-    const struct tt_region whole = tt_fill_region(&data->fill);
+    const struct tt_region whole = tt_output_box_region(&data->box);
     const bool can_carry = run->sink && run->sink->copy && job->segment->u.archive &&
                            (job->segment->kind == COPY_ARCHIVE || job->segment->kind == COPY_ITEM);
     struct tt_region piece;
@@ -118,7 +116,7 @@ static void take_piece(struct run *run, struct job *job)
     if (!tt_region_is_empty(&whole) && tt_numel(whole.ndim, whole.size, &total)) {
         job->chunk = can_carry ? whole_chunk(data, run->first, &job->numel) : NULL;
         if (!job->chunk)
-            job->numel = tt_output_piece(&piece, data->fill.output, &whole, run->first);
+            job->numel = tt_output_piece(&piece, data->box.output, &whole, run->first);
         run->first += job->numel;
     }
     if (run->first >= total) {
@@ -136,7 +134,7 @@ static bool begin_segment(struct run *run, struct job *job)
     run->data = s->first_data;
     run->first = 0;
     if (s->kind == COPY_ITEM) {
-        run->status = tt_copy_open_item(&s->u.archive, &run->copy->data[s->first_data].fill, &run->err);
+        run->status = tt_copy_open_item(&s->u.archive, &run->copy->data[s->first_data].box, &run->err);
         return run->status == TT_OK;
     }
     return s->kind == COPY_ARCHIVE || s->kind == COPY_BYTES;
@@ -172,7 +170,7 @@ static bool take_job(struct run *run, struct job *job)
 static uint64_t job_nbytes(const struct job *job)
 {
     if (job->data)
-        return (uint64_t)job->numel * tt_dtype_nbytes(job->data->fill.output->dtype);
+        return (uint64_t)job->numel * tt_dtype_nbytes(job->data->box.output->dtype);
     switch (job->segment->kind) {
     case COPY_BYTES: return job->segment->nbytes;
     case COPY_RUN: return (uint64_t)job->numel;
@@ -280,7 +278,7 @@ static tt_status finish_storage(struct worker *w, struct copy_segment *s, struct
     tt_status st = TT_OK;
 
     if (!tt_crc_pieces_join(&data->pieces, record->nbytes, &record->crc))
-        return tt_err_set(&w->err, TT_EINVAL, "key %s: the blocks of its copy do not tile it", data->fill.output->fqn);
+        return tt_err_set(&w->err, TT_EINVAL, "key %s: the blocks of its copy do not tile it", data->box.output->fqn);
     tt_crc_pieces_release(&data->pieces);
     if (i + 1 < s->ndata) {
         tt_buf_clear(&w->text);
@@ -318,7 +316,7 @@ static tt_status do_piece(struct worker *w, const struct job *job, const struct 
 {
     struct copy_segment *s = job->segment;
     struct copy_data *data = job->data;
-    const struct tt_output *o = data->fill.output;
+    const struct tt_output *o = data->box.output;
     const size_t unit = tt_dtype_nbytes(o->dtype), nbytes = (size_t)numel * unit;
     const uint64_t begin = (uint64_t)first * unit;
     uint8_t *out;
@@ -340,8 +338,8 @@ static tt_status do_piece(struct worker *w, const struct job *job, const struct 
 /* The elements of a job through this process. */
 static tt_status do_pieces(struct worker *w, const struct job *job)
 {
-    const struct tt_region whole = tt_fill_region(&job->data->fill);
-    const int64_t most = TT_BLOCK_NBYTES / (int64_t)tt_output_unit(job->data->fill.output);
+    const struct tt_region whole = tt_output_box_region(&job->data->box);
+    const int64_t most = TT_BLOCK_NBYTES / (int64_t)tt_output_unit(job->data->box.output);
     struct tt_region piece = whole;
     tt_status st = TT_OK;
 
@@ -392,7 +390,7 @@ static tt_status stopped_midway(struct worker *w, const struct tt_infile *from, 
 static tt_status do_chunk(struct worker *w, const struct job *job)
 {
     struct copy_segment *s = job->segment;
-    const struct tt_part *part = job->data->fill.output->parts;
+    const struct tt_part *part = job->data->box.output->parts;
     struct tt_ckpt *ckpt = part->ckpt ? part->ckpt : w->run->copy->src;
     const uint64_t unit = tt_dtype_nbytes(part->src->dtype), nbytes = (uint64_t)job->numel * unit;
     const struct tt_infile *file = NULL;

@@ -24,8 +24,8 @@ struct tt_want {
 TT_MUST_CHECK tt_status tt_ckpt_load(struct tt_ckpt *ckpt, const struct tt_want *wants, size_t n, struct tt_pool *pool,
                                      struct tt_err *err);
 
-/* The same of what a recipe makes; `name` is its input's, for messages. The recipe's items get the dtypes that are wanted. */
-TT_MUST_CHECK tt_status tt_recipe_load(struct tt_recipe *recipe, const char *name, const struct tt_want *wants, size_t n,
+/* The same of what a recipe makes; `name` is its input's, for messages. */
+TT_MUST_CHECK tt_status tt_recipe_load(const struct tt_recipe *recipe, const char *name, const struct tt_want *wants, size_t n,
                                        struct tt_pool *pool, struct tt_err *err);
 
 #endif

@@ -21,7 +21,7 @@ struct raw_storage {
     struct tt_chunk chunk;
     struct tt_part part;
     struct tt_output output;
-    struct tt_fill fill;
+    struct tt_output_box box;
     int64_t dims[2];
 };
 
@@ -40,8 +40,8 @@ static tt_status own_storage(struct tt_arena *arena, struct tt_ckpt *ckpt, const
                                     .chunks = &raw->chunk, .nchunks = 1 };
     raw->output = tt_output_identity(&raw->entry, &raw->part);
     raw->part.ckpt = ckpt;
-    raw->fill = (struct tt_fill){ &raw->output, NULL, NULL };
-    s->owner = &raw->fill;
+    raw->box = (struct tt_output_box){ &raw->output, NULL, NULL };
+    s->owner = &raw->box;
     return TT_OK;
 }
 
@@ -99,12 +99,12 @@ static tt_status make_leaf(const struct nester *n, const struct tt_recipe_item *
     tt_status st = TT_OK;
 
     if (item->kind == TT_ENTRY_TENSOR) {
-        struct tt_fill *fill = tt_arena_alloc(n->arena, sizeof *fill);
-        if (fill) {
-            *fill = (struct tt_fill){ &item->output, NULL, NULL };
-            *out = tt_copy_tensor(n->arena, fill);
+        struct tt_output_box *box = tt_arena_alloc(n->arena, sizeof *box);
+        if (box) {
+            *box = (struct tt_output_box){ &item->output, NULL, NULL };
+            *out = tt_copy_tensor(n->arena, box);
         }
-        return fill && *out ? TT_OK : nomem(n);
+        return box && *out ? TT_OK : nomem(n);
     }
     st = tt_recipe_value(item, n->opts, n->arena, &value, n->err);
     if (st == TT_OK)

@@ -11,10 +11,24 @@ struct tt_output tt_output_identity(const struct tt_entry *src, struct tt_part *
     };
 }
 
-struct tt_region tt_fill_region(const struct tt_fill *fill)
+bool tt_part_is_plain(const struct tt_output *o, const struct tt_part *p)
 {
-    const struct tt_output *o = fill->output;
-    return tt_region_make(o->ndim, fill->offsets, fill->sizes ? fill->sizes : o->shape);
+    return p->src && p->quant == TT_QUANT_NONE && p->map == TT_MAP_SAME && p->src->ndim == o->ndim;
+}
+
+struct tt_region tt_part_source(const struct tt_part *p, const struct tt_region *region)
+{
+    struct tt_region r = *region;
+
+    for (int d = 0; d < r.ndim; d++)
+        r.offset[d] += (p->from ? p->from[d] : 0) - (p->to ? p->to[d] : 0);
+    return r;
+}
+
+struct tt_region tt_output_box_region(const struct tt_output_box *box)
+{
+    const struct tt_output *o = box->output;
+    return tt_region_make(o->ndim, box->offsets, box->sizes ? box->sizes : o->shape);
 }
 
 void tt_recipe_release(struct tt_recipe *recipe)

@@ -59,13 +59,18 @@ struct tt_output {
 /* The output that is its one input. `part` is the caller's storage, and lives as long as the output. */
 struct tt_output tt_output_identity(const struct tt_entry *src, struct tt_part *part);
 
+/* Whether the part is elements of its source as they are, neither moved among dimensions nor computed. */
+bool tt_part_is_plain(const struct tt_output *output, const struct tt_part *part);
+/* The region of a plain part's source that gives this region of the output, where the part has it. */
+struct tt_region tt_part_source(const struct tt_part *part, const struct tt_region *region);
+
 /* A region of an output: what is written in one place. */
-struct tt_fill {
+struct tt_output_box {
     const struct tt_output *output;
     const int64_t *offsets, *sizes; /* (ndim); NULL: zeros, the whole shape */
 };
 
-struct tt_region tt_fill_region(const struct tt_fill *fill);
+struct tt_region tt_output_box_region(const struct tt_output_box *box);
 
 /* A chunk of an item and the file that holds it: an index into the target's files (lib/ckpt/write.h). */
 struct tt_placed {

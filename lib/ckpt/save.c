@@ -20,7 +20,7 @@ struct planned {
     struct tt_chunk chunk;
     struct tt_part part;
     struct tt_output output;
-    struct tt_fill fill;
+    struct tt_output_box box;
     uint64_t offset, nbytes; /* in the file */
 };
 
@@ -58,8 +58,8 @@ static tt_status plan_tensor(struct rank_save *s, struct planned *p, const struc
     p->output = tt_output_identity(&p->src, &p->part);
     if (opts->cast && tt_dtypes[item->dtype].is_float)
         p->output.dtype = opts->cast_dtype;
-    p->fill = (struct tt_fill){ &p->output, NULL, NULL };
-    return tt_copy_add_item(s->copy, 0, &p->fill, &p->offset, &p->nbytes, err);
+    p->box = (struct tt_output_box){ &p->output, NULL, NULL };
+    return tt_copy_add_item(s->copy, 0, &p->box, &p->offset, &p->nbytes, err);
 }
 
 /* Values first, then tensors, as PyTorch's writer has them. */

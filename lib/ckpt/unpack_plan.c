@@ -5,19 +5,6 @@
 /* Chunks that one piece of an output needs a part of each, as column shards are: more of them than this are not all kept open. */
 enum { TOGETHER_MAX = 4 };
 
-/* The elements of src that the part gives to the region, where they are easily told: false, and it may be any. */
-static bool wanted(const struct tt_output *o, const struct tt_part *part, const struct tt_region *region, struct tt_region *out)
-{
-    const struct tt_entry *src = part->src;
-
-    if (part->quant != TT_QUANT_NONE || part->map != TT_MAP_SAME || src->ndim != o->ndim)
-        return false;
-    *out = *region;
-    for (int d = 0; d < o->ndim; d++)
-        out->offset[d] += (part->from ? part->from[d] : 0) - (part->to ? part->to[d] : 0);
-    return true;
-}
-
 /* How many chunks begin at the chunk's row. */
 static uint32_t together(const struct tt_entry *e, const struct tt_chunk *chunk)
 {
@@ -38,11 +25,10 @@ static uint32_t together(const struct tt_entry *e, const struct tt_chunk *chunk)
 bool tt_unpack_rows(const struct tt_output *o, const struct tt_region *region, const struct tt_entry **src, int64_t *begin, int64_t *end)
 {
     const struct tt_part *part = o->parts;
-    struct tt_region box;
 
-    if (o->nparts != 1 || o->weights || !part->src || part->src->ndim == 0 || !part->src->is_packed ||
-        !wanted(o, part, region, &box))
+    if (o->nparts != 1 || o->weights || o->ndim == 0 || !tt_part_is_plain(o, part) || !part->src->is_packed)
         return false;
+    const struct tt_region box = tt_part_source(part, region);
     *src = part->src;
     *begin = box.offset[0];
     *end = box.offset[0] + box.size[0];
@@ -52,11 +38,8 @@ bool tt_unpack_rows(const struct tt_output *o, const struct tt_region *region, c
 static void expect_part(const struct tt_output *o, const struct tt_part *part, const struct tt_region *region, bool follows)
 {
     const struct tt_entry *e = part->src;
-    struct tt_region box;
+    const struct tt_region box = tt_part_is_plain(o, part) ? tt_part_source(part, region) : tt_region_make(e->ndim, NULL, e->shape);
     const bool forward = part->map != TT_MAP_TRANSPOSE && !o->weights;
-
-    if (!wanted(o, part, region, &box))
-        box = tt_region_make(e->ndim, NULL, e->shape);
     struct tt_chunk_search search = tt_chunks_in(e, &box);
     for (struct tt_chunk *chunk; (chunk = tt_chunks_next(&search));) {
         if (chunk->codec != TT_CODEC_ZSTD)

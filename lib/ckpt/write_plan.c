@@ -153,8 +153,8 @@ static tt_status add_place(struct write_plan *plan, const struct place *place, u
     plan->segment_chunk[plan->nsegments++] = chunk;
     if (kind == TT_ENTRY_VALUE)
         return add_value(plan, item, chunk, err);
-    const struct tt_fill fill = { &item->output, chunk->offsets, chunk->sizes };
-    return tt_copy_add_item(plan->copy, file, &fill, &chunk->offset, &chunk->nbytes, err);
+    const struct tt_output_box box = { &item->output, chunk->offsets, chunk->sizes };
+    return tt_copy_add_item(plan->copy, file, &box, &chunk->offset, &chunk->nbytes, err);
 }
 
 /* --- an output file that is an input's, byte for byte ---------------------------------------------------------------------------- */
@@ -169,8 +169,8 @@ static const struct tt_chunk *unchanged(const struct tt_recipe_item *item, uint3
         *ckpt = item->ckpt;
         return item->entry && item->entry->nchunks == 1 && item->entry->chunks->codec == TT_CODEC_BLOB ? item->entry->chunks : NULL;
     }
-    if (o->nparts != 1 || o->weights || !p->src || p->quant != TT_QUANT_NONE || p->map != TT_MAP_SAME || p->from || p->to || p->sizes ||
-        !p->ckpt || p->src->dtype != o->dtype || p->src->ndim != o->ndim)
+    if (o->nparts != 1 || o->weights || !tt_part_is_plain(o, p) || p->from || p->to || p->sizes || !p->ckpt ||
+        p->src->dtype != o->dtype)
         return NULL;
     *ckpt = p->ckpt;
     const struct tt_chunk *from = tt_chunk_find(p->src, chunk_offsets(item, chunk), chunk_sizes(item, chunk));
@@ -358,8 +358,9 @@ static tt_status plan_safetensors(struct write_plan *plan, const struct places *
             st = add_header(plan, f, tensors, n, err);
         for (size_t i = 0; i < n && st == TT_OK; i++) {
             const struct tt_recipe_item *item = &plan->recipe->items[items[i].item];
-            const struct tt_fill fill = { &item->output, chunk_offsets(item, items[i].chunk), chunk_sizes(item, items[i].chunk) };
-            st = tt_copy_add_elements(plan->copy, f, &fill, err);
+            const struct tt_output_box box = { &item->output, chunk_offsets(item, items[i].chunk),
+                                               chunk_sizes(item, items[i].chunk) };
+            st = tt_copy_add_elements(plan->copy, f, &box, err);
         }
     }
     return st;

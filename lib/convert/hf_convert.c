@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/names.h"
 #include "convert/hf_config.h"
 
 /* --- the direction --------------------------------------------------------------------------------------------------------- */
@@ -91,23 +92,21 @@ static bool is_of_flavor(const struct tt_params *params, const char *key)
 
 static tt_status refuse_unused(struct tt_recipe *recipe, const struct tt_hf_opts *hf, struct tt_err *err)
 {
-    enum { SHOWN = 10 };
     struct tt_params params;
-    struct tt_buf text = { 0 };
-    size_t n = 0;
+    struct tt_names_text names = { 0 };
     tt_status st = tt_params_make(&params, &recipe->arena, hf->family, hf->args, err);
 
     for (size_t i = 0; st == TT_OK && i < recipe->unused.n; i++) {
         const char *key = recipe->unused.items[i];
-        if (!is_of_flavor(&params, key) && n++ < SHOWN)
-            tt_buf_printf(&text, "%s%s", text.len ? ", " : "", key);
+        if (!is_of_flavor(&params, key))
+            tt_names_text_add(&names, key);
     }
-    if (n > SHOWN)
-        tt_buf_printf(&text, " and %zu more", n - SHOWN);
-    if (n)
-        st = tt_err_set(err, TT_EINVAL, "%zu tensor%s of the input ha%s no place in the flavor (--allow_unused leaves out what has none): %s",
-                        n, n == 1 ? "" : "s", n == 1 ? "s" : "ve", tt_buf_cstr(&text));
-    tt_buf_release(&text);
+    const bool one = names.n == 1;
+    if (names.n)
+        st = tt_err_set(err, TT_EINVAL,
+                        "%zu tensor%s of the input ha%s no place in the flavor (--allow_unused leaves out what has none): %s",
+                        names.n, one ? "" : "s", one ? "s" : "ve", tt_names_text_end(&names));
+    tt_names_text_release(&names);
     return st;
 }
 

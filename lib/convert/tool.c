@@ -4,11 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/names.h"
 #include "cli/meter.h"
 #include "cli/signals.h"
 #include "convert/reread.h"
-
-enum { NAMES_SHOWN = 10 };
 
 tt_status tt_tool_add_all(struct tt_recipe *recipe, struct tt_ckpt *ckpt, const struct tt_tool_opts *opts, struct tt_err *err)
 {
@@ -53,13 +52,12 @@ static void list_kinds(struct kind kinds[NKINDS], const struct tt_recipe *recipe
 /* "12 unused keys: a, b ... and 2 more" */
 static void put_kind(struct tt_buf *out, const struct kind *kind)
 {
-    const size_t n = kind->keys->n, shown = n < NAMES_SHOWN ? n : NAMES_SHOWN;
+    struct tt_names_text names = { 0 };
 
-    tt_buf_printf(out, "%zu %s key%s", n, kind->name, n == 1 ? "" : "s");
-    for (size_t i = 0; i < shown; i++)
-        tt_buf_printf(out, "%s%s", i ? ", " : ": ", kind->keys->items[i]);
-    if (n > shown)
-        tt_buf_printf(out, " and %zu more", n - shown);
+    for (size_t i = 0; i < kind->keys->n; i++)
+        tt_names_text_add(&names, kind->keys->items[i]);
+    tt_buf_printf(out, "%zu %s key%s: %s", names.n, kind->name, names.n == 1 ? "" : "s", tt_names_text_end(&names));
+    tt_names_text_release(&names);
 }
 
 static tt_status check_strict(const struct tt_recipe *recipe, struct tt_err *err)

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/names.h"
 #include "ckpt/ckpt.h"
 #include "ckpt/save_dir.h"
 #include "convert/hf_convert.h"
@@ -232,16 +233,13 @@ static tt_status refuse_model_only(const char *path, const struct steps *steps, 
 
 static void say_names(const struct tt_checkpointer *c, const struct tt_names *names, const char *path, const char *what)
 {
-    enum { SHOWN = 10 };
-    struct tt_buf text = { 0 };
+    struct tt_names_text text = { 0 };
 
-    for (size_t i = 0; i < names->n && i < SHOWN; i++)
-        tt_buf_printf(&text, "%s%s", i ? ", " : "", names->items[i]);
-    if (names->n > SHOWN)
-        tt_buf_printf(&text, " and %zu more", names->n - SHOWN);
+    for (size_t i = 0; i < names->n; i++)
+        tt_names_text_add(&text, names->items[i]);
     if (names->n)
-        tt_log_line(c->log, TT_LOG_WARNING, "%s: %s: %s", path, what, tt_buf_cstr(&text));
-    tt_buf_release(&text);
+        tt_log_line(c->log, TT_LOG_WARNING, "%s: %s: %s", path, what, tt_names_text_end(&text));
+    tt_names_text_release(&text);
 }
 
 /* The model of a Hugging Face folder, whatever it is quantized, transposed or stacked as. */

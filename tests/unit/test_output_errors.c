@@ -64,7 +64,7 @@ static tt_status copy_halves(struct tt_ckpt *ckpt, const struct tt_output *o, fl
 {
     const int64_t cut = o->shape[0] / 2 + 3, rest = o->shape[0] - cut, zero[] = { 0, 0 }, at[] = { cut, 0 };
     const int64_t above[] = { cut, o->shape[1] }, below_cut[] = { rest, o->shape[1] };
-    const struct tt_fill fills[] = { { o, zero, above }, { o, at, below_cut } };
+    const struct tt_output_box fills[] = { { o, zero, above }, { o, at, below_cut } };
     struct tt_copy *copy = NULL;
     struct tt_pool *pool = NULL;
 
