@@ -12,6 +12,8 @@ from decimal import Decimal
 
 import torch
 import torch.distributed.checkpoint as dcp
+from runs import Workdir, finish
+from runs import count as check
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.distributed.checkpoint.filesystem import _StorageInfo
@@ -27,17 +29,9 @@ from torch.distributed.checkpoint.planner import TensorWriteData, WriteItem, Wri
 
 BIN, B = os.environ.get("BIN", "build/bin"), os.environ.get("B", "build/release")
 TOOL = BIN + "/titan-ckpt-inspect"
-passed = failed = 0
 FLOATS = ["float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"]
 INTEGERS = ["int64", "int32", "int16", "int8", "uint8", "bool", "uint16", "uint32", "uint64"]
 COMPLEX = ["complex64", "complex128"]
-
-
-def check(name, ok, detail=""):
-    global passed, failed
-    passed, failed = passed + bool(ok), failed + (not ok)
-    if not ok:
-        print("FAILED:", name, detail)
 
 
 def inspect(*args, text=True, **kw):
@@ -378,12 +372,9 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         for test in (check_written, check_read, check_pipes, check_many_chunks, check_values, check_stats, check_diff, check_damage):
             test(tmp)
-    from runs import Workdir
-
     with Workdir() as work:
         check_models(work)
-    print(f"{passed} passed, {failed} failed")
-    raise SystemExit(failed > 0)
+    finish()
 
 
 if __name__ == "__main__":

@@ -11,20 +11,14 @@ import zipfile
 
 import torch
 import torch.distributed.checkpoint as dcp
+from runs import count as check
+from runs import finish
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save, torch_save_to_dcp
 
 BIN = os.environ.get("BIN", "build/bin")
 B = os.environ.get("B", "build/release")
 TOOLS = B + "/tools"
 GOLDEN = "tests/golden"
-passed = failed = 0
-
-
-def check(name, ok, detail=""):
-    global passed, failed
-    passed, failed = passed + bool(ok), failed + (not ok)
-    if not ok:
-        print("FAILED:", name, detail)
 
 
 def run(*args, **kw):
@@ -194,8 +188,7 @@ def main():
         check_goldens(tmp)
         check_saved(tmp)
         check_pt(tmp)
-    print(f"{passed} passed, {failed} failed")
-    return failed != 0
+    finish()
 
 
-sys.exit(main())
+main()

@@ -5,25 +5,18 @@ import os
 import pickle
 import pty
 import subprocess
-import sys
 import tempfile
 from collections import OrderedDict
 
 import torch
+from runs import count as check
+from runs import finish
 from safetensors.torch import load_file
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save, torch_save_to_dcp
 
 BIN = os.environ.get("BIN", "build/bin")
 GOLDEN = "tests/golden"
 TOOL = BIN + "/titan-dcp2pt"
-passed = failed = 0
-
-
-def check(name, ok, detail=""):
-    global passed, failed
-    passed, failed = passed + bool(ok), failed + (not ok)
-    if not ok:
-        print("FAILED:", name, detail)
 
 
 def run(*args, **kw):
@@ -210,8 +203,7 @@ def main():
         check_safetensors(tmp)
         check_pipe(tmp)
         check_terminal(tmp)
-    print(f"{passed} passed, {failed} failed")
-    return failed != 0
+    finish()
 
 
-sys.exit(main())
+main()

@@ -6,27 +6,20 @@ import os
 import pickle
 import resource
 import subprocess
-import sys
 import tempfile
 import zipfile
 
 import numpy as np
 import torch
 import torch.distributed.checkpoint as dcp
+from runs import count as check
+from runs import finish
 from torch.distributed.checkpoint.filesystem import FileSystem
 
 BIN = os.environ.get("BIN", "build/bin")
 GIB4 = 1 << 32
 PIECE = 1 << 20
 DISK_NBYTES = 1 << 28  # of all these files, where holes stay holes
-passed = failed = 0
-
-
-def check(name, ok, detail=""):
-    global passed, failed
-    passed, failed = passed + bool(ok), failed + (not ok)
-    if not ok:
-        print("FAILED:", name, detail)
 
 
 def run(tool, *args):
@@ -181,5 +174,4 @@ def main():
 
 
 main()
-print(f"{passed} passed, {failed} failed")
-sys.exit(failed != 0)
+finish()

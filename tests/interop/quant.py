@@ -7,20 +7,14 @@ import tempfile
 
 import torch
 import torch.distributed.checkpoint as dcp
+from runs import count as check
+from runs import finish
 from safetensors.torch import save_file
 from torch.distributed.checkpoint.quantized_hf_storage import QuantizedHuggingFaceStorageReader
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 TOOL = os.environ.get("B", "build/release") + "/tools/quant"
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-passed = failed = 0
-
-
-def check(name, ok):
-    global passed, failed
-    passed, failed = passed + bool(ok), failed + (not ok)
-    if not ok:
-        print("FAILED:", name)
 
 
 def same(a, b):
@@ -76,5 +70,4 @@ with tempfile.TemporaryDirectory() as tmp:
         check_blocks(tmp, *size)
     for size in ((1, 1, 1, 16), (2, 31, 5, 16), (4, 96, 33, 16), (1, 3, 2, 5), (3, 577, 90, 16)):
         check_groups(tmp, size)
-print(f"{passed} passed, {failed} failed")
-raise SystemExit(failed > 0)
+finish()

@@ -161,10 +161,18 @@ def torchtitan(work, flavor, settings, fields=None, fails=False):
 passed = failed = 0
 
 
-def check(name, ok, detail=""):
+def count(name, ok, detail=""):
+    """Of many: only what fails is printed."""
     global passed, failed
     passed, failed = passed + bool(ok), failed + (not ok)
-    print(f"{'ok    ' if ok else 'FAILED'} {name}: {detail}", flush=True)
+    if not ok:
+        print(f"FAILED {name}: {detail}", flush=True)
+
+
+def check(name, ok, detail=""):
+    count(name, ok, detail)
+    if ok:
+        print(f"ok     {name}: {detail}", flush=True)
 
 
 def check_steps(name, ours, theirs, loss_tol, norm_tol=None):
