@@ -28,7 +28,7 @@ struct finding {
 };
 
 struct worker {
-    uint8_t *buf; /* (TT_BLOCK_NBYTES) */
+    uint8_t *buf; /* (TT_PIECE_NBYTES) */
 };
 
 struct audit {
@@ -154,7 +154,7 @@ static tt_status check_record(struct audit *a, const struct unit *unit, struct w
     if (r->crc == 0) /* not recorded */
         return TT_OK;
     for (uint64_t at = 0, n; at < r->nbytes; at += n) {
-        n = r->nbytes - at < TT_BLOCK_NBYTES ? r->nbytes - at : TT_BLOCK_NBYTES;
+        n = r->nbytes - at < TT_PIECE_NBYTES ? r->nbytes - at : TT_PIECE_NBYTES;
         const tt_status st = tt_source_read(src, w->buf, n, r->offset + at, &why);
         *whole = st == TT_OK;
         if (st != TT_OK)
@@ -273,8 +273,8 @@ static tt_status check_unit(void *ctx, int64_t i, int thread, struct tt_err *err
 
     if (unit->entry && !tt_key_taken(&a->task->filter, unit->entry->fqn))
         return TT_OK;
-    if (!w->buf && !(w->buf = malloc(TT_BLOCK_NBYTES)))
-        st = tt_err_nomem(err, TT_BLOCK_NBYTES, "a buffer");
+    if (!tt_io_buffer_once(&w->buf, TT_PIECE_NBYTES))
+        st = tt_err_nomem(err, TT_PIECE_NBYTES, "a buffer");
     if (st != TT_OK)
         return st;
     st = unit->record ? check_pt_record(a, unit, w) : check_item(a, unit, w);

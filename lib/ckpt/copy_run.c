@@ -67,9 +67,9 @@ static bool is_identity(const struct tt_output *o)
     return o->nparts == 1 && !o->weights && tt_part_is_plain(o, p) && p->src->dtype == o->dtype;
 }
 
-/* The chunk of the source whose elements are the data's from `first` on, in their order; *numel is how many. NULL: there is none, or
- * it is small. */
-static const struct tt_chunk *whole_chunk(const struct copy_data *d, int64_t first, int64_t *numel)
+/* The chunk of the source whose elements are the data's from `first` on, in their order; *numel is how many. NULL: there is none of so
+ * many bytes. */
+static const struct tt_chunk *whole_chunk(const struct copy_data *d, int64_t first, uint64_t nbytes_min, int64_t *numel)
 {
     const struct tt_output *o = d->box.output;
     const struct tt_part *p = o->parts;
@@ -93,7 +93,7 @@ static const struct tt_chunk *whole_chunk(const struct copy_data *d, int64_t fir
         bool same = want.ndim == 0 || (chunk->offsets[0] == want.offset[0] && chunk->sizes[0] <= nrows - first / row);
         for (int i = 1; i < want.ndim; i++)
             same &= chunk->offsets[i] == want.offset[i] && chunk->sizes[i] == want.size[i];
-        if (same && tt_numel(want.ndim, chunk->sizes, &n) && (uint64_t)n * tt_dtype_nbytes(o->dtype) >= CARRY_NBYTES_MIN) {
+        if (same && tt_numel(want.ndim, chunk->sizes, &n) && (uint64_t)n * tt_dtype_nbytes(o->dtype) >= nbytes_min) {
             *numel = n;
             return chunk;
         }
@@ -101,20 +101,29 @@ static const struct tt_chunk *whole_chunk(const struct copy_data *d, int64_t fir
     return NULL;
 }
 
+/* Whether the kernel shall copy it, with the CRC that it was stored with: where that saves something, or nothing is to be looked at. */
+static bool is_carried(const struct run *run, const struct copy_segment *s, const struct copy_data *d)
+{
+    const struct tt_part *part = d->box.output->parts;
+    const struct tt_ckpt *ckpt = part && part->ckpt ? part->ckpt : run->copy->src;
+
+    return run->sink && run->sink->copy && s->u.archive && (s->kind == COPY_ARCHIVE || s->kind == COPY_ITEM) && ckpt &&
+           (ckpt->files.can_share || run->opts->no_verify);
+}
+
 /* The next piece of the current data. */
 static void take_piece(struct run *run, struct job *job)
 {
     struct copy_data *data = &run->copy->data[run->data];
     const struct tt_region whole = tt_output_box_region(&data->box);
-    const bool can_carry = run->sink && run->sink->copy && job->segment->u.archive &&
-                           (job->segment->kind == COPY_ARCHIVE || job->segment->kind == COPY_ITEM);
     struct tt_region piece;
     int64_t total = 0;
 
     job->data = data;
     job->first = run->first;
     if (!tt_region_is_empty(&whole) && tt_numel(whole.ndim, whole.size, &total)) {
-        job->chunk = can_carry ? whole_chunk(data, run->first, &job->numel) : NULL;
+        const uint64_t nbytes_min = run->opts->no_verify ? 1 : CARRY_NBYTES_MIN; /* no new CRC for what nobody looked at */
+        job->chunk = is_carried(run, job->segment, data) ? whole_chunk(data, run->first, nbytes_min, &job->numel) : NULL;
         if (!job->chunk)
             job->numel = tt_output_piece(&piece, data->box.output, &whole, run->first);
         run->first += job->numel;
@@ -339,7 +348,7 @@ static tt_status do_piece(struct worker *w, const struct job *job, const struct 
 static tt_status do_pieces(struct worker *w, const struct job *job)
 {
     const struct tt_region whole = tt_output_box_region(&job->data->box);
-    const int64_t most = TT_BLOCK_NBYTES / (int64_t)tt_output_unit(job->data->box.output);
+    const int64_t most = tt_output_piece_numel(job->data->box.output);
     struct tt_region piece = whole;
     tt_status st = TT_OK;
 
@@ -428,7 +437,7 @@ static tt_status do_run(struct worker *w, const struct job *job)
     if (nbytes >= CARRY_NBYTES_MIN)
         st = sink_copy(w, s, file, run->offset + begin, nbytes, begin, &done);
     while (st == TT_OK && done < nbytes) {
-        const uint64_t left = nbytes - done, n = left < TT_BLOCK_NBYTES ? left : TT_BLOCK_NBYTES;
+        const uint64_t left = nbytes - done, n = left < TT_PIECE_NBYTES ? left : TT_PIECE_NBYTES;
         st = check_stop(w);
         if (st == TT_OK && !tt_io_buffer_once(&w->block, TT_BLOCK_NBYTES))
             st = tt_err_nomem(&w->err, TT_BLOCK_NBYTES, "a buffer");

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 struct tt_files_slot {
@@ -13,6 +15,13 @@ struct tt_files_slot {
     unsigned pins;
     uint64_t used; /* the clock when it was pinned last */
 };
+
+static bool can_share(const char *folder)
+{
+    struct statfs fs;
+
+    return statfs(folder, &fs) == 0 && fs.f_type != EXT4_SUPER_MAGIC && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC;
+}
 
 tt_status tt_files_init(struct tt_files *files, const char *folder, const char *const *names, size_t n, struct tt_err *err)
 {
@@ -27,6 +36,7 @@ tt_status tt_files_init(struct tt_files *files, const char *folder, const char *
     files->names = names;
     files->n = n;
     files->nopen = 0;
+    files->can_share = can_share(folder);
     files->clock = 0;
     files->slots = slots;
     files->spill = (struct tt_infile){ .fd = -1 };

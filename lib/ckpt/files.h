@@ -13,6 +13,7 @@ struct tt_files {
     const char *folder;       /* borrowed, as are the names */
     const char *const *names; /* (n), relative to the folder; "" is the folder itself: a checkpoint that is one file */
     size_t n, nopen;
+    bool can_share;              /* the file system may let files share what they have in common: see tt_files_init */
     uint64_t clock;              /* counts pins */
     struct tt_files_slot *slots; /* (n) */
     struct tt_infile spill;      /* one more, of index n: temporary, without a name; fd -1: not needed so far */
@@ -21,6 +22,8 @@ struct tt_files {
     pthread_mutex_t lock;        /* over all of it */
 };
 
+/* Where files cannot share blocks (ext4, tmpfs), copy_file_range copies page after page, which takes the kernel twice as long as reads
+ * and writes of a buffer that stays in the cache. */
 TT_MUST_CHECK tt_status tt_files_init(struct tt_files *files, const char *folder, const char *const *names, size_t n,
                                       struct tt_err *err);
 void tt_files_release(struct tt_files *files); /* nothing is pinned; fine on a zeroed struct */

@@ -85,9 +85,19 @@ static int64_t whole_heads(const struct tt_output *o, int d, int64_t first, int6
     return n;
 }
 
+int64_t tt_output_piece_numel(const struct tt_output *o)
+{
+    int64_t nbytes = TT_PIECE_NBYTES;
+
+    for (size_t i = 0; i < o->nparts; i++)
+        if (o->parts[i].map != TT_MAP_SAME)
+            nbytes = TT_BLOCK_NBYTES;
+    return nbytes / (int64_t)tt_output_unit(o);
+}
+
 int64_t tt_output_piece(struct tt_region *piece, const struct tt_output *o, const struct tt_region *r, int64_t first)
 {
-    const int64_t n = tt_region_piece(piece, r, first, TT_BLOCK_NBYTES / (int64_t)tt_output_unit(o));
+    const int64_t n = tt_region_piece(piece, r, first, tt_output_piece_numel(o));
     int d = 0;
 
     while (d < r->ndim && piece->size[d] == 1)

@@ -19,8 +19,12 @@ uint64_t tt_assembler_nbytes(void); /* of its buffers, for however many checkpoi
  * buffers. */
 size_t tt_output_unit(const struct tt_output *output);
 
+/* Elements that are best assembled at a time: few, so that they stay in the cache, but as many as the buffers hold where rows change
+ * places, so that less is read twice. */
+int64_t tt_output_piece_numel(const struct tt_output *output);
+
 /* What to assemble next of region r of the output, from its element `first` on: as tt_region_piece has it, of at most
- * TT_BLOCK_NBYTES / unit elements, and of whole heads where they are permuted, so that none is read twice. */
+ * tt_output_piece_numel elements, and of whole heads where they are permuted, so that none is read twice. */
 int64_t tt_output_piece(struct tt_region *piece, const struct tt_output *output, const struct tt_region *r, int64_t first);
 
 /* Whether all that the output asks for can be done: shapes, boxes, casts, quantization and its scales, maps, and that the parts

@@ -164,7 +164,7 @@ static tt_status read_again(const struct tt_verify_storage *s, uint8_t *buf, str
     if (st != TT_OK)
         return st;
     for (uint64_t at = 0; at < s->nbytes && st == TT_OK;) {
-        const uint64_t left = s->nbytes - at, n = left < TT_BLOCK_NBYTES ? left : TT_BLOCK_NBYTES;
+        const uint64_t left = s->nbytes - at, n = left < TT_PIECE_NBYTES ? left : TT_PIECE_NBYTES;
         st = tt_infile_pread(file, buf, (size_t)n, s->key.offset + at, err);
         if (st == TT_OK)
             crc = tt_crc32(crc, buf, (size_t)n);
@@ -184,8 +184,8 @@ tt_status tt_verify_finish(struct tt_verify *verify, struct tt_err *err)
     for (size_t i = 0; i < verify->n && st == TT_OK; i++) {
         if (verify->items[i].is_done || verify->items[i].wanted < verify->items[i].nbytes)
             continue;
-        if (!buf && !(buf = tt_io_buffer(TT_BLOCK_NBYTES)))
-            st = tt_err_nomem(err, TT_BLOCK_NBYTES, "a buffer");
+        if (!buf && !(buf = tt_io_buffer(TT_PIECE_NBYTES)))
+            st = tt_err_nomem(err, TT_PIECE_NBYTES, "a buffer");
         if (st == TT_OK)
             st = read_again(&verify->items[i], buf, err);
     }

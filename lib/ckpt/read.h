@@ -5,7 +5,10 @@
 
 #include "ckpt/ckpt.h"
 
-enum { TT_BLOCK_NBYTES = 4 << 20 }; /* what is read, cast and written at a time */
+enum {
+    TT_BLOCK_NBYTES = 4 << 20, /* buffers: more is not read, cast or written at a time */
+    TT_PIECE_NBYTES = 1 << 20, /* and no more than that without need: it stays in a core's cache from read to write */
+};
 
 /* A piece of a run of bytes with its CRC; pieces come in any order. */
 struct tt_crc_pieces {

@@ -289,7 +289,7 @@ static tt_status print_tensor(FILE *out, struct tt_ckpt *ckpt, const struct tt_e
             p.lines = s->count[d];
         kept++;
     }
-    p.block = malloc(TT_BLOCK_NBYTES);
+    p.block = tt_io_buffer(TT_BLOCK_NBYTES);
     tt_status st = p.block ? tt_reader_new(&p.reader, ckpt, NULL, NULL, err) : tt_err_nomem(err, TT_BLOCK_NBYTES, "a buffer");
     if (st == TT_OK)
         st = put_boxes(&p);

@@ -132,7 +132,7 @@ struct row {
 
 struct worker {
     struct tt_reader *reader;
-    uint8_t *buf; /* (TT_BLOCK_NBYTES) */
+    uint8_t *buf; /* (TT_PIECE_NBYTES) */
 };
 
 struct reading {
@@ -163,8 +163,8 @@ static tt_status read_unit(void *ctx, int64_t i, int thread, struct tt_err *err)
 
     if (!w->reader)
         st = tt_reader_new(&w->reader, r->ckpt, &r->verify, NULL, err);
-    if (st == TT_OK && !w->buf && !(w->buf = malloc(TT_BLOCK_NBYTES)))
-        st = tt_err_nomem(err, TT_BLOCK_NBYTES, "a buffer");
+    if (st == TT_OK && !tt_io_buffer_once(&w->buf, TT_PIECE_NBYTES))
+        st = tt_err_nomem(err, TT_PIECE_NBYTES, "a buffer");
     if (st != TT_OK)
         return st;
     st = tt_read_region(w->reader, row->entry, &u->piece, w->buf, err);
@@ -257,7 +257,7 @@ static tt_status add_units(struct reading *r, const struct tt_entry *e, struct t
         ok = tt_numel(chunk.ndim, chunk.size, &numel);
         for (int64_t first = 0, n; first < numel && ok; first += n) {
             struct tt_region piece;
-            n = tt_region_piece(&piece, &chunk, first, TT_BLOCK_NBYTES / (int64_t)tt_dtype_nbytes(e->dtype));
+            n = tt_region_piece(&piece, &chunk, first, TT_PIECE_NBYTES / (int64_t)tt_dtype_nbytes(e->dtype));
             ok = grow(&units, r->nunits, &r->units_cap, sizeof *r->units);
             r->units = units;
             if (ok)

@@ -173,7 +173,7 @@ static tt_status copy_whole(struct out_files *files, uint32_t index, int fd, con
         const uint64_t left = from->nbytes - at, n = left < STEP ? left : STEP;
         uint64_t done = 0;
         st = kernel_copy(fd, file->path, from, at, n, at, &done, err);
-        if (st == TT_OK && done < n && !buf && !(buf = malloc(STEP)))
+        if (st == TT_OK && done < n && !tt_io_buffer_once(&buf, STEP))
             st = tt_err_nomem(err, STEP, "a buffer");
         if (st == TT_OK && done < n)
             st = tt_infile_pread(from, buf, (size_t)(n - done), at + done, err);

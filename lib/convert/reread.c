@@ -173,7 +173,7 @@ static bool take(struct reread *all, struct piece *piece)
         const struct tt_region whole = tt_region_make(o->ndim, NULL, o->shape);
         piece->item = item;
         piece->first = all->first;
-        piece->numel = tt_region_piece(&piece->region, &whole, all->first, TT_BLOCK_NBYTES / (int64_t)tt_output_unit(o));
+        piece->numel = tt_region_piece(&piece->region, &whole, all->first, tt_output_piece_numel(o));
         all->first += piece->numel;
         return true;
     }

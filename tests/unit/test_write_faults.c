@@ -107,12 +107,13 @@ struct kind {
     const char *name;
     enum tt_ckpt_format format;
     int zstd_level;
-    bool link, cast;
+    bool link, cast, no_verify;
 };
 
 /* A file by the kernel and through the process; folders: made anew, compressed, taken over as they are, linked. */
 static const struct kind kinds[] = {
     { .name = "pt", .format = TT_CKPT_PT },
+    { .name = "pt by the kernel", .format = TT_CKPT_PT, .no_verify = true },
     { .name = "safetensors", .format = TT_CKPT_SAFETENSORS },
     { .name = "hf", .format = TT_CKPT_HF },
     { .name = "dcp anew", .format = TT_CKPT_DCP, .cast = true },
@@ -126,7 +127,7 @@ static tt_status convert(const struct fixture *f, const struct kind *kind, bool 
     const struct tt_extra extra = { .name = "config.json", .bytes = "{}", .nbytes = 2 };
     const struct tt_target target = { .format = kind->format, .path = f->out, .zstd_level = kind->zstd_level, .link = kind->link,
                                       .extras = &extra, .nextras = kind->format == TT_CKPT_HF };
-    const struct tt_write_opts opts = { .threads = 1, .force = force };
+    const struct tt_write_opts opts = { .threads = 1, .force = force, .no_verify = kind->no_verify };
     struct tt_recipe recipe = { 0 };
     struct tt_ckpt *ckpt = NULL;
     tt_status st = tt_ckpt_open(&ckpt, f->in, err);
