@@ -1,7 +1,7 @@
 /* lib/ckpt/copy.h: the engine behind every checkpoint tool. What is to be written is listed first, from metadata alone, as segments
  * of one or more output files, so that the offset of every output byte is known before the first is written; then a few threads
  * move blocks of fixed size from the sources to where they belong. Each output byte is written once; memory does not grow with the
- * tensors. Elements that nothing has to change are copied by the kernel, where source and sink can, and carry their stored CRC on. */
+ * tensors. Elements that nothing has to change are copied by the kernel, where that saves something, and carry their stored CRC on. */
 #ifndef TT_CKPT_COPY_H
 #define TT_CKPT_COPY_H
 
