@@ -17,8 +17,10 @@ static tt_status run(struct tt_config *config, bool seed, const struct tt_tool_o
     };
 
     tt_signals_write_errors();
-    if (tool->dry_run)
+    if (tool->dry_run) {
         config->job.save_config_file = config->metrics.save_jsonl = NULL;
+        config->metrics.enable_tensorboard = false;
+    }
     if (seed) {
         config->checkpoint.enable = true;
         config->checkpoint.create_seed_checkpoint = true;

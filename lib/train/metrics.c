@@ -102,9 +102,9 @@ void tt_metrics_init(struct tt_metrics *out, const struct tt_log *log, bool colo
         .colors = tt_colors(colors),
         .log_freq = log_freq,
         .memory_total = tt_memory_total(),
-        .line_start = tt_seconds(),
+        .line = { .start = tt_seconds() },
     };
-    out->step_start = out->line_start;
+    out->step = out->line;
     tt_log_line(log, TT_LOG_INFO, "CPU capacity: cpu with %.2fGiB memory", (double)out->memory_total / GIB);
     tt_memory_reset_peak();
 }
@@ -118,22 +118,30 @@ void tt_metrics_log_model(const struct tt_metrics *metrics)
     tt_buf_release(&text);
 }
 
-tt_status tt_metrics_open_jsonl(struct tt_metrics *metrics, const char *path, bool resumed, struct tt_err *err)
+tt_status tt_metrics_open(struct tt_metrics *metrics, const struct tt_config *config, bool resumed, struct tt_err *err)
 {
-    if (!path)
-        return TT_OK;
-    FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, resumed ? "a" : "w");
-    if (!file)
-        return tt_err_errno(err, errno, "%s", path);
-    metrics->jsonl = file;
-    metrics->jsonl_path = path;
-    return TT_OK;
+    const char *path = config->metrics.save_jsonl;
+    if (path) {
+        FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, resumed ? "a" : "w");
+        if (!file)
+            return tt_err_errno(err, errno, "%s", path);
+        metrics->jsonl = file;
+        metrics->jsonl_path = path;
+    }
+    return config->metrics.enable_tensorboard ? tt_tensorboard_open(&metrics->tensorboard, config, metrics->log, err) : TT_OK;
 }
 
-void tt_metrics_count(struct tt_metrics *metrics, int64_t ntokens)
+static void count(struct tt_metrics_span *span, int64_t ntokens, double seconds)
 {
-    metrics->line_ntokens += ntokens;
-    metrics->step_ntokens += ntokens;
+    span->ntokens += ntokens;
+    span->nbatches++;
+    span->data_seconds += seconds;
+}
+
+void tt_metrics_count(struct tt_metrics *metrics, int64_t ntokens, double seconds)
+{
+    count(&metrics->line, ntokens, seconds);
+    count(&metrics->step, ntokens, seconds);
 }
 
 /* JSON has no word for what is not finite; null says that there is no number. */
@@ -145,7 +153,7 @@ static void put_json(struct tt_buf *out, const char *name, int digits, double x)
         tt_buf_printf(out, ", \"%s\": null", name);
 }
 
-static tt_status write_json(struct tt_metrics *m, const struct tt_step_line *line, double time, struct tt_err *err)
+static tt_status write_json(struct tt_metrics *m, const struct tt_step_line *line, struct tt_err *err)
 {
     struct tt_buf out = { 0 };
     tt_buf_printf(&out, "{\"step\": %" PRId64, line->report.step);
@@ -156,7 +164,7 @@ static tt_status write_json(struct tt_metrics *m, const struct tt_step_line *lin
     put_json(&out, "tps", 9, line->tps);
     put_json(&out, "tflops", 9, line->tflops);
     put_json(&out, "mfu", 9, line->mfu);
-    put_json(&out, "seconds", 9, time);
+    put_json(&out, "seconds", 9, line->end_to_end);
     tt_buf_printf(&out, ", \"memory\": %" PRIu64 "}\n", line->memory);
 
     tt_status status = tt_buf_check(&out, "a line of metrics", err);
@@ -166,9 +174,10 @@ static tt_status write_json(struct tt_metrics *m, const struct tt_step_line *lin
     return status;
 }
 
-static struct tt_step_line measure(const struct tt_metrics *m, const struct tt_step_report *report, int64_t ntokens, double time)
+static struct tt_step_line measure(const struct tt_metrics *m, const struct tt_step_report *report,
+                                   const struct tt_metrics_span *span, double now)
 {
-    const double tps = (double)ntokens / time, flops = (double)m->flops_per_token * tps;
+    const double time = now - span->start, tps = (double)span->ntokens / time, flops = (double)m->flops_per_token * tps;
     return (struct tt_step_line){
         .report = *report,
         .memory = tt_memory_peak(),
@@ -176,38 +185,70 @@ static struct tt_step_line measure(const struct tt_metrics *m, const struct tt_s
         .tps = tps,
         .tflops = flops / 1e12,
         .mfu = 100 * flops / PEAK_FLOPS,
+        .end_to_end = time / (double)span->nsteps,
+        .data_loading = span->data_seconds / (double)span->nbatches,
+        .data_loading_pct = 100 * span->data_seconds / time,
     };
 }
 
-static void log_line(struct tt_metrics *m, const struct tt_step_report *report, double now)
+/* TorchTitan's tags. A CPU has no allocator of its own beside the system's: what is active and what is reserved are the same, and
+ * nothing is tried again. */
+static tt_status write_tensorboard(struct tt_metrics *m, const struct tt_step_line *line, struct tt_err *err)
 {
-    const struct tt_step_line line = measure(m, report, m->line_ntokens, now - m->line_start);
+    const double gib = (double)line->memory / GIB, percent = 100.0 * (double)line->memory / (double)line->memory_total;
+    const struct tt_tfscalar scalars[] = {
+        { "loss_metrics/global_avg_loss", (double)line->report.loss },
+        { "loss_metrics/global_max_loss", (double)line->report.loss }, /* of one rank */
+        { "grad_norm", (double)line->report.grad_norm },
+        { "throughput(tps)", line->tps },
+        { "tflops", line->tflops },
+        { "mfu(%)", line->mfu },
+        { "time_metrics/end_to_end(s)", line->end_to_end },
+        { "time_metrics/data_loading(s)", line->data_loading },
+        { "time_metrics/data_loading(%)", line->data_loading_pct },
+        { "memory/max_active(GiB)", gib },
+        { "memory/max_active(%)", percent },
+        { "memory/max_reserved(GiB)", gib },
+        { "memory/max_reserved(%)", percent },
+        { "memory/num_alloc_retries", 0 },
+        { "memory/num_ooms", 0 },
+        { "n_tokens_seen", (double)line->report.ntokens_seen },
+        { "lr", line->report.lr },
+    };
+    return tt_tensorboard_write(&m->tensorboard, line->report.step, scalars, sizeof scalars / sizeof *scalars, err);
+}
+
+static tt_status log_line(struct tt_metrics *m, const struct tt_step_report *report, double now, struct tt_err *err)
+{
+    const struct tt_step_line line = measure(m, report, &m->line, now);
     struct tt_buf text = { 0 };
     tt_step_line_format(&text, &line, m->colors);
     tt_log_line(m->log, TT_LOG_INFO, "%s", tt_buf_cstr(&text));
     tt_buf_release(&text);
-    m->line_ntokens = 0;
+    const tt_status status = m->tensorboard.path ? write_tensorboard(m, &line, err) : TT_OK;
     tt_memory_reset_peak();
-    m->line_start = tt_seconds();
+    m->line = (struct tt_metrics_span){ .start = tt_seconds() };
+    return status;
 }
 
 tt_status tt_metrics_step(struct tt_metrics *m, const struct tt_step_report *report, struct tt_err *err)
 {
-    const double now = tt_seconds(), time = now - m->step_start;
+    const double now = tt_seconds();
     tt_status status = TT_OK;
 
+    m->line.nsteps++;
+    m->step.nsteps++;
     if (m->jsonl) {
-        const struct tt_step_line line = measure(m, report, m->step_ntokens, time);
-        status = write_json(m, &line, time, err);
+        const struct tt_step_line line = measure(m, report, &m->step, now);
+        status = write_json(m, &line, err);
     }
-    if (report->step == 1 || report->step % m->log_freq == 0)
-        log_line(m, report, now);
-    m->step_ntokens = 0;
-    m->step_start = tt_seconds();
+    if (status == TT_OK && (report->step == 1 || report->step % m->log_freq == 0))
+        status = log_line(m, report, now, err);
+    m->step = (struct tt_metrics_span){ .start = tt_seconds() };
     return status;
 }
 
-tt_status tt_metrics_close(struct tt_metrics *m, struct tt_err *err)
+static tt_status close_jsonl(struct tt_metrics *m, struct tt_err *err)
 {
     FILE *file = m->jsonl;
     m->jsonl = NULL;
@@ -217,4 +258,11 @@ tt_status tt_metrics_close(struct tt_metrics *m, struct tt_err *err)
     if ((file == stdout ? fflush(file) : fclose(file)) != 0)
         return tt_err_errno(err, errno, "%s", m->jsonl_path);
     return TT_OK;
+}
+
+tt_status tt_metrics_close(struct tt_metrics *m, struct tt_err *err)
+{
+    const tt_status status = close_jsonl(m, err);
+    const tt_status closed = tt_tensorboard_close(&m->tensorboard, status == TT_OK ? err : NULL);
+    return status == TT_OK ? closed : status;
 }

@@ -1,8 +1,9 @@
-/* lib/train/metrics.h: what a run reports about its steps: TorchTitan's step line in the log, and a JSON object a step.
+/* lib/train/metrics.h: what a run reports about its steps: TorchTitan's step line in the log, the same and more for TensorBoard, and
+ * a JSON object a step.
  *
  *   step:  1  loss:  8.17051  grad_norm:  0.8591  memory:  0.31GiB(1.29%)  tps: 12,345  tflops: 0.44  mfu: 0.14%
  *
- * The line comes at step 1 and every log_freq steps; memory is the peak of resident memory since the last line, tps the tokens of
+ * The line, and TensorBoard's numbers, come at step 1 and every log_freq steps; memory is the peak of resident memory since the last line, tps the tokens of
  * this data-parallel rank since then over the time. mfu is held against an A100's 312 TFLOPS, as TorchTitan does for a device that
  * it does not know. */
 #ifndef TT_TRAIN_METRICS_H
@@ -15,6 +16,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "config/config.h"
+#include "train/tensorboard.h"
 
 /* TorchTitan's colours, each "" where the log goes to no terminal or metrics.disable_color_printing is set. */
 struct tt_colors {
@@ -30,32 +33,39 @@ struct tt_step_report {
     int64_t ntokens_seen; /* by this rank, since the first step of all */
 };
 
+/* What happened since `start`. */
+struct tt_metrics_span {
+    double start; /* seconds */
+    int64_t nsteps, ntokens, nbatches;
+    double data_seconds; /* that reading the batches took */
+};
+
 struct tt_metrics {
     const struct tt_log *log;
     const struct tt_colors *colors;
     int64_t log_freq;
     uint64_t flops_per_token, memory_total;
-    /* since the last line, and since the last step */
-    int64_t line_ntokens, step_ntokens;
-    double line_start, step_start; /* seconds */
+    struct tt_metrics_span line, step; /* since the last line, and since the last step */
     FILE *jsonl;
     const char *jsonl_path; /* borrowed; "-": jsonl is stdout */
+    struct tt_tensorboard tensorboard;
 };
 
 /* Starts the clocks and logs the machine's memory. log is borrowed and may be NULL. */
 void tt_metrics_init(struct tt_metrics *out, const struct tt_log *log, bool colors, int64_t log_freq);
 
-/* Where the JSON objects go: a file, "-" for standard output, NULL for nowhere. A run from the first step on begins the file anew,
- * one that resumes continues it. path is borrowed. */
-TT_MUST_CHECK tt_status tt_metrics_open_jsonl(struct tt_metrics *metrics, const char *path, bool resumed, struct tt_err *err);
+/* Opens what the settings ask for: the JSON file, metrics.save_jsonl, which a run from the first step on begins anew and one that
+ * resumes continues, and TensorBoard's. config is borrowed. */
+TT_MUST_CHECK tt_status tt_metrics_open(struct tt_metrics *metrics, const struct tt_config *config, bool resumed,
+                                        struct tt_err *err);
 
-/* Tokens that a microbatch brought. */
-void tt_metrics_count(struct tt_metrics *metrics, int64_t ntokens);
+/* The tokens that a microbatch brought, and the seconds that reading it took. */
+void tt_metrics_count(struct tt_metrics *metrics, int64_t ntokens, double seconds);
 
-/* A step is done: its JSON object, and its line where one is due. TT_EIO where the JSON cannot be written. */
+/* A step is done: its JSON object, and its line where one is due. TT_EIO where one of the files cannot be written. */
 TT_MUST_CHECK tt_status tt_metrics_step(struct tt_metrics *metrics, const struct tt_step_report *report, struct tt_err *err);
 
-/* Closes the JSON file, whose last bytes can fail late. Fine on a zeroed struct and twice. */
+/* Closes the files, whose last bytes can fail late. Fine on a zeroed struct and twice. */
 TT_MUST_CHECK tt_status tt_metrics_close(struct tt_metrics *metrics, struct tt_err *err);
 
 /* What the model takes, once it is there, and the FLOPS that mfu is held against. */
@@ -66,6 +76,8 @@ struct tt_step_line {
     struct tt_step_report report;
     uint64_t memory, memory_total; /* bytes */
     double tps, tflops, mfu;
+    /* Seconds of a step, and of the reading of a microbatch; the percentage of the time that all the reading took. */
+    double end_to_end, data_loading, data_loading_pct;
 };
 void tt_step_line_format(struct tt_buf *out, const struct tt_step_line *line, const struct tt_colors *colors);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "data/loader.h"
 #include "data/tokenizer.h"
 #include "family/family.h"
@@ -293,6 +294,7 @@ static tt_status read_microbatch(struct trainer *t, int mb, int64_t *nseq, struc
 {
     const int64_t batch = t->config->training.local_batch_size, seq_len = t->config->training.seq_len;
     int32_t *tokens = tt_step_tokens(t->step, mb), *labels = tt_step_labels(t->step, mb);
+    const double start = tt_seconds();
 
     tt_status status = tt_loader_next(t->loader, tokens, labels, nseq, err);
     if (status == TT_OK)
@@ -306,7 +308,7 @@ static tt_status read_microbatch(struct trainer *t, int mb, int64_t *nseq, struc
         labels[i] = TT_IGNORE_INDEX;
     }
     t->state.ntokens_seen += *nseq * seq_len;
-    tt_metrics_count(&t->metrics, *nseq * seq_len);
+    tt_metrics_count(&t->metrics, *nseq * seq_len, tt_seconds() - start);
     return TT_OK;
 }
 
@@ -403,7 +405,7 @@ static tt_status run(struct trainer *t, struct tt_err *err)
     if (status == TT_OK)
         status = tt_lr_check(&t->state.lr, training->steps - t->state.step, err);
     if (status == TT_OK)
-        status = tt_metrics_open_jsonl(&t->metrics, t->config->metrics.save_jsonl, t->state.step > 0, err);
+        status = tt_metrics_open(&t->metrics, t->config, t->state.step > 0, err);
     if (status != TT_OK)
         return status;
     if (t->opts->dry_run) {

@@ -110,9 +110,12 @@ def prepare():
     import torchtitan.components.metrics as metrics
     import torchtitan.train as train
 
+    original = metrics.MetricsProcessor.log
+
     def log(self, step, global_avg_loss, global_max_loss, grad_norm, extra_metrics=None):
         steps.append({"step": step, "loss": global_avg_loss, "grad_norm": grad_norm, "lr": extra_metrics["lr"],
                       "ntokens": extra_metrics["n_tokens_seen"]})  # fmt: skip
+        original(self, step, global_avg_loss, global_max_loss, grad_norm, extra_metrics)
 
     metrics.MetricsProcessor.log = log
     train.time.sleep = lambda seconds: None  # "for other ranks to complete"

@@ -79,11 +79,19 @@ static void hear(void *ctx, enum tt_log_level level, const char *line)
     snprintf(heard->last, sizeof heard->last, "%s", line);
 }
 
+static struct tt_config config_of(const char *jsonl)
+{
+    struct tt_config config;
+    tt_config_init(&config);
+    config.metrics.save_jsonl = jsonl;
+    return config;
+}
+
 static void step_through(struct tt_metrics *m, int64_t first, int64_t last)
 {
     for (int64_t step = first; step <= last; step++) {
         const struct tt_step_report report = { step, step == 3 ? NAN : 0.1f, 2.5f, 8e-4, 100 * step };
-        tt_metrics_count(m, 100);
+        tt_metrics_count(m, 100, 0.001);
         assert_int_equal(tt_metrics_step(m, &report, NULL), TT_OK);
     }
 }
@@ -107,10 +115,11 @@ static void test_json_has_a_line_a_step_and_a_resumed_run_adds_to_it(void **stat
     (void)state;
     char path[] = "/tmp/titan-metrics-XXXXXX";
     close(mkstemp(path));
+    const struct tt_config config = config_of(path);
     for (int resumed = 0; resumed < 2; resumed++) {
         struct tt_metrics m;
         tt_metrics_init(&m, NULL, false, 10);
-        assert_int_equal(tt_metrics_open_jsonl(&m, path, resumed, NULL), TT_OK);
+        assert_int_equal(tt_metrics_open(&m, &config, resumed, NULL), TT_OK);
         step_through(&m, resumed ? 3 : 1, resumed ? 3 : 2);
         assert_int_equal(tt_metrics_close(&m, NULL), TT_OK);
     }
@@ -132,10 +141,11 @@ static void test_a_json_file_that_cannot_be_written_is_an_error_with_its_name(vo
     (void)state;
     struct tt_metrics m;
     struct tt_err err;
+    const struct tt_config nowhere = config_of("/nowhere/m.jsonl"), full = config_of("/dev/full");
     tt_metrics_init(&m, NULL, false, 10);
-    assert_int_equal(tt_metrics_open_jsonl(&m, "/nowhere/m.jsonl", false, &err), TT_ENOENT);
+    assert_int_equal(tt_metrics_open(&m, &nowhere, false, &err), TT_ENOENT);
     assert_non_null(strstr(err.msg, "/nowhere/m.jsonl"));
-    assert_int_equal(tt_metrics_open_jsonl(&m, "/dev/full", false, &err), TT_OK);
+    assert_int_equal(tt_metrics_open(&m, &full, false, &err), TT_OK);
     const struct tt_step_report report = { .step = 1 };
     assert_int_equal(tt_metrics_step(&m, &report, &err), TT_EIO);
     assert_non_null(strstr(err.msg, "/dev/full"));

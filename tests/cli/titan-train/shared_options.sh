@@ -1,6 +1,7 @@
 # Of the options that all programs share a training run has --threads, --quiet and --dry_run, which writes nothing.
 . "$ROOT/tests/cli/titan-train/tiny.inc"
-titan-train "${flags[@]}" --training.steps 3 --checkpoint.enable --dry-run --metrics.save_jsonl steps --job.save_config_file c.json 2>log
+titan-train "${flags[@]}" --training.steps 3 --checkpoint.enable --dry-run --metrics.save_jsonl steps \
+	--metrics.enable_tensorboard --job.save_config_file c.json 2>log
 echo "exit $?"
 plain <log | tail -3
 titan-seed --dry_run "${flags[@]}" 2>log

@@ -1,0 +1,61 @@
+"""metrics.enable_tensorboard: TensorBoard reads from titan's files the tags and steps that it reads from TorchTitan's, the same losses
+but for rounding, and what titan's JSON lines have; the files lie in folders of the same names."""
+import glob
+import os
+import re
+import struct
+
+from runs import F32, TINY, Workdir, check, finish, titan, torchtitan
+
+JSON_OF = {"loss_metrics/global_avg_loss": "loss", "loss_metrics/global_max_loss": "loss", "grad_norm": "grad_norm", "lr": "lr",
+           "n_tokens_seen": "ntokens"}  # fmt: skip
+
+
+def read(path):
+    """The scalars of an event file: {tag: {step: value}}."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(path, size_guidance={"scalars": 0}).Reload()
+    return {tag: {e.step: e.value for e in board.Scalars(tag)} for tag in board.Tags()["scalars"]}
+
+
+def find(dump):
+    """The one event file of a run, and its path without what differs from run to run."""
+    (path,) = [p for p in glob.glob(os.path.join(dump, "**"), recursive=True) if os.path.isfile(p)]
+    name = re.sub(r"\d{8}-\d{4}", "TIME", os.path.relpath(path, dump))
+    return path, re.sub(r"\.\d{10}\.(.+)\.\d+\.\d+$", r".SECONDS.\1.PROCESS.N", name)
+
+
+def f32(x):
+    return struct.unpack("f", struct.pack("f", x))[0]
+
+
+def main():
+    with Workdir() as work:
+        cases = {"every step": {"metrics.log_freq": 1}, "every 3rd, all ranks": {"metrics.log_freq": 3, "metrics.save_for_all_ranks": True,
+                                                                                "metrics.save_tb_folder": "boards/b"}}  # fmt: skip
+        for i, (title, settings) in enumerate(cases.items()):
+            settings = {**F32, "training.steps": 10, "training.global_batch_size": 4, "metrics.enable_tensorboard": True, **settings}
+            ours_dump, theirs_dump = work.path(f"ours{i}"), work.path(f"theirs{i}")
+            torchtitan(work, "tiny", {**settings, "job.dump_folder": theirs_dump}, TINY)
+            lines = {s["step"]: s for s in titan(work, "tiny", {**settings, "job.dump_folder": ours_dump}, TINY)}
+            (ours_path, ours_name), (theirs_path, theirs_name) = find(ours_dump), find(theirs_dump)
+            ours, theirs = read(ours_path), read(theirs_path)
+
+            check(f"{title}: paths", ours_name == theirs_name, f"{ours_name} and {theirs_name}")
+            check(f"{title}: tags", set(ours) == set(theirs), f"{len(ours)}; {sorted(set(ours) ^ set(theirs))} in one alone")
+            steps = {tag: list(values) for tag, values in theirs.items()}
+            check(f"{title}: steps", {tag: list(values) for tag, values in ours.items()} == steps, f"{steps['lr']}")
+            for tag, key in JSON_OF.items():
+                same = all(value == f32(lines[step][key]) for step, value in ours[tag].items())
+                gap = max(abs(value - theirs[tag][step]) / max(1, abs(theirs[tag][step])) for step, value in ours[tag].items())
+                check(f"{title}: {tag}", same and gap <= (0 if tag in ("lr", "n_tokens_seen") else 1e-4),
+                      f"JSON {'equal' if same else 'DIFFERS'}, gap to TorchTitan {gap:.1e}")  # fmt: skip
+            sane = all(ours["time_metrics/end_to_end(s)"][s] > ours["time_metrics/data_loading(s)"][s] > 0
+                       and 0 < ours["time_metrics/data_loading(%)"][s] < 100 and ours["memory/max_reserved(GiB)"][s] > 0
+                       and ours["throughput(tps)"][s] > 0 for s in steps["lr"])  # fmt: skip
+            check(f"{title}: times, memory and speed", sane, str({t: v[1] for t, v in ours.items() if t not in JSON_OF}))
+    finish()
+
+
+main()
