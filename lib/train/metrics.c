@@ -165,6 +165,7 @@ static tt_status write_json(struct tt_metrics *m, const struct tt_step_line *lin
     put_json(&out, "tflops", 9, line->tflops);
     put_json(&out, "mfu", 9, line->mfu);
     put_json(&out, "seconds", 9, line->end_to_end);
+    put_json(&out, "data_seconds", 9, m->step.data_seconds);
     tt_buf_printf(&out, ", \"memory\": %" PRIu64 "}\n", line->memory);
 
     tt_status status = tt_buf_check(&out, "a line of metrics", err);

@@ -129,6 +129,7 @@ static void test_json_has_a_line_a_step_and_a_resumed_run_adds_to_it(void **stat
     assert_ptr_equal(strstr(json, "{\"step\": 1, \"loss\": 0.100000001, \"grad_norm\": 2.5, \"lr\": 0.00080000000000000004, "
                                   "\"ntokens\": 100, \"tps\": "),
                      json);
+    assert_non_null(strstr(json, ", \"data_seconds\": 0.001, \"memory\": "));
     const char *third = strstr(json, "\n{\"step\": 3, \"loss\": null, \"grad_norm\": 2.5,");
     assert_non_null(third);
     assert_ptr_equal(strchr(third + 1, '\n'), json + text.len - 1);
