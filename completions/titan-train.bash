@@ -114,6 +114,7 @@ _titan-train()
         --debug.seed | \
         --threads) ;;
     *) words=(
+        --plot
         --job.config_file
         --job.dump_folder
         --job.description

@@ -1,4 +1,5 @@
 # fish completion for titan-train: made by 'titan-train --help-completion=fish'
+complete -c titan-train -l plot -d 'Train nothing; draw the runs in the files RUN.jsonl that follow, as metrics.save_jsonl writes them: as text on standard output, or as a picture into FILE.svg (- for standard output)'
 complete -c titan-train -l job.config_file -r -d 'The file to read settings from, TOML or (.yaml, .yml) YAML'
 complete -c titan-train -l job.dump_folder -r -d 'The folder that everything a run writes goes below'
 complete -c titan-train -l job.description -r -d 'What this run is, for the log'
