@@ -10,9 +10,9 @@ complete -c titan-train -l job.custom_config_module -r -d 'A Python module with 
 complete -c titan-train -l profiling.enable_profiling -d 'Record traces of some steps'
 complete -c titan-train -l profiling.no_enable_profiling
 complete -c titan-train -l profiling.save_traces_folder -r -d 'The folder for traces, below job.dump_folder'
-complete -c titan-train -l profiling.profile_freq -x -d 'Steps from one trace to the next'
+complete -c titan-train -l profiling.profile_freq -x -d 'Steps from one trace to the next; at least profiling.profiler_active and profiling.profiler_warmup together'
 complete -c titan-train -l profiling.profiler_active -x -d 'Steps that a trace records'
-complete -c titan-train -l profiling.profiler_warmup -x -d 'Steps that a trace runs for before it records'
+complete -c titan-train -l profiling.profiler_warmup -x -d 'Steps that PyTorch\'s profiler runs for before it records; titan\'s needs none, but they count in profiling.profile_freq'
 complete -c titan-train -l profiling.enable_memory_snapshot -d 'Write snapshots of the memory in use'
 complete -c titan-train -l profiling.no_enable_memory_snapshot
 complete -c titan-train -l profiling.save_memory_snapshot_folder -r -d 'The folder for snapshots, below job.dump_folder'

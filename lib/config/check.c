@@ -101,9 +101,26 @@ static tt_status check_excluded(struct tt_config *config, struct tt_arena *arena
     return TT_OK;
 }
 
+/* What PyTorch's schedule of a profiler takes. */
+static tt_status check_profiling(const struct tt_config *config, struct tt_err *err)
+{
+    const struct tt_config_profiling *p = &config->profiling;
+    if (p->enable_profiling && p->profiler_active < 1)
+        return tt_err_set(err, TT_EINVAL, "%s: expected at least 1 step to record, found %" PRId64,
+                          tt_config_where(config, "profiling.profiler_active"), p->profiler_active);
+    if (p->enable_profiling && p->profile_freq - p->profiler_active < p->profiler_warmup)
+        return tt_err_set(
+            err, TT_EINVAL,
+            "%s: profile_freq must be greater than or equal to warmup + active (%" PRId64 " < %" PRId64 " + %" PRId64 ")",
+            tt_config_where(config, "profiling.profile_freq"), p->profile_freq, p->profiler_warmup, p->profiler_active);
+    return TT_OK;
+}
+
 tt_status tt_config_check(struct tt_config *config, struct tt_arena *arena, const struct tt_log *log, struct tt_err *err)
 {
     tt_status st = check_excluded(config, arena, err);
+    if (st == TT_OK)
+        st = check_profiling(config, err);
     /* Errors before warnings: a run that does not start need not be told what it would have ignored. */
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; st == TT_OK && i < tt_nsettings; i++)

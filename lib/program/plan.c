@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "program/pack.h"
 
 enum { ALIGN = 64 };
@@ -27,6 +28,7 @@ struct tt_plan {
     struct event *event;
     struct tt_call *call; /* one an event */
     int nevents;
+    const struct tt_plan_watch *watch;
 
     /* A thing is what takes room in the arena: a value of the model's program, by its number, or an operation's scratch, by
      * nvals + its number. */
@@ -580,14 +582,20 @@ tt_status tt_plan_bind(struct tt_plan *plan, struct tt_err *err)
     return TT_OK;
 }
 
+void tt_plan_watch(struct tt_plan *plan, const struct tt_plan_watch *watch) { plan->watch = watch; }
+
 tt_status tt_plan_run(struct tt_plan *plan, struct tt_err *err)
 {
     struct tt_device *device = plan->opts.device;
+    const struct tt_plan_watch *watch = plan->watch;
 
     for (int t = 0; t < plan->nevents; t++) {
+        const double begin = watch ? tt_seconds() : 0;
         const tt_status status = device->ops->launch(device, &plan->call[t], NULL, err);
         if (status != TT_OK)
             return status;
+        if (watch)
+            watch->ran(watch->ctx, &plan->call[t], plan->event[t].mb, begin, tt_seconds());
     }
     return device->ops->sync(device, err);
 }

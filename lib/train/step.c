@@ -216,6 +216,8 @@ const struct tt_cost *tt_step_cost(const struct tt_step *step)
     return tt_plan_cost(step->plan);
 }
 
+void tt_step_watch(struct tt_step *step, const struct tt_plan_watch *watch) { tt_plan_watch(step->plan, watch); }
+
 /* --- running ---------------------------------------------------------------------------------------------------------------- */
 
 static int64_t count_labels(const struct tt_step *step)

@@ -69,6 +69,9 @@ struct tt_step_out {
 
 TT_MUST_CHECK tt_status tt_step_run(struct tt_step *step, const struct tt_step_in *in, struct tt_step_out *out, struct tt_err *err);
 
+/* As tt_plan_watch. */
+void tt_step_watch(struct tt_step *step, const struct tt_plan_watch *watch);
+
 /* Each microbatch's share of the loss in the last step; nmicrobatches of them. */
 const float *tt_step_losses(const struct tt_step *step);
 

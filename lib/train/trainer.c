@@ -12,6 +12,7 @@
 #include "train/checkpoint.h"
 #include "train/init.h"
 #include "train/metrics.h"
+#include "train/profiler.h"
 #include "train/rng.h"
 #include "train/state.h"
 #include "train/step.h"
@@ -39,6 +40,7 @@ struct trainer {
     struct tt_train_state state;
     struct tt_checkpointer checkpointer;
     struct tt_metrics metrics;
+    struct tt_profiler profiler;
 };
 
 #define INFO(t, ...) tt_log_line((t)->log, TT_LOG_INFO, __VA_ARGS__)
@@ -264,6 +266,7 @@ static tt_status build(struct trainer *t, struct tt_err *err)
 
 static void release(struct trainer *t)
 {
+    tt_profiler_release(&t->profiler);
     tt_checkpointer_release(&t->checkpointer);
     if (t->owned)
         for (int i = 0; i < t->params.n; i++)
@@ -375,6 +378,7 @@ static tt_status train(struct trainer *t, struct tt_err *err)
     while (s->step < steps && !is_stopped(t)) {
         bool exhausted;
         s->step++;
+        tt_profiler_begin(&t->profiler, s->step);
         tt_status status = read_batch(t, &exhausted, err);
         if (status == TT_OK && exhausted) {
             WARN(t, "Ran out of data; last step was canceled.");
@@ -384,6 +388,8 @@ static tt_status train(struct trainer *t, struct tt_err *err)
             status = take_step(t, err);
         if (status == TT_OK)
             status = tt_checkpointer_save(&t->checkpointer, s, s->step == steps, err);
+        if (status == TT_OK)
+            status = tt_profiler_end(&t->profiler, s->step, err);
         if (status != TT_OK)
             return status;
     }
@@ -413,9 +419,14 @@ static tt_status run(struct trainer *t, struct tt_err *err)
         return TT_OK;
     }
     INFO(t, "Training starts at step %" PRId64, t->state.step + 1);
+    status = tt_profiler_open(&t->profiler, t->config, t->step, t->log, err);
+    if (status != TT_OK)
+        return status;
     if (t->opts->started)
         t->opts->started();
     status = train(t, err);
+    if (status == TT_OK)
+        status = tt_profiler_finish(&t->profiler, err);
     if (status == TT_OK && is_stopped(t))
         WARN(t, "Stopped by a signal after step %" PRId64 ".", t->state.step);
     else if (status == TT_OK)

@@ -1,0 +1,19 @@
+# profiling.enable_profiling: which steps are traced, what a trace has, and settings that cannot be.
+. "$ROOT/tests/cli/titan-train/tiny.inc"
+export LC_ALL=C
+flags+=(--profiling.enable_profiling --profiling.profiler_warmup 1)
+titan-train "${flags[@]}" --training.steps 7 --profiling.profile_freq 4 --profiling.profiler_active 2 2>log
+echo "exit $?"
+plain <log | grep rofil
+find out -type f | sort
+trace=out/profile_traces/iteration_4/rank0_trace.json
+grep -oE '"name": "ProfilerStep[^"]*"|"args": \{"step": [0-9]+' $trace
+grep -oE '"cat": "cpu_op", "name": "[a-z_]+"|"phase": "[a-z ]+"' $trace | paste - - | sort | uniq -c
+grep '"param": "layers.0.attention.wq.weight"' $trace | head -4 | sed -E 's/"(pid|ts|dur)": [0-9.]+/"\1": N/g'
+head -1 $trace; tail -1 $trace
+rm -r out
+titan-train --dry-run --quiet "${flags[@]}" --training.steps 7
+titan-train "${flags[@]}" --profiling.profiler_active 0
+titan-train "${flags[@]}" --profiling.profile_freq 4 --profiling.profiler_active 4
+titan-train --quiet "${flags[@]}" --profiling.save_traces_folder ../tiny.yaml
+ls
