@@ -11,6 +11,7 @@
 #include "ckpt/ckpt.h"
 #include "ckpt/save_dir.h"
 #include "convert/hf_convert.h"
+#include "train/step_dirs.h"
 
 /* --- settings ------------------------------------------------------------------------------------------------------------ */
 
@@ -62,85 +63,6 @@ void tt_checkpointer_release(struct tt_checkpointer *ckpt)
     *ckpt = (struct tt_checkpointer){ 0 };
 }
 
-/* --- the steps in a folder ------------------------------------------------------------------------------------------------ */
-
-struct step_dir {
-    int64_t step;
-    char *path;
-    bool complete;
-};
-struct steps {
-    struct step_dir *dir;
-    size_t n;
-};
-
-/* The N of "step-N", exactly as titan and TorchTitan write it; -1 for any other name. */
-static int64_t step_of(const char *name)
-{
-    static const char prefix[] = "step-";
-    const char *digits = name + strlen(prefix);
-    if (strncmp(name, prefix, strlen(prefix)) != 0)
-        return -1;
-    const size_t n = strspn(digits, "0123456789");
-    if (n == 0 || n > 18 || digits[n] != 0 || (n > 1 && digits[0] == '0'))
-        return -1;
-    return strtoll(digits, NULL, 10);
-}
-
-static int by_step(const void *a, const void *b)
-{
-    const int64_t x = ((const struct step_dir *)a)->step, y = ((const struct step_dir *)b)->step;
-    return (x > y) - (x < y);
-}
-
-/* All steps of the folder, in ascending order; none where there is no folder. */
-static tt_status list_steps(struct steps *out, struct tt_arena *arena, const char *folder, struct tt_err *err)
-{
-    char **names;
-    size_t n;
-
-    *out = (struct steps){ 0 };
-    if (!tt_path_is_dir(folder))
-        return TT_OK;
-    const tt_status status = tt_dir_list(arena, folder, &names, &n, err);
-    if (status != TT_OK)
-        return status;
-    out->dir = tt_arena_array(arena, n, sizeof *out->dir);
-    for (size_t i = 0; i < n && out->dir; i++) {
-        const int64_t step = step_of(names[i]);
-        char *path = tt_path_join(arena, folder, names[i]);
-        if (path && step >= 0)
-            out->dir[out->n++] = (struct step_dir){ step, path, tt_ckpt_is_complete(path) };
-    }
-    if (!out->dir)
-        return tt_err_nomem(err, n * sizeof *out->dir, "the list of checkpoints");
-    qsort(out->dir, out->n, sizeof *out->dir, by_step);
-    return TT_OK;
-}
-
-static const struct step_dir *newest_complete(const struct steps *steps)
-{
-    for (size_t i = steps->n; i-- > 0;)
-        if (steps->dir[i].complete)
-            return &steps->dir[i];
-    return NULL;
-}
-
-/* The newest step with everything in it; -1 where there is none. A step that cannot be read does not count. */
-static int64_t newest_full(const struct steps *steps)
-{
-    for (size_t i = steps->n; i-- > 0;) {
-        struct tt_ckpt *ckpt;
-        if (!steps->dir[i].complete || steps->dir[i].step == 0 || tt_ckpt_open(&ckpt, steps->dir[i].path, NULL) != TT_OK)
-            continue;
-        const unsigned parts = tt_state_parts_in(&ckpt->entries);
-        tt_ckpt_close(ckpt);
-        if (parts == TT_STATE_ALL)
-            return steps->dir[i].step;
-    }
-    return -1;
-}
-
 /* --- loading -------------------------------------------------------------------------------------------------------------- */
 
 /* What to load: a checkpoint, and whether its model is all that counts. */
@@ -178,11 +100,12 @@ static tt_status find_initial(struct source *out, const struct tt_checkpointer *
     return TT_OK;
 }
 
-static tt_status find_source(struct source *out, const struct tt_checkpointer *c, struct tt_arena *arena, const struct steps *steps,
-                             struct tt_err *err)
+/* Where to start from but for the newest step; out->path NULL: from that, if there is one. */
+static tt_status find_source(struct source *out, const struct tt_checkpointer *c, struct tt_arena *arena,
+                             const struct tt_step_dirs *steps, struct tt_err *err)
 {
     const struct tt_config_checkpoint *config = &c->config->checkpoint;
-    const struct step_dir *newest = newest_complete(steps);
+    const struct tt_step_dir *newest = tt_step_dirs_newest(steps);
 
     *out = (struct source){ 0 };
     if (newest && config->initial_load_path)
@@ -197,11 +120,8 @@ static tt_status find_source(struct source *out, const struct tt_checkpointer *c
                     "safetensors");
     if (!newest && (config->initial_load_path || config->initial_load_in_hf || config->initial_load_in_hf_quantized))
         return find_initial(out, c, err);
-    if (config->load_step == -1) {
-        if (newest)
-            *out = (struct source){ .path = newest->path, .model_only = newest->step == 0 };
+    if (config->load_step == -1)
         return TT_OK;
-    }
     out->path = tt_arena_printf(arena, "%s/step-%" PRId64, c->folder, config->load_step);
     out->model_only = config->load_step == 0;
     if (!out->path)
@@ -216,19 +136,22 @@ static tt_status find_source(struct source *out, const struct tt_checkpointer *c
     return TT_OK;
 }
 
-static tt_status refuse_model_only(const char *path, const struct steps *steps, struct tt_err *err)
+/* A checkpoint without parts that a run takes, and the way on from it all the same. */
+static tt_status refuse_parts(const char *path, unsigned missing, unsigned exclude, struct tt_err *err)
 {
-    static const char no_state[] = "--checkpoint.exclude_from_loading optimizer,lr_scheduler,dataloader,train_state";
-    const int64_t full = newest_full(steps);
-    if (full < 0)
-        return tt_err_set(err, TT_EINVAL,
-                          "%s holds the model only, which a run cannot resume from, and there is no full checkpoint beside it: "
-                          "train anew from its weights with %s",
-                          path, no_state);
-    return tt_err_set(err, TT_EINVAL,
-                      "%s holds the model only, which a run cannot resume from: go on from the newest full checkpoint with "
-                      "--checkpoint.load_step %" PRId64 ", or train anew from its weights with %s",
-                      path, full, no_state);
+    struct tt_buf parts = { 0 }, without = { 0 };
+
+    tt_state_part_names(&parts, missing);
+    tt_state_part_names(&without, missing | exclude);
+    if ((missing | exclude | TT_STATE_MODEL) == TT_STATE_ALL)
+        tt_err_set(err, TT_ENOENT, "%s holds the model only; to train anew from its weights: --checkpoint.exclude_from_loading %s",
+                   path, tt_buf_cstr(&without));
+    else
+        tt_err_set(err, TT_ENOENT, "%s has no %s; to go on from it without: --checkpoint.exclude_from_loading %s", path,
+                   tt_buf_cstr(&parts), tt_buf_cstr(&without));
+    tt_buf_release(&parts);
+    tt_buf_release(&without);
+    return TT_ENOENT;
 }
 
 static void say_names(const struct tt_checkpointer *c, const struct tt_names *names, const char *path, const char *what)
@@ -267,22 +190,34 @@ static tt_status load_hf(struct tt_checkpointer *c, struct tt_train_state *state
     return st;
 }
 
-static tt_status load_from(struct tt_checkpointer *c, struct tt_train_state *state, const struct source *source,
-                           const struct steps *steps, unsigned *loaded, struct tt_err *err)
-{
-    struct tt_ckpt *ckpt;
-    const unsigned parts = source->model_only ? TT_STATE_MODEL : TT_STATE_ALL & ~c->exclude;
+static bool is_damage(tt_status status) { return status == TT_EFORMAT || status == TT_EIO || status == TT_ENOENT; }
 
+/* *unfit: it cannot be read, or lacks a part, which another checkpoint may well not; else the failure is one of the settings. Tensors are
+ * read before the position in the data is looked at: that of another checkpoint can still be gone to. */
+static tt_status load_from(struct tt_checkpointer *c, struct tt_train_state *state, const struct source *source, unsigned *loaded,
+                           bool *unfit, struct tt_err *err)
+{
+    static const unsigned tensors = TT_STATE_MODEL | TT_STATE_OPTIMIZER;
+    const unsigned parts = source->model_only ? TT_STATE_MODEL : TT_STATE_ALL & ~c->exclude;
+    struct tt_ckpt *ckpt;
+
+    *unfit = false;
     *loaded = parts;
     if (source->is_hf)
         return load_hf(c, state, source->path, err);
     tt_status status = tt_ckpt_open(&ckpt, source->path, err);
+    *unfit = is_damage(status);
     if (status != TT_OK)
         return status;
-    if (parts & ~TT_STATE_MODEL && tt_state_parts_in(&ckpt->entries) == TT_STATE_MODEL)
-        status = refuse_model_only(source->path, steps, err);
+    const unsigned missing = parts & ~TT_STATE_MODEL & ~tt_state_parts_in(&ckpt->entries);
+    status = missing ? refuse_parts(source->path, missing, c->exclude, err) : tt_state_check(ckpt, parts, err);
+    *unfit = is_damage(status);
+    if (status == TT_OK) {
+        status = tt_state_load(state, ckpt, parts & tensors, c->pool, err);
+        *unfit = status == TT_EFORMAT || status == TT_EIO; /* all files are there: what is missing is a key */
+    }
     if (status == TT_OK)
-        status = tt_state_load(state, ckpt, parts, c->pool, err);
+        status = tt_state_load(state, ckpt, parts & ~tensors, c->pool, err);
     tt_ckpt_close(ckpt);
     return status;
 }
@@ -316,30 +251,75 @@ static void warn_overrides(const struct tt_checkpointer *c, const struct tt_trai
                     g->decoupled_weight_decay ? "AdamW" : "Adam");
 }
 
+static tt_status load_source(struct tt_checkpointer *c, struct tt_train_state *state, const struct source *source, bool *unfit,
+                             struct tt_err *err)
+{
+    const double start = tt_seconds();
+    unsigned parts;
+
+    tt_log_line(c->log, TT_LOG_INFO, "Loading the checkpoint from %s.", source->path);
+    const tt_status status = load_from(c, state, source, &parts, unfit, err);
+    if (status == TT_OK) {
+        warn_overrides(c, state, source->path, parts);
+        tt_log_line(c->log, TT_LOG_INFO, "Finished loading the checkpoint in %.2f seconds.", tt_seconds() - start);
+    }
+    return status;
+}
+
+/* The newest step that has what a run takes and can be read; why newer ones are not taken is a warning each. Where steps are complete but
+ * none of them is taken, the newest's failure is the error: a run that begins anew there is nobody's wish. A seed counts where there
+ * is nothing else. */
+static tt_status load_newest(struct tt_checkpointer *c, struct tt_train_state *state, const struct tt_step_dirs *steps,
+                             bool *loaded, struct tt_err *err)
+{
+    const struct tt_step_dir *newest = tt_step_dirs_newest(steps);
+    tt_status status = TT_OK;
+    bool unfit = true;
+
+    for (size_t i = steps->n; i-- > 0 && unfit;) {
+        const struct tt_step_dir *dir = &steps->dir[i];
+        const struct source source = { .path = dir->path, .model_only = dir->step == 0 };
+        struct tt_err why;
+        if (!dir->complete) {
+            tt_log_line(c->log, TT_LOG_WARNING, "Step %" PRId64 " is skipped: %s is not complete, for it has no .metadata.",
+                        dir->step, dir->path);
+            continue;
+        }
+        if (dir->step == 0 && dir != newest)
+            break;
+        const tt_status failed = load_source(c, state, &source, &unfit, &why);
+        if (failed == TT_OK) {
+            *loaded = true;
+            return TT_OK;
+        }
+        if (dir == newest || !unfit)
+            status = tt_err_set(err, failed, "%s", why.msg);
+        if (unfit)
+            tt_log_line(c->log, TT_LOG_WARNING, "Step %" PRId64 " is skipped: %s", dir->step, why.msg);
+    }
+    return status;
+}
+
 tt_status tt_checkpointer_load(struct tt_checkpointer *c, struct tt_train_state *state, bool *loaded, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
-    struct steps steps;
+    struct tt_step_dirs steps;
     struct source source;
-    unsigned parts;
+    bool unfit;
 
     *loaded = false;
     if (!c->folder)
         return TT_OK;
     if (!c->read_only)
         tt_save_dir_recover(c->folder, c->log);
-    tt_status status = list_steps(&steps, &arena, c->folder, err);
+    tt_status status = tt_step_dirs_list(&steps, &arena, c->folder, err);
     if (status == TT_OK)
         status = find_source(&source, c, &arena, &steps, err);
     if (status == TT_OK && source.path) {
-        const double start = tt_seconds();
-        tt_log_line(c->log, TT_LOG_INFO, "Loading the checkpoint from %s.", source.path);
-        status = load_from(c, state, &source, &steps, &parts, err);
-        if (status == TT_OK) {
-            warn_overrides(c, state, source.path, parts);
-            tt_log_line(c->log, TT_LOG_INFO, "Finished loading the checkpoint in %.2f seconds.", tt_seconds() - start);
-            *loaded = true;
-        }
+        status = load_source(c, state, &source, &unfit, err);
+        *loaded = status == TT_OK;
+    } else if (status == TT_OK) {
+        status = load_newest(c, state, &steps, loaded, err);
     }
     tt_arena_release(&arena);
     return status;
@@ -359,9 +339,10 @@ static bool is_due(const struct tt_checkpointer *c, int64_t step, bool last)
 static tt_status failed_save(const struct tt_checkpointer *c, int64_t step, tt_status status, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
-    struct steps steps;
+    struct tt_step_dirs steps;
     struct tt_err reason = *err;
-    const struct step_dir *newest = list_steps(&steps, &arena, c->folder, NULL) == TT_OK ? newest_complete(&steps) : NULL;
+    const bool listed = tt_step_dirs_list(&steps, &arena, c->folder, NULL) == TT_OK;
+    const struct tt_step_dir *newest = listed ? tt_step_dirs_newest(&steps) : NULL;
 
     tt_err_set(err, status, "step %" PRId64 " was not saved: %s (%s%s)", step, reason.msg,
                newest ? "the newest complete checkpoint is " : "there is no complete checkpoint", newest ? newest->path : "");
@@ -402,39 +383,6 @@ static tt_status save_last(struct tt_checkpointer *c, const struct tt_train_stat
     return write_step(c, state, TT_STATE_MODEL, dtype != TT_F32, err);
 }
 
-/* .metadata goes first: what a kill in between leaves is no checkpoint. Of a step that is a link only the link goes: what it leads
- * to was put elsewhere to be kept. */
-static tt_status remove_step(struct tt_arena *arena, const char *path, struct tt_err *err)
-{
-    if (tt_path_is_link(path))
-        return tt_remove_all(path, err);
-    char *metadata = tt_path_join(arena, path, ".metadata");
-    if (!metadata)
-        return tt_err_nomem(err, strlen(path), "a file's name");
-    const tt_status status = tt_remove_all(metadata, err);
-    return status == TT_OK ? tt_remove_all(path, err) : status;
-}
-
-static tt_status remove_old(const struct tt_checkpointer *c, struct tt_err *err)
-{
-    const int64_t keep = c->config->checkpoint.keep_latest_k;
-    struct tt_arena arena = { 0 };
-    struct steps steps;
-
-    if (keep <= 0)
-        return TT_OK;
-    tt_status status = list_steps(&steps, &arena, c->folder, err);
-    for (size_t i = 0; status == TT_OK && (int64_t)(steps.n - i) > keep; i++) {
-        const double start = tt_seconds();
-        tt_log_line(c->log, TT_LOG_INFO, "Checkpointer is deleting %s.", steps.dir[i].path);
-        status = remove_step(&arena, steps.dir[i].path, err);
-        if (status == TT_OK)
-            tt_log_line(c->log, TT_LOG_INFO, "Checkpointer deleted %s in %.2f seconds.", steps.dir[i].path, tt_seconds() - start);
-    }
-    tt_arena_release(&arena);
-    return status;
-}
-
 tt_status tt_checkpointer_save(struct tt_checkpointer *c, const struct tt_train_state *state, bool last, struct tt_err *err)
 {
     const double start = tt_seconds();
@@ -444,8 +392,8 @@ tt_status tt_checkpointer_save(struct tt_checkpointer *c, const struct tt_train_
         return TT_OK;
     tt_log_line(c->log, TT_LOG_INFO, "Saving the checkpoint (or staging if async is enabled).");
     tt_status status = last ? save_last(c, state, &why) : write_step(c, state, TT_STATE_ALL, false, &why);
-    if (status == TT_OK && !last)
-        status = remove_old(c, &why);
+    if (status == TT_OK && !last && c->config->checkpoint.keep_latest_k > 0)
+        status = tt_step_dirs_retain(c->folder, c->config->checkpoint.keep_latest_k, c->log, &why);
     if (status != TT_OK)
         return tt_err_set(err, status, "%s", why.msg);
     if (last) /* TorchTitan says no more of it */

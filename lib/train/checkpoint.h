@@ -1,6 +1,6 @@
 /* lib/train/checkpoint.h: when a run saves and what it starts from: [checkpoint] as TorchTitan has it.
  *
- *   <dump_folder>/<folder>/step-<N>    N in decimal; complete where it has .metadata
+ *   <dump_folder>/<folder>/step-<N>    see step_dirs.h
  *
  * A folder without a complete step counts as absent. Saving is lib/ckpt's: a step appears whole or not at all. */
 #ifndef TT_TRAIN_CHECKPOINT_H
@@ -28,15 +28,16 @@ TT_MUST_CHECK tt_status tt_checkpointer_init(struct tt_checkpointer *out, const 
                                              struct tt_pool *pool, struct tt_err *err);
 void tt_checkpointer_release(struct tt_checkpointer *ckpt);
 
-/* checkpoint.load_step, or the newest complete step, or where there is no step initial_load_path, which may
- * be a Hugging Face folder (initial_load_in_hf: model.hf_assets_path by default); *loaded says whether there was
- * anything. Step 0 is a seed: its model alone. An error where the state cannot go on from it: a step that holds the model only
- * names the newest full step and the two ways on. Settings that the checkpoint overrides are a warning each. */
+/* checkpoint.load_step, or the newest complete step that can be read and has what is to be loaded (why newer ones are skipped is a warning
+ * each), or where no step is complete initial_load_path, which may be a Hugging Face folder (initial_load_in_hf: model.hf_assets_path by
+ * default); *loaded says whether there was anything. Step 0 is a seed: its model alone, and only where it is the newest. An error
+ * where steps are complete but none of them can be gone on from. Settings that the checkpoint overrides are a warning each. */
 TT_MUST_CHECK tt_status tt_checkpointer_load(struct tt_checkpointer *ckpt, struct tt_train_state *state, bool *loaded,
                                              struct tt_err *err);
 
 /* After a step: saves where one is due (every interval steps, the last one, the first one with enable_first_step_checkpoint). The
- * last step obeys last_save_model_only and export_dtype. Older steps beyond keep_latest_k are removed after a full save. */
+ * last step obeys last_save_model_only and export_dtype. After any other, complete steps
+ * beyond the latest keep_latest_k are removed. */
 TT_MUST_CHECK tt_status tt_checkpointer_save(struct tt_checkpointer *ckpt, const struct tt_train_state *state, bool last,
                                              struct tt_err *err);
 

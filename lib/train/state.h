@@ -33,6 +33,8 @@ enum tt_state_part {
 
 /* By the name in a checkpoint ("lr_scheduler"); 0: no such part. */
 unsigned tt_state_part_find(const char *name);
+/* Their names, with commas in between. */
+void tt_state_part_names(struct tt_buf *out, unsigned parts);
 
 /* A parameter group as PyTorch's Adam keeps it. TorchTitan has one; a checkpoint repeats it for each parameter. */
 struct tt_param_group {
@@ -68,6 +70,10 @@ TT_MUST_CHECK tt_status tt_state_items(struct tt_save_item **items, size_t *nite
 
 /* Which parts a checkpoint has anything of. */
 unsigned tt_state_parts_in(const struct tt_entries *entries);
+
+/* Whether the checkpoint's files are there and the parts' values can be read, before anything is taken of it. Tensors are checked as they
+ * are loaded. */
+TT_MUST_CHECK tt_status tt_state_check(struct tt_ckpt *ckpt, unsigned parts, struct tt_err *err);
 
 /* Reads the parts; every key of them must be there. After a failure the state is not to be used. TT_EUNSUPPORTED: an optimizer
  * that titan does not have (amsgrad, maximize), parameters whose groups or step counts differ. */

@@ -150,6 +150,16 @@ static bool has(const struct fixture *f, const char *name)
     return tt_path_exists(path);
 }
 
+static int nwarnings(struct fixture *f)
+{
+    int n = 0;
+    for (const char *p = tt_buf_cstr(&f->warnings); (p = strchr(p, '\n')); p++)
+        n++;
+    return n;
+}
+
+static bool warned(struct fixture *f, const char *text) { return strstr(tt_buf_cstr(&f->warnings), text) != NULL; }
+
 static void test_saves_at_the_interval_and_at_the_end(void **state)
 {
     struct fixture *f = *state;
@@ -222,10 +232,11 @@ static void test_only_complete_steps_with_exact_names_count(void **state)
         if (i > 0)
             assert_int_equal(tt_file_write_all(path, "x", 1, NULL), TT_OK);
     }
-    f->config.checkpoint.load_step = -1;
-    struct tt_err err;
-    assert_false(load(f, &err)); /* step 3 is the last one: the model only */
-    assert_non_null(strstr(err.msg, "checkpoint/step-3 holds the model only"));
+    assert_true(load(f, NULL));
+    assert_int_equal(f->state.step, 2);
+    assert_int_equal(nwarnings(f), 2);
+    assert_true(warned(f, "Step 9 is skipped: "));
+    assert_true(warned(f, "Step 3 is skipped: ")); /* the last one: the model only */
 }
 
 static void test_a_folder_without_a_complete_step_counts_as_absent(void **state)
@@ -239,18 +250,20 @@ static void test_a_folder_without_a_complete_step_counts_as_absent(void **state)
     assert_false(loaded);
 }
 
-static void test_a_model_only_step_is_refused_with_the_two_ways_on(void **state)
+static void test_a_model_only_step_is_skipped_with_the_way_to_train_anew(void **state)
 {
     struct fixture *f = *state;
     struct tt_err err;
     run_to(f, 5);
-    assert_false(load(f, &err));
-    assert_non_null(strstr(err.msg, "--checkpoint.load_step 4"));
-    assert_non_null(strstr(err.msg, "--checkpoint.exclude_from_loading optimizer,lr_scheduler,dataloader,train_state"));
-
-    f->config.checkpoint.load_step = 4;
     assert_true(load(f, &err));
     assert_int_equal(f->state.step, 4);
+    assert_int_equal(nwarnings(f), 1);
+    assert_true(warned(f, "checkpoint/step-5 holds the model only; to train anew from its weights: "
+                          "--checkpoint.exclude_from_loading train_state,optimizer,dataloader,lr_scheduler"));
+
+    f->config.checkpoint.load_step = 5;
+    assert_false(load(f, &err));
+    assert_non_null(strstr(err.msg, "step-5 holds the model only"));
 
     f->config.checkpoint.load_step = -1;
     exclude(f, 4, (const char *[]){ "optimizer", "lr_scheduler", "dataloader", "train_state" });
@@ -258,6 +271,69 @@ static void test_a_model_only_step_is_refused_with_the_two_ways_on(void **state)
     assert_int_equal(f->state.step, 0);
     assert_int_equal(f->state.optimizer_steps, 0);
     assert_true(f->weight[1][5] == 515.0f);
+}
+
+static void test_complete_steps_of_which_none_will_do_are_an_error(void **state)
+{
+    struct fixture *f = *state;
+    struct tt_err err;
+    assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, true, NULL), TT_OK); /* a seed */
+    run_to(f, 1);
+    assert_false(load(f, &err));
+    assert_non_null(strstr(err.msg, "step-1 holds the model only"));
+}
+
+/* Writes bytes over the item file of a step, where `find` is. */
+static void damage(const struct fixture *f, int step, const void *find, size_t nbytes)
+{
+    char path[256];
+    struct tt_buf file = { 0 };
+    snprintf(path, sizeof path, "%s/checkpoint/step-%d/__0_0.distcp", f->dir, step);
+    assert_int_equal(tt_file_read_all(&file, path, 1 << 20, NULL), TT_OK);
+    char *at = memmem(file.data, file.len, find, nbytes);
+    assert_non_null(at);
+    *at ^= 1;
+    assert_int_equal(tt_file_write_all(path, file.data, file.len, NULL), TT_OK);
+    tt_buf_release(&file);
+}
+
+static void test_damaged_steps_are_skipped_for_the_newest_that_reads(void **state)
+{
+    struct fixture *f = *state;
+    struct tt_err err;
+    char path[256];
+    const float moment = -(100 * 4 + 3);
+    f->config.checkpoint.last_save_model_only = false;
+    f->config.checkpoint.interval = 1;
+    run_to(f, 6);
+    snprintf(path, sizeof path, "%s/checkpoint/step-6/.metadata", f->dir);
+    assert_int_equal(tt_file_write_all(path, "x", 1, NULL), TT_OK);
+    snprintf(path, sizeof path, "%s/checkpoint/step-5/__0_0.distcp", f->dir);
+    assert_int_equal(tt_remove_all(path, NULL), TT_OK);
+    damage(f, 4, &moment, sizeof moment);
+    damage(f, 3, "_sampler_iter_yielded", 21);
+    snprintf(path, sizeof path, "%s/checkpoint/step-2/__0_0.distcp", f->dir);
+    assert_int_equal(truncate(path, 10000), 0);
+
+    assert_true(load(f, &err));
+    assert_int_equal(nwarnings(f), 5);
+    assert_true(warned(f, "Step 6 is skipped: "));
+    assert_true(warned(f, "Step 2 is skipped: "));
+    assert_int_equal(f->state.step, 1);
+    assert_int_equal(f->state.lr.last_epoch, 1);
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 6; j++) {
+            assert_true(f->weight[i][j] == (float)(100 + 10 * i + j));
+            assert_true(f->exp_avg[i][j] == -f->weight[i][j]);
+        }
+
+    f->config.checkpoint.load_step = 4; /* that one or none */
+    assert_false(load(f, &err));
+    assert_int_equal(err.status, TT_EFORMAT);
+    f->config.checkpoint.load_step = -1;
+    damage(f, 1, "_sampler_iter_yielded", 21);
+    assert_false(load(f, &err));
+    assert_non_null(strstr(err.msg, "step-6/.metadata"));
 }
 
 static void test_a_step_that_is_not_there_is_an_error(void **state)
@@ -293,24 +369,26 @@ static void test_what_the_checkpoint_overrides_is_a_warning_each(void **state)
     f->config.optimizer.eps = 1e-4;
     f->config.optimizer.name = TT_ADAM;
     assert_true(load(f, NULL));
-    const char *said = tt_buf_cstr(&f->warnings);
-    int lines = 0;
-    for (const char *p = said; (p = strchr(p, '\n')); p++)
-        lines++;
-    assert_int_equal(lines, 3);
-    assert_non_null(strstr(said, "optimizer.lr"));
-    assert_non_null(strstr(said, "optimizer.eps is 0.0001"));
-    assert_non_null(strstr(said, "optimizer.name is Adam"));
+    assert_int_equal(nwarnings(f), 3);
+    assert_true(warned(f, "optimizer.lr"));
+    assert_true(warned(f, "optimizer.eps is 0.0001"));
+    assert_true(warned(f, "optimizer.name is Adam"));
     assert_true(f->state.group.eps == 1e-8);
     assert_true(f->state.group.decoupled_weight_decay);
 }
 
-static void test_only_the_latest_are_kept(void **state)
+static void test_only_the_latest_complete_steps_are_kept(void **state)
 {
     struct fixture *f = *state;
     f->config.checkpoint.keep_latest_k = 2;
     f->config.checkpoint.interval = 1;
     f->config.checkpoint.last_save_model_only = false;
+    static const char *const others[] = { "step-9", "step-007/.metadata", "step-8.old/.metadata" };
+    for (int i = 0; i < 3; i++) {
+        char path[256];
+        snprintf(path, sizeof path, "%s/checkpoint/%s", f->dir, others[i]);
+        assert_int_equal(tt_mkdir_p(path, NULL), TT_OK);
+    }
     for (int i = 0; i < 4; i++) {
         advance(f);
         assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, false, NULL), TT_OK);
@@ -319,6 +397,8 @@ static void test_only_the_latest_are_kept(void **state)
     assert_false(has(f, "step-2"));
     assert_true(has(f, "step-3/.metadata"));
     assert_true(has(f, "step-4/.metadata"));
+    for (int i = 0; i < 3; i++)
+        assert_true(has(f, others[i])); /* not complete, or none of ours: neither counted nor removed */
     f->config.checkpoint.keep_latest_k = 1;
     struct tt_checkpointer c;
     assert_int_equal(tt_checkpointer_init(&c, &f->config, NULL, NULL, NULL), TT_EINVAL);
@@ -334,7 +414,7 @@ static void test_an_unknown_part_to_exclude_is_an_error(void **state)
     assert_non_null(strstr(err.msg, "'optimiser'"));
 }
 
-static void test_a_missing_part_names_its_key(void **state)
+static void test_a_missing_part_is_named(void **state)
 {
     struct fixture *f = *state;
     struct tt_err err;
@@ -348,7 +428,8 @@ static void test_a_missing_part_names_its_key(void **state)
     assert_int_equal(tt_dcp_save(dir, items, n, NULL, NULL), TT_OK);
     tt_arena_release(&arena);
     assert_false(load(f, &err));
-    assert_non_null(strstr(err.msg, "lr_scheduler.base_lrs"));
+    assert_non_null(
+        strstr(err.msg, "step-1 has no lr_scheduler; to go on from it without: --checkpoint.exclude_from_loading lr_scheduler"));
     exclude(f, 1, (const char *[]){ "lr_scheduler" });
     assert_true(load(f, &err));
 }
@@ -389,13 +470,15 @@ int main(void)
         CASE(test_all_of_the_state_comes_back),
         CASE(test_only_complete_steps_with_exact_names_count),
         CASE(test_a_folder_without_a_complete_step_counts_as_absent),
-        CASE(test_a_model_only_step_is_refused_with_the_two_ways_on),
+        CASE(test_a_model_only_step_is_skipped_with_the_way_to_train_anew),
+        CASE(test_complete_steps_of_which_none_will_do_are_an_error),
+        CASE(test_damaged_steps_are_skipped_for_the_newest_that_reads),
         CASE(test_a_step_that_is_not_there_is_an_error),
         CASE(test_step_0_gives_its_model_alone),
         CASE(test_what_the_checkpoint_overrides_is_a_warning_each),
-        CASE(test_only_the_latest_are_kept),
+        CASE(test_only_the_latest_complete_steps_are_kept),
         CASE(test_an_unknown_part_to_exclude_is_an_error),
-        CASE(test_a_missing_part_names_its_key),
+        CASE(test_a_missing_part_is_named),
         CASE(test_a_failed_save_says_what_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

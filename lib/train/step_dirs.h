@@ -1,0 +1,36 @@
+/* lib/train/step_dirs.h: the steps in a folder of checkpoints.
+ *
+ *   <folder>/step-<N>    N in decimal, without a zero in front; complete where it has .metadata
+ *
+ * Any other name is none of ours. */
+#ifndef TT_TRAIN_STEP_DIRS_H
+#define TT_TRAIN_STEP_DIRS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/log.h"
+
+struct tt_step_dir {
+    int64_t step;
+    char *path;
+    bool complete;
+};
+
+struct tt_step_dirs {
+    struct tt_step_dir *dir; /* (n) in ascending order */
+    size_t n;
+};
+
+/* All of them, in the arena; none where there is no folder. */
+TT_MUST_CHECK tt_status tt_step_dirs_list(struct tt_step_dirs *out, struct tt_arena *arena, const char *folder, struct tt_err *err);
+
+/* NULL: none is complete. */
+const struct tt_step_dir *tt_step_dirs_newest(const struct tt_step_dirs *steps);
+
+/* Removes all complete steps but the latest `keep`. Those that are not complete are nobody's to count: they may be in the making. */
+TT_MUST_CHECK tt_status tt_step_dirs_retain(const char *folder, int64_t keep, const struct tt_log *log, struct tt_err *err);
+
+#endif
