@@ -1,4 +1,4 @@
-/* lib/cli/signals.h: SIGINT and SIGTERM ask a program to end in good order; a second one ends it at once. */
+/* lib/cli/signals.h: SIGINT and SIGTERM ask a program to end in good order; a second one of the same kind ends it at once. */
 #ifndef TT_CLI_SIGNALS_H
 #define TT_CLI_SIGNALS_H
 
@@ -9,6 +9,8 @@ void tt_signals_write_errors(void);
 
 /* From here on the first SIGINT or SIGTERM only sets what tt_signals_stop points to: its number, 0 while there was none. */
 void tt_signals_catch(void);
+/* The same, and SIGUSR1, which a scheduler sends some time before it ends a job (Slurm's --signal). */
+void tt_signals_catch_notice(void);
 const volatile sig_atomic_t *tt_signals_stop(void);
 
 /* Ends the process by the signal that was caught: whoever started the program wants to see that in its status. Returns a status for

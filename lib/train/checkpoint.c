@@ -321,18 +321,21 @@ tt_status tt_checkpointer_load(struct tt_checkpointer *c, struct tt_train_state 
     } else if (status == TT_OK) {
         status = load_newest(c, state, &steps, loaded, err);
     }
+    c->saved = state->step;
     tt_arena_release(&arena);
     return status;
 }
 
 /* --- saving --------------------------------------------------------------------------------------------------------------- */
 
-static bool is_due(const struct tt_checkpointer *c, int64_t step, bool last)
+static bool is_wanted(const struct tt_checkpointer *c, int64_t step, enum tt_save_when when)
 {
     const struct tt_config_checkpoint *config = &c->config->checkpoint;
     if (!c->folder || config->load_only)
         return false;
-    return last || (step == 1 && config->enable_first_step_checkpoint) || step % config->interval == 0;
+    if (when != TT_SAVE_DUE)
+        return when == TT_SAVE_LAST || step != c->saved;
+    return (step == 1 && config->enable_first_step_checkpoint) || step % config->interval == 0;
 }
 
 /* What a failed save leaves behind is as important as why it failed. */
@@ -383,21 +386,27 @@ static tt_status save_last(struct tt_checkpointer *c, const struct tt_train_stat
     return write_step(c, state, TT_STATE_MODEL, dtype != TT_F32, err);
 }
 
-tt_status tt_checkpointer_save(struct tt_checkpointer *c, const struct tt_train_state *state, bool last, struct tt_err *err)
+tt_status tt_checkpointer_save(struct tt_checkpointer *c, const struct tt_train_state *state, enum tt_save_when when,
+                               struct tt_err *err)
 {
     const double start = tt_seconds();
+    const int64_t keep = c->config->checkpoint.keep_latest_k;
     struct tt_err why; /* failed_save reads the message: the caller may not want one */
 
-    if (!is_due(c, state->step, last))
+    if (!is_wanted(c, state->step, when))
         return TT_OK;
     tt_log_line(c->log, TT_LOG_INFO, "Saving the checkpoint (or staging if async is enabled).");
-    tt_status status = last ? save_last(c, state, &why) : write_step(c, state, TT_STATE_ALL, false, &why);
-    if (status == TT_OK && !last && c->config->checkpoint.keep_latest_k > 0)
-        status = tt_step_dirs_retain(c->folder, c->config->checkpoint.keep_latest_k, c->log, &why);
+    if (when == TT_SAVE_LAST) { /* TorchTitan says no more of it */
+        const tt_status status = save_last(c, state, &why);
+        return status == TT_OK ? TT_OK : tt_err_set(err, status, "%s", why.msg);
+    }
+    tt_status status = write_step(c, state, TT_STATE_ALL, false, &why);
+    if (status == TT_OK)
+        c->saved = state->step;
+    if (status == TT_OK && keep > 0)
+        status = tt_step_dirs_retain(c->folder, keep, c->log, &why);
     if (status != TT_OK)
         return tt_err_set(err, status, "%s", why.msg);
-    if (last) /* TorchTitan says no more of it */
-        return TT_OK;
     tt_log_line(c->log, TT_LOG_INFO, "Finished saving the checkpoint (or staging if async is enabled)in %.2f seconds.",
                 tt_seconds() - start);
     return TT_OK;

@@ -20,6 +20,7 @@ struct tt_checkpointer {
     struct tt_pool *pool;
     char *folder;     /* owned; NULL: checkpointing is off */
     unsigned exclude; /* parts that are not loaded */
+    int64_t saved;    /* the step that a checkpoint has all of: the newest one, or the one that the run began with */
     bool read_only;   /* what dead processes left is not set right */
 };
 
@@ -35,10 +36,14 @@ void tt_checkpointer_release(struct tt_checkpointer *ckpt);
 TT_MUST_CHECK tt_status tt_checkpointer_load(struct tt_checkpointer *ckpt, struct tt_train_state *state, bool *loaded,
                                              struct tt_err *err);
 
-/* After a step: saves where one is due (every interval steps, the last one, the first one with enable_first_step_checkpoint). The
- * last step obeys last_save_model_only and export_dtype. After any other, complete steps
- * beyond the latest keep_latest_k are removed. */
-TT_MUST_CHECK tt_status tt_checkpointer_save(struct tt_checkpointer *ckpt, const struct tt_train_state *state, bool last,
-                                             struct tt_err *err);
+enum tt_save_when {
+    TT_SAVE_DUE,     /* after any step: every interval steps, and the first one with enable_first_step_checkpoint */
+    TT_SAVE_LAST,    /* after the last one, always; obeys last_save_model_only and export_dtype */
+    TT_SAVE_STOPPED, /* where a run ends before: all of the state, but where a checkpoint has it already */
+};
+
+/* After a save that is not the last one, complete steps beyond the latest keep_latest_k are removed. */
+TT_MUST_CHECK tt_status tt_checkpointer_save(struct tt_checkpointer *ckpt, const struct tt_train_state *state,
+                                             enum tt_save_when when, struct tt_err *err);
 
 #endif

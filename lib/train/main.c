@@ -14,7 +14,9 @@
 #include "plot/plot.h"
 #include "train/trainer.h"
 
-static tt_status run(struct tt_config *config, bool seed, const struct tt_tool_opts *tool, const struct tt_log *log,
+enum { RUN_AGAIN = 75 }; /* EX_TEMPFAIL of sysexits.h: schedulers can be told to start such a job again */
+
+static tt_status run(bool *stopped, struct tt_config *config, bool seed, const struct tt_tool_opts *tool, const struct tt_log *log,
                      struct tt_err *err)
 {
     struct tt_trainer_opts opts = {
@@ -31,9 +33,9 @@ static tt_status run(struct tt_config *config, bool seed, const struct tt_tool_o
         config->checkpoint.create_seed_checkpoint = true;
     } else {
         opts.stop = tt_signals_stop();
-        opts.started = tt_signals_catch; /* before that there is nothing to finish: a signal ends the process at once */
+        opts.started = tt_signals_catch_notice; /* before that there is nothing to finish: a signal ends the process at once */
     }
-    return tt_train(config, &opts, err);
+    return tt_train(stopped, config, &opts, err);
 }
 
 /* --- pictures of runs --------------------------------------------------------------------------------------------------------- */
@@ -110,7 +112,8 @@ static tt_status plot(const char *svg, int argc, char **argv, struct tt_err *err
 
 /* --- the program -------------------------------------------------------------------------------------------------------------- */
 
-static tt_status train(const struct tt_prog *prog, bool seed, int argc, char **argv, struct tt_arena *arena, struct tt_err *err)
+static tt_status train(bool *stopped, const struct tt_prog *prog, bool seed, int argc, char **argv, struct tt_arena *arena,
+                       struct tt_err *err)
 {
     struct tt_tool_opts tool = { 0 };
     struct tt_log log = tt_run_log(TT_LOG_INFO);
@@ -121,7 +124,7 @@ static tt_status train(const struct tt_prog *prog, bool seed, int argc, char **a
         log = tt_run_log(TT_LOG_WARNING);
     if (status == TT_OK)
         status = tt_config_load(&config, arena, argc, argv, &log, err);
-    return status == TT_OK ? run(&config, seed, &tool, &log, err) : status;
+    return status == TT_OK ? run(stopped, &config, seed, &tool, &log, err) : status;
 }
 
 int tt_train_main(const struct tt_train_prog *which, int argc, char **argv)
@@ -130,6 +133,7 @@ int tt_train_main(const struct tt_train_prog *which, int argc, char **argv)
     struct tt_arena arena = { 0 };
     struct tt_err err = { 0 };
     tt_status status = TT_OK;
+    bool stopped = false;
     const struct tt_prog plots = { .name = which->name, .shared = plot_rows, .shared_rows = 1 };
     const struct tt_prog prog = {
         .name = which->name,
@@ -144,9 +148,11 @@ int tt_train_main(const struct tt_train_prog *which, int argc, char **argv)
     if (!which->seed)
         status = tt_opt_take_shared(&plots, &argc, argv, &draw, &err);
     if (status == TT_OK)
-        status = draw.svg ? plot(draw.svg, argc, argv, &err) : train(&prog, which->seed, argc, argv, &arena, &err);
+        status = draw.svg ? plot(draw.svg, argc, argv, &err) : train(&stopped, &prog, which->seed, argc, argv, &arena, &err);
     const int exit_status = status == TT_EUSAGE ? tt_prog_usage(&prog, &err)
                                                 : tt_prog_finish(&prog, status == TT_OK ? 0 : tt_prog_report(&prog, &err));
     tt_arena_release(&arena);
-    return status == TT_OK && *tt_signals_stop() ? tt_signals_end() : exit_status;
+    if (!stopped || exit_status != 0)
+        return exit_status;
+    return *tt_signals_stop() == SIGINT ? tt_signals_end() : RUN_AGAIN;
 }

@@ -370,12 +370,18 @@ static tt_status take_step(struct trainer *t, struct tt_err *err)
 
 static bool is_stopped(const struct trainer *t) { return t->opts->stop && *t->opts->stop; }
 
-static tt_status train(struct trainer *t, struct tt_err *err)
+/* *stopped: by a signal, with steps left to take. */
+static tt_status train(bool *stopped, struct trainer *t, struct tt_err *err)
 {
     const int64_t steps = t->config->training.steps;
     struct tt_train_state *s = &t->state;
 
-    while (s->step < steps && !is_stopped(t)) {
+    *stopped = false;
+    while (s->step < steps) {
+        if (is_stopped(t)) {
+            *stopped = true;
+            return *t->opts->stop == SIGINT ? TT_OK : tt_checkpointer_save(&t->checkpointer, s, TT_SAVE_STOPPED, err);
+        }
         bool exhausted;
         s->step++;
         tt_profiler_begin(&t->profiler, s->step);
@@ -387,7 +393,7 @@ static tt_status train(struct trainer *t, struct tt_err *err)
         if (status == TT_OK)
             status = take_step(t, err);
         if (status == TT_OK)
-            status = tt_checkpointer_save(&t->checkpointer, s, s->step == steps, err);
+            status = tt_checkpointer_save(&t->checkpointer, s, s->step == steps ? TT_SAVE_LAST : TT_SAVE_DUE, err);
         if (status == TT_OK)
             status = tt_profiler_end(&t->profiler, s->step, err);
         if (status != TT_OK)
@@ -396,7 +402,7 @@ static tt_status train(struct trainer *t, struct tt_err *err)
     return TT_OK;
 }
 
-static tt_status run(struct trainer *t, struct tt_err *err)
+static tt_status run(bool *stopped, struct trainer *t, struct tt_err *err)
 {
     const struct tt_config_training *training = &t->config->training;
     bool loaded;
@@ -424,10 +430,10 @@ static tt_status run(struct trainer *t, struct tt_err *err)
         return status;
     if (t->opts->started)
         t->opts->started();
-    status = train(t, err);
+    status = train(stopped, t, err);
     if (status == TT_OK)
         status = tt_profiler_finish(&t->profiler, err);
-    if (status == TT_OK && is_stopped(t))
+    if (status == TT_OK && *stopped)
         WARN(t, "Stopped by a signal after step %" PRId64 ".", t->state.step);
     else if (status == TT_OK)
         INFO(t, "Training completed");
@@ -443,21 +449,22 @@ static tt_status save_seed(struct trainer *t, struct tt_err *err)
         INFO(t, "Would create a seed checkpoint in %s", t->checkpointer.folder);
         return TT_OK;
     }
-    const tt_status status = tt_checkpointer_save(&t->checkpointer, &t->state, true, err);
+    const tt_status status = tt_checkpointer_save(&t->checkpointer, &t->state, TT_SAVE_LAST, err);
     if (status == TT_OK)
         INFO(t, "Created seed checkpoint");
     return status;
 }
 
-tt_status tt_train(const struct tt_config *config, const struct tt_trainer_opts *opts, struct tt_err *err)
+tt_status tt_train(bool *stopped, const struct tt_config *config, const struct tt_trainer_opts *opts, struct tt_err *err)
 {
     struct trainer t = { .config = config, .log = opts->log, .opts = opts };
 
+    *stopped = false;
     tt_status status = begin(&t, err);
     if (status == TT_OK)
         status = build(&t, err);
     if (status == TT_OK)
-        status = config->checkpoint.create_seed_checkpoint ? save_seed(&t, err) : run(&t, err);
+        status = config->checkpoint.create_seed_checkpoint ? save_seed(&t, err) : run(stopped, &t, err);
     /* The JSON lines so far are kept whatever happened; the first failure is the one to tell. */
     const tt_status closed = tt_metrics_close(&t.metrics, status == TT_OK ? err : NULL);
     release(&t);

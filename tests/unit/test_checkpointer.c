@@ -120,7 +120,8 @@ static void run_to(struct fixture *f, int64_t steps)
 {
     while (f->state.step < steps) {
         advance(f);
-        assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, f->state.step == steps, NULL), TT_OK);
+        assert_int_equal(
+            tt_checkpointer_save(&f->checkpointer, &f->state, f->state.step == steps ? TT_SAVE_LAST : TT_SAVE_DUE, NULL), TT_OK);
     }
 }
 
@@ -181,6 +182,28 @@ static void test_the_first_step_and_load_only(void **state)
     f->config.checkpoint.load_only = true;
     run_to(f, 3);
     assert_false(has(f, "step-3"));
+}
+
+static void test_a_run_that_is_stopped_saves_what_no_checkpoint_has(void **state)
+{
+    struct fixture *f = *state;
+    bool loaded;
+    assert_int_equal(tt_checkpointer_load(&f->checkpointer, &f->state, &loaded, NULL), TT_OK);
+    assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, TT_SAVE_STOPPED, NULL), TT_OK);
+    assert_false(has(f, "step-0"));
+    for (int i = 0; i < 3; i++) {
+        advance(f);
+        assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, TT_SAVE_DUE, NULL), TT_OK);
+    }
+    assert_false(has(f, "step-3"));
+    assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, TT_SAVE_STOPPED, NULL), TT_OK);
+    assert_true(load(f, NULL)); /* all of it, whatever last_save_model_only says */
+    assert_int_equal(f->state.step, 3);
+    assert_int_equal(nwarnings(f), 0);
+
+    assert_int_equal(tt_remove_all(f->checkpointer.folder, NULL), TT_OK);
+    assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, TT_SAVE_STOPPED, NULL), TT_OK);
+    assert_false(has(f, "step-3")); /* it was loaded: nothing is new */
 }
 
 static void test_all_of_the_state_comes_back(void **state)
@@ -277,7 +300,7 @@ static void test_complete_steps_of_which_none_will_do_are_an_error(void **state)
 {
     struct fixture *f = *state;
     struct tt_err err;
-    assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, true, NULL), TT_OK); /* a seed */
+    assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, TT_SAVE_LAST, NULL), TT_OK); /* a seed */
     run_to(f, 1);
     assert_false(load(f, &err));
     assert_non_null(strstr(err.msg, "step-1 holds the model only"));
@@ -353,7 +376,7 @@ static void test_step_0_gives_its_model_alone(void **state)
     f->config.checkpoint.last_save_model_only = false;
     f->weight[0][0] = 7;
     f->exp_avg[0][0] = 7;
-    assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, true, NULL), TT_OK);
+    assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, TT_SAVE_LAST, NULL), TT_OK);
     assert_true(load(f, NULL));
     assert_true(f->weight[0][0] == 7);
     assert_true(f->exp_avg[0][0] == 0);
@@ -391,7 +414,7 @@ static void test_only_the_latest_complete_steps_are_kept(void **state)
     }
     for (int i = 0; i < 4; i++) {
         advance(f);
-        assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, false, NULL), TT_OK);
+        assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, TT_SAVE_DUE, NULL), TT_OK);
     }
     assert_false(has(f, "step-1"));
     assert_false(has(f, "step-2"));
@@ -448,7 +471,7 @@ static void test_a_failed_save_says_what_is_left(void **state)
     signal(SIGXFSZ, SIG_IGN);
     getrlimit(RLIMIT_FSIZE, &whole);
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 100, whole.rlim_max });
-    const tt_status status = tt_checkpointer_save(&f->checkpointer, &f->state, false, &err);
+    const tt_status status = tt_checkpointer_save(&f->checkpointer, &f->state, TT_SAVE_DUE, &err);
     setrlimit(RLIMIT_FSIZE, &whole);
     signal(SIGXFSZ, SIG_DFL);
 
@@ -467,6 +490,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_saves_at_the_interval_and_at_the_end),
         CASE(test_the_first_step_and_load_only),
+        CASE(test_a_run_that_is_stopped_saves_what_no_checkpoint_has),
         CASE(test_all_of_the_state_comes_back),
         CASE(test_only_complete_steps_with_exact_names_count),
         CASE(test_a_folder_without_a_complete_step_counts_as_absent),
