@@ -386,28 +386,39 @@ static tt_status save_last(struct tt_checkpointer *c, const struct tt_train_stat
     return write_step(c, state, TT_STATE_MODEL, dtype != TT_F32, err);
 }
 
+/* All of a step, and what is beyond keep_latest_k goes; that it stays where it cannot be removed is no failure of the save. */
+static tt_status save_full(struct tt_checkpointer *c, const struct tt_train_state *state, struct tt_err *err)
+{
+    const int64_t keep = c->config->checkpoint.keep_latest_k;
+    struct tt_err why;
+
+    const tt_status status = write_step(c, state, TT_STATE_ALL, false, err);
+    if (status != TT_OK)
+        return status;
+    c->saved = state->step;
+    if (keep > 0 && tt_step_dirs_retain(c->folder, keep, c->log, &why) != TT_OK)
+        tt_log_line(c->log, TT_LOG_WARNING, "Not all checkpoints beyond the latest %" PRId64 " were removed: %s", keep, why.msg);
+    return TT_OK;
+}
+
 tt_status tt_checkpointer_save(struct tt_checkpointer *c, const struct tt_train_state *state, enum tt_save_when when,
                                struct tt_err *err)
 {
     const double start = tt_seconds();
-    const int64_t keep = c->config->checkpoint.keep_latest_k;
     struct tt_err why; /* failed_save reads the message: the caller may not want one */
 
     if (!is_wanted(c, state->step, when))
         return TT_OK;
     tt_log_line(c->log, TT_LOG_INFO, "Saving the checkpoint (or staging if async is enabled).");
-    if (when == TT_SAVE_LAST) { /* TorchTitan says no more of it */
-        const tt_status status = save_last(c, state, &why);
-        return status == TT_OK ? TT_OK : tt_err_set(err, status, "%s", why.msg);
+    const tt_status status = when == TT_SAVE_LAST ? save_last(c, state, &why) : save_full(c, state, &why);
+    if (status != TT_OK && when == TT_SAVE_DUE) {
+        tt_log_line(c->log, TT_LOG_WARNING, "%s", why.msg);
+        return TT_OK;
     }
-    tt_status status = write_step(c, state, TT_STATE_ALL, false, &why);
-    if (status == TT_OK)
-        c->saved = state->step;
-    if (status == TT_OK && keep > 0)
-        status = tt_step_dirs_retain(c->folder, keep, c->log, &why);
     if (status != TT_OK)
         return tt_err_set(err, status, "%s", why.msg);
-    tt_log_line(c->log, TT_LOG_INFO, "Finished saving the checkpoint (or staging if async is enabled)in %.2f seconds.",
-                tt_seconds() - start);
+    if (when != TT_SAVE_LAST) /* TorchTitan says no more of that one */
+        tt_log_line(c->log, TT_LOG_INFO, "Finished saving the checkpoint (or staging if async is enabled)in %.2f seconds.",
+                    tt_seconds() - start);
     return TT_OK;
 }

@@ -42,7 +42,8 @@ enum tt_save_when {
     TT_SAVE_STOPPED, /* where a run ends before: all of the state, but where a checkpoint has it already */
 };
 
-/* After a save that is not the last one, complete steps beyond the latest keep_latest_k are removed. */
+/* After a save that is not the last one, complete steps beyond the latest keep_latest_k are removed. A save that was due and fails is a
+ * warning: the next one that is due is another try. */
 TT_MUST_CHECK tt_status tt_checkpointer_save(struct tt_checkpointer *ckpt, const struct tt_train_state *state,
                                              enum tt_save_when when, struct tt_err *err);
 
