@@ -1,6 +1,7 @@
 #include "train/checkpoint.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,21 @@
 #include "ckpt/ckpt.h"
 #include "ckpt/save_dir.h"
 #include "convert/hf_convert.h"
+#include "train/snapshot.h"
 #include "train/step_dirs.h"
+
+/* A save in the background: one at a time. */
+struct tt_checkpointer_background {
+    struct tt_checkpointer *owner;
+    struct tt_snapshot snapshot;
+    pthread_t thread;
+    bool is_running; /* the thread is there; until it has been waited for the rest is its own */
+    bool is_saved;
+    int64_t step;
+    struct tt_arena arena; /* of the items */
+    struct tt_save_item *items;
+    size_t nitems;
+};
 
 /* --- settings ------------------------------------------------------------------------------------------------------------ */
 
@@ -31,8 +46,26 @@ static tt_status parse_exclude(unsigned *out, const struct tt_config *config, st
     return TT_OK;
 }
 
-tt_status tt_checkpointer_init(struct tt_checkpointer *out, const struct tt_config *config, const struct tt_log *log,
-                               struct tt_pool *pool, struct tt_err *err)
+/* Where anything is going to be saved in the background. */
+static tt_status make_background(struct tt_checkpointer *c, const struct tt_train_state *state, struct tt_err *err)
+{
+    const struct tt_config_checkpoint *config = &c->config->checkpoint;
+
+    if (config->async_mode == TT_ASYNC_DISABLED || config->load_only || config->create_seed_checkpoint)
+        return TT_OK;
+    c->background = calloc(1, sizeof *c->background);
+    if (!c->background)
+        return tt_err_nomem(err, sizeof *c->background, "saves in the background");
+    c->background->owner = c;
+    const tt_status status = tt_snapshot_init(&c->background->snapshot, state, c->pool, err);
+    if (status == TT_OK)
+        tt_log_line(c->log, TT_LOG_INFO, "Checkpoints are saved in the background, from a copy of the state that takes %.2fGiB",
+                    (double)c->background->snapshot.nbytes / (double)(1 << 30));
+    return status;
+}
+
+tt_status tt_checkpointer_init(struct tt_checkpointer *out, const struct tt_config *config, const struct tt_train_state *state,
+                               const struct tt_log *log, struct tt_pool *pool, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
     unsigned exclude;
@@ -54,11 +87,28 @@ tt_status tt_checkpointer_init(struct tt_checkpointer *out, const struct tt_conf
     if (!out->folder)
         return tt_err_nomem(err, strlen(config->job.dump_folder), "the checkpoint folder's name");
     tt_log_line(log, TT_LOG_INFO, "Checkpointing active. Checkpoints will be loaded from and saved to %s", out->folder);
-    return TT_OK;
+    return make_background(out, state, err);
+}
+
+void tt_checkpointer_wait(struct tt_checkpointer *ckpt)
+{
+    struct tt_checkpointer_background *b = ckpt->background;
+
+    if (!b || !b->is_running)
+        return;
+    pthread_join(b->thread, NULL);
+    b->is_running = false;
+    tt_arena_release(&b->arena);
+    if (b->is_saved)
+        ckpt->saved = b->step;
 }
 
 void tt_checkpointer_release(struct tt_checkpointer *ckpt)
 {
+    tt_checkpointer_wait(ckpt);
+    if (ckpt->background)
+        tt_snapshot_release(&ckpt->background->snapshot);
+    free(ckpt->background);
     free(ckpt->folder);
     *ckpt = (struct tt_checkpointer){ 0 };
 }
@@ -328,13 +378,8 @@ tt_status tt_checkpointer_load(struct tt_checkpointer *c, struct tt_train_state 
 
 /* --- saving --------------------------------------------------------------------------------------------------------------- */
 
-static bool is_wanted(const struct tt_checkpointer *c, int64_t step, enum tt_save_when when)
+static bool is_due(const struct tt_config_checkpoint *config, int64_t step)
 {
-    const struct tt_config_checkpoint *config = &c->config->checkpoint;
-    if (!c->folder || config->load_only)
-        return false;
-    if (when != TT_SAVE_DUE)
-        return when == TT_SAVE_LAST || step != c->saved;
     return (step == 1 && config->enable_first_step_checkpoint) || step % config->interval == 0;
 }
 
@@ -353,6 +398,18 @@ static tt_status failed_save(const struct tt_checkpointer *c, int64_t step, tt_s
     return status;
 }
 
+static tt_status write_items(struct tt_checkpointer *c, int64_t step, const struct tt_save_item *items, size_t n,
+                             const struct tt_save_opts *opts, struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    char *dir = tt_arena_printf(&arena, "%s/step-%" PRId64, c->folder, step);
+
+    const tt_status status =
+        dir ? tt_dcp_save(dir, items, n, opts, err) : tt_err_nomem(err, strlen(c->folder), "a checkpoint's name");
+    tt_arena_release(&arena);
+    return status == TT_OK ? TT_OK : failed_save(c, step, status, err);
+}
+
 static tt_status write_step(struct tt_checkpointer *c, const struct tt_train_state *state, unsigned parts, bool cast,
                             struct tt_err *err)
 {
@@ -362,15 +419,11 @@ static tt_status write_step(struct tt_checkpointer *c, const struct tt_train_sta
     const struct tt_save_opts opts = {
         .cast = cast, .cast_dtype = c->config->checkpoint.export_dtype, .pool = c->pool, .log = c->log
     };
-    char *dir = tt_arena_printf(&arena, "%s/step-%" PRId64, c->folder, state->step);
 
-    tt_status status = dir ? TT_OK : tt_err_nomem(err, strlen(c->folder), "a checkpoint's name");
-    if (status == TT_OK)
-        status = tt_state_items(&items, &n, &arena, state, parts, err);
-    if (status == TT_OK)
-        status = tt_dcp_save(dir, items, n, &opts, err);
+    tt_status status = tt_state_items(&items, &n, &arena, state, parts, err);
+    status = status == TT_OK ? write_items(c, state->step, items, n, &opts, err) : failed_save(c, state->step, status, err);
     tt_arena_release(&arena);
-    return status == TT_OK ? TT_OK : failed_save(c, state->step, status, err);
+    return status;
 }
 
 /* As TorchTitan: a model saved alone is cast where export_dtype is not the default. */
@@ -386,31 +439,86 @@ static tt_status save_last(struct tt_checkpointer *c, const struct tt_train_stat
     return write_step(c, state, TT_STATE_MODEL, dtype != TT_F32, err);
 }
 
-/* All of a step, and what is beyond keep_latest_k goes; that it stays where it cannot be removed is no failure of the save. */
-static tt_status save_full(struct tt_checkpointer *c, const struct tt_train_state *state, struct tt_err *err)
+/* What is beyond keep_latest_k goes; that it stays where it cannot be removed is no failure of the save. */
+static void remove_old(const struct tt_checkpointer *c)
 {
     const int64_t keep = c->config->checkpoint.keep_latest_k;
     struct tt_err why;
 
+    if (keep > 0 && tt_step_dirs_retain(c->folder, keep, c->log, &why) != TT_OK)
+        tt_log_line(c->log, TT_LOG_WARNING, "Not all checkpoints beyond the latest %" PRId64 " were removed: %s", keep, why.msg);
+}
+
+static tt_status save_full(struct tt_checkpointer *c, const struct tt_train_state *state, struct tt_err *err)
+{
     const tt_status status = write_step(c, state, TT_STATE_ALL, false, err);
     if (status != TT_OK)
         return status;
     c->saved = state->step;
-    if (keep > 0 && tt_step_dirs_retain(c->folder, keep, c->log, &why) != TT_OK)
-        tt_log_line(c->log, TT_LOG_WARNING, "Not all checkpoints beyond the latest %" PRId64 " were removed: %s", keep, why.msg);
+    remove_old(c);
     return TT_OK;
+}
+
+/* The pool is training's: this thread writes alone. */
+static void *background_main(void *ctx)
+{
+    struct tt_checkpointer_background *b = ctx;
+    const struct tt_save_opts opts = { .log = b->owner->log };
+    const double start = tt_seconds();
+    struct tt_err why;
+
+    if (write_items(b->owner, b->step, b->items, b->nitems, &opts, &why) == TT_OK) {
+        b->is_saved = true;
+        tt_log_line(b->owner->log, TT_LOG_INFO, "Saved step %" PRId64 " in the background in %.2f seconds.", b->step,
+                    tt_seconds() - start);
+        remove_old(b->owner);
+    } else {
+        tt_log_line(b->owner->log, TT_LOG_WARNING, "%s", why.msg);
+    }
+    return NULL;
+}
+
+static tt_status start_background(struct tt_checkpointer *c, const struct tt_train_state *state, struct tt_err *err)
+{
+    struct tt_checkpointer_background *b = c->background;
+    const struct tt_train_state copy = tt_snapshot_take(&b->snapshot, state, c->pool);
+
+    b->step = state->step;
+    b->is_saved = false;
+    tt_status status = tt_state_items(&b->items, &b->nitems, &b->arena, &copy, TT_STATE_ALL, err);
+    if (status == TT_OK) {
+        const int rc = pthread_create(&b->thread, NULL, background_main, b);
+        b->is_running = rc == 0;
+        if (rc != 0)
+            status = tt_err_errno(err, rc, "cannot start a thread to save with");
+    }
+    if (status == TT_OK)
+        return TT_OK;
+    tt_arena_release(&b->arena);
+    return failed_save(c, state->step, status, err);
+}
+
+static tt_status save_now(struct tt_checkpointer *c, const struct tt_train_state *state, enum tt_save_when when, struct tt_err *err)
+{
+    if (when == TT_SAVE_LAST)
+        return save_last(c, state, err);
+    return when == TT_SAVE_DUE && c->background ? start_background(c, state, err) : save_full(c, state, err);
 }
 
 tt_status tt_checkpointer_save(struct tt_checkpointer *c, const struct tt_train_state *state, enum tt_save_when when,
                                struct tt_err *err)
 {
+    const struct tt_config_checkpoint *config = &c->config->checkpoint;
     const double start = tt_seconds();
     struct tt_err why; /* failed_save reads the message: the caller may not want one */
 
-    if (!is_wanted(c, state->step, when))
+    if (!c->folder || config->load_only || (when == TT_SAVE_DUE && !is_due(config, state->step)))
+        return TT_OK;
+    tt_checkpointer_wait(c);
+    if (when == TT_SAVE_STOPPED && state->step == c->saved)
         return TT_OK;
     tt_log_line(c->log, TT_LOG_INFO, "Saving the checkpoint (or staging if async is enabled).");
-    const tt_status status = when == TT_SAVE_LAST ? save_last(c, state, &why) : save_full(c, state, &why);
+    const tt_status status = save_now(c, state, when, &why);
     if (status != TT_OK && when == TT_SAVE_DUE) {
         tt_log_line(c->log, TT_LOG_WARNING, "%s", why.msg);
         return TT_OK;

@@ -22,12 +22,18 @@ struct tt_checkpointer {
     unsigned exclude; /* parts that are not loaded */
     int64_t saved;    /* the step that a checkpoint has all of: the newest one, or the one that the run began with */
     bool read_only;   /* what dead processes left is not set right */
+    struct tt_checkpointer_background *background; /* owned; NULL: saves are made in the foreground */
 };
 
-/* TT_EINVAL: a part to exclude that there is not, keep_latest_k of 1. Off where checkpoint.enable is: load and save do nothing. */
-TT_MUST_CHECK tt_status tt_checkpointer_init(struct tt_checkpointer *out, const struct tt_config *config, const struct tt_log *log,
-                                             struct tt_pool *pool, struct tt_err *err);
-void tt_checkpointer_release(struct tt_checkpointer *ckpt);
+/* TT_EINVAL: a part to exclude that there is not, keep_latest_k of 1. Off where checkpoint.enable is: load and save do nothing. With
+ * async_mode the memory for a copy of the state is taken; *out then stays where it is. */
+TT_MUST_CHECK tt_status tt_checkpointer_init(struct tt_checkpointer *out, const struct tt_config *config,
+                                             const struct tt_train_state *state, const struct tt_log *log, struct tt_pool *pool,
+                                             struct tt_err *err);
+void tt_checkpointer_release(struct tt_checkpointer *ckpt); /* waits */
+
+/* Until no save is in the making in the background; what became of it is in the log. */
+void tt_checkpointer_wait(struct tt_checkpointer *ckpt);
 
 /* checkpoint.load_step, or the newest complete step that can be read and has what is to be loaded (why newer ones are skipped is a warning
  * each), or where no step is complete initial_load_path, which may be a Hugging Face folder (initial_load_in_hf: model.hf_assets_path by
@@ -43,7 +49,8 @@ enum tt_save_when {
 };
 
 /* After a save that is not the last one, complete steps beyond the latest keep_latest_k are removed. A save that was due and fails is a
- * warning: the next one that is due is another try. */
+ * warning: the next one that is due is another try. With async_mode, whichever it is, what is due is copied and saved by a thread of its
+ * own, after the one before; all other saves are made here. */
 TT_MUST_CHECK tt_status tt_checkpointer_save(struct tt_checkpointer *ckpt, const struct tt_train_state *state,
                                              enum tt_save_when when, struct tt_err *err);
 

@@ -259,7 +259,7 @@ static tt_status build(struct trainer *t, struct tt_err *err)
     if (status != TT_OK)
         return status;
     tt_metrics_log_model(&t->metrics);
-    status = tt_checkpointer_init(&t->checkpointer, t->config, t->log, t->pool, err);
+    status = tt_checkpointer_init(&t->checkpointer, t->config, &t->state, t->log, t->pool, err);
     t->checkpointer.read_only = t->opts->dry_run;
     return status;
 }
@@ -431,6 +431,7 @@ static tt_status run(bool *stopped, struct trainer *t, struct tt_err *err)
     if (t->opts->started)
         t->opts->started();
     status = train(stopped, t, err);
+    tt_checkpointer_wait(&t->checkpointer);
     if (status == TT_OK)
         status = tt_profiler_finish(&t->profiler, err);
     if (status == TT_OK && *stopped)

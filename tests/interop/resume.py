@@ -94,6 +94,7 @@ def from_seed(work):
 def main():
     with Workdir() as work:
         dumps = exchange(work, "tiny", "tiny", TINY, {**SETTINGS, "training.global_batch_size": 4})
+        exchange(work, "async", "tiny", TINY, {**SETTINGS, "checkpoint.async_mode": "async", "checkpoint.interval": 1})
         exchange(work, "adam", "tiny", TINY, {**SETTINGS, "optimizer.name": "Adam"})
         overridden(work, dumps)
         model_only(work, dumps)

@@ -18,6 +18,7 @@ static struct {
     int error, writes;
     int shrink; /* from this read on, from 1, every one finds the end of the file; 0: none does */
     bool no_flags; /* renameat2 takes no flags, as on many a network file system */
+    int hold;      /* while it is set, pwrite waits, in whichever thread */
 } fault;
 
 enum { NEEDS_ROOM = 1 };
@@ -39,6 +40,8 @@ static bool strikes(int needs_room)
 ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
     __atomic_fetch_add(&fault.writes, 1, __ATOMIC_RELAXED); /* from any thread */
+    while (__atomic_load_n(&fault.hold, __ATOMIC_ACQUIRE))
+        usleep(1000);
     if (!strikes(NEEDS_ROOM))
         return syscall(SYS_pwrite64, fd, bytes, n, at);
     if (n > 1 && fault.is_full && fault.calls == fault.at) /* the last room there is */

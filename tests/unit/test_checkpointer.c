@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,7 +101,7 @@ static int setup(void **state)
     f->config.lr_scheduler.warmup_steps = 7;
     f->log = (struct tt_log){ note, &f->warnings };
     fresh_state(f);
-    return tt_checkpointer_init(&f->checkpointer, &f->config, &f->log, NULL, NULL) != TT_OK;
+    return tt_checkpointer_init(&f->checkpointer, &f->config, &f->state, &f->log, NULL, NULL) != TT_OK;
 }
 
 static int teardown(void **state)
@@ -135,12 +136,18 @@ static bool load(struct fixture *f, struct tt_err *err)
     return true;
 }
 
+/* With the settings as they are now. */
+static void init_again(struct fixture *f)
+{
+    tt_checkpointer_release(&f->checkpointer);
+    assert_int_equal(tt_checkpointer_init(&f->checkpointer, &f->config, &f->state, &f->log, NULL, NULL), TT_OK);
+}
+
 /* Parsed at init: what is to be left out. */
 static void exclude(struct fixture *f, size_t n, const char **parts)
 {
     f->config.checkpoint.exclude_from_loading = (struct tt_strs){ n, parts };
-    tt_checkpointer_release(&f->checkpointer);
-    assert_int_equal(tt_checkpointer_init(&f->checkpointer, &f->config, &f->log, NULL, NULL), TT_OK);
+    init_again(f);
 }
 
 static bool has(const struct fixture *f, const char *name)
@@ -205,6 +212,18 @@ static void test_a_run_that_is_stopped_saves_what_no_checkpoint_has(void **state
     assert_false(has(f, "step-3")); /* it was loaded: nothing is new */
 }
 
+/* The loader's next batch is the n-th that an uninterrupted run reads. */
+static void assert_next_batch(struct fixture *f, int n)
+{
+    int32_t resumed[BATCH * SEQ], whole[BATCH * SEQ], labels[BATCH * SEQ];
+    int64_t nseq;
+    assert_int_equal(tt_loader_next(f->loader, resumed, labels, &nseq, NULL), TT_OK);
+    new_loader(f);
+    for (int i = 0; i < n; i++)
+        assert_int_equal(tt_loader_next(f->loader, whole, labels, &nseq, NULL), TT_OK);
+    assert_memory_equal(resumed, whole, sizeof whole);
+}
+
 static void test_all_of_the_state_comes_back(void **state)
 {
     struct fixture *f = *state;
@@ -231,14 +250,7 @@ static void test_all_of_the_state_comes_back(void **state)
     assert_int_equal(f->state.ntokens_seen, 4 * BATCH * SEQ);
     assert_int_equal(f->state.optimizer_steps, 4);
 
-    /* The fifth batch is the one that an uninterrupted run would read. */
-    int32_t resumed[BATCH * SEQ], whole[BATCH * SEQ], labels[BATCH * SEQ];
-    int64_t nseq;
-    assert_int_equal(tt_loader_next(f->loader, resumed, labels, &nseq, NULL), TT_OK);
-    new_loader(f);
-    for (int i = 0; i < 5; i++)
-        assert_int_equal(tt_loader_next(f->loader, whole, labels, &nseq, NULL), TT_OK);
-    assert_memory_equal(resumed, whole, sizeof whole);
+    assert_next_batch(f, 5);
 }
 
 static void test_only_complete_steps_with_exact_names_count(void **state)
@@ -423,7 +435,7 @@ static void test_only_the_latest_complete_steps_are_kept(void **state)
         assert_true(has(f, others[i])); /* not complete, or none of ours: neither counted nor removed */
     f->config.checkpoint.keep_latest_k = 1;
     struct tt_checkpointer c;
-    assert_int_equal(tt_checkpointer_init(&c, &f->config, NULL, NULL, NULL), TT_EINVAL);
+    assert_int_equal(tt_checkpointer_init(&c, &f->config, &f->state, NULL, NULL, NULL), TT_EINVAL);
 }
 
 static void test_an_unknown_part_to_exclude_is_an_error(void **state)
@@ -432,7 +444,7 @@ static void test_an_unknown_part_to_exclude_is_an_error(void **state)
     struct tt_checkpointer c;
     struct tt_err err;
     f->config.checkpoint.exclude_from_loading = (struct tt_strs){ 1, (const char *[]){ "optimiser" } };
-    assert_int_equal(tt_checkpointer_init(&c, &f->config, NULL, NULL, &err), TT_EINVAL);
+    assert_int_equal(tt_checkpointer_init(&c, &f->config, &f->state, NULL, NULL, &err), TT_EINVAL);
     assert_non_null(strstr(err.msg, "'optimiser'"));
 }
 
@@ -520,6 +532,129 @@ static void test_a_failed_last_save_is_an_error(void **state)
     assert_int_equal(f->state.step, 2);
 }
 
+/* Every step is due, and saved in the background. */
+static void save_in_background(struct fixture *f)
+{
+    f->config.checkpoint.interval = 1;
+    f->config.checkpoint.last_save_model_only = false;
+    f->config.checkpoint.async_mode = TT_ASYNC;
+    init_again(f);
+}
+
+static void save(struct fixture *f, enum tt_save_when when)
+{
+    assert_int_equal(tt_checkpointer_save(&f->checkpointer, &f->state, when, NULL), TT_OK);
+}
+
+static void set_hold(int hold) { __atomic_store_n(&fault.hold, hold, __ATOMIC_RELEASE); }
+
+static void *let_go(void *unused)
+{
+    usleep(50000);
+    set_hold(0);
+    return unused;
+}
+
+static void test_a_save_in_the_background_is_of_its_step(void **state)
+{
+    struct fixture *f = *state;
+    save_in_background(f);
+    advance(f);
+    advance(f);
+    set_hold(1);
+    save(f, TT_SAVE_DUE);
+    advance(f);
+    assert_false(has(f, "step-2"));
+    set_hold(0);
+    tt_checkpointer_wait(&f->checkpointer);
+    assert_true(has(f, "step-2/.metadata"));
+
+    assert_true(load(f, NULL));
+    assert_int_equal(f->state.step, 2);
+    assert_int_equal(f->state.optimizer_steps, 2);
+    assert_int_equal(f->state.lr.last_epoch, 2);
+    assert_int_equal(f->state.ntokens_seen, 2 * BATCH * SEQ);
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 6; j++) {
+            assert_true(f->weight[i][j] == (float)(200 + 10 * i + j));
+            assert_true(f->exp_avg[i][j] == -f->weight[i][j]);
+            assert_true(f->exp_avg_sq[i][j] == f->weight[i][j] / 3);
+        }
+    assert_next_batch(f, 3);
+}
+
+static void test_each_save_and_the_end_wait_for_the_one_before(void **state)
+{
+    struct fixture *f = *state;
+    static const enum tt_save_when whens[] = { TT_SAVE_DUE, TT_SAVE_LAST, TT_SAVE_STOPPED };
+    static const char *const before[] = { "step-1/.metadata", "step-3/.metadata", "step-5/.metadata" };
+    pthread_t thread;
+    save_in_background(f);
+    for (int i = 0; i < 3; i++) {
+        tt_checkpointer_wait(&f->checkpointer);
+        advance(f);
+        set_hold(1);
+        save(f, TT_SAVE_DUE);
+        advance(f);
+        assert_int_equal(pthread_create(&thread, NULL, let_go, NULL), 0);
+        save(f, whens[i]);
+        assert_true(has(f, before[i]));
+        pthread_join(thread, NULL);
+    }
+    assert_true(has(f, "step-6/.metadata")); /* that of a stopped run is made at once */
+    advance(f);
+    set_hold(1);
+    save(f, TT_SAVE_DUE);
+    assert_int_equal(pthread_create(&thread, NULL, let_go, NULL), 0);
+    tt_checkpointer_release(&f->checkpointer);
+    assert_true(has(f, "step-7/.metadata"));
+    pthread_join(thread, NULL);
+}
+
+static void test_a_stopped_run_does_not_save_again_what_the_background_saved(void **state)
+{
+    struct fixture *f = *state;
+    char path[256];
+    save_in_background(f);
+    advance(f);
+    save(f, TT_SAVE_DUE);
+    tt_checkpointer_wait(&f->checkpointer);
+    snprintf(path, sizeof path, "%s/checkpoint/step-1", f->dir);
+    assert_int_equal(tt_remove_all(path, NULL), TT_OK);
+    save(f, TT_SAVE_STOPPED);
+    assert_false(has(f, "step-1"));
+}
+
+static void test_a_failed_save_in_the_background_is_a_warning(void **state)
+{
+    struct fixture *f = *state;
+    f->config.checkpoint.keep_latest_k = 2;
+    save_in_background(f);
+    for (int i = 0; i < 3; i++) {
+        advance(f);
+        save(f, TT_SAVE_DUE);
+    }
+    tt_checkpointer_wait(&f->checkpointer);
+    assert_false(has(f, "step-1"));
+    assert_true(has(f, "step-2/.metadata"));
+    advance(f);
+    tt_buf_clear(&f->warnings);
+    fault.at = 1;
+    fault.is_full = true;
+    fault.error = ENOSPC;
+    fault.armed = true;
+    save(f, TT_SAVE_DUE);
+    tt_checkpointer_wait(&f->checkpointer);
+    fault.armed = false;
+    assert_int_equal(nwarnings(f), 1);
+    assert_true(warned(f, "step 4 was not saved: "));
+    assert_true(warned(f, "step-3)"));
+    assert_true(has(f, "step-2/.metadata")); /* nothing takes its place */
+    save(f, TT_SAVE_STOPPED);
+    assert_true(has(f, "step-4/.metadata"));
+    assert_false(has(f, "step-2"));
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -541,6 +676,10 @@ int main(void)
         CASE(test_a_missing_part_is_named),
         CASE(test_a_failed_save_is_a_warning_and_the_next_one_another_try),
         CASE(test_a_failed_last_save_is_an_error),
+        CASE(test_a_save_in_the_background_is_of_its_step),
+        CASE(test_each_save_and_the_end_wait_for_the_one_before),
+        CASE(test_a_stopped_run_does_not_save_again_what_the_background_saved),
+        CASE(test_a_failed_save_in_the_background_is_a_warning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

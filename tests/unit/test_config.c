@@ -298,10 +298,6 @@ static void test_what_is_not_honoured_warns_or_fails_only_where_asked_for(void *
           "--activation_checkpoint.mode: \"full\" is ignored: all activations are kept, which takes more memory and gives the same "
           "numbers\n",
           NULL },
-        { { "--checkpoint.async_mode", "async" }, "", NULL },
-        { { "--checkpoint.async_mode", "async", "--checkpoint.enable" },
-          "--checkpoint.async_mode: \"async\" is ignored: training waits until a checkpoint is saved\n",
-          NULL },
         { { "--model.converters", "" }, "", NULL },
         { { "--model.converters", "float8" },
           "",
@@ -422,7 +418,6 @@ static const char *const not_honoured[] = {
     "parallelism.expert_parallel_degree",
     "parallelism.expert_tensor_parallel_degree",
     "checkpoint.last_save_in_hf",
-    "checkpoint.async_mode",
     "activation_checkpoint.mode",
     "compile.enable",
     "comm.init_timeout_seconds",
