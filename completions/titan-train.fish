@@ -108,7 +108,7 @@ complete -c titan-train -l checkpoint.initial_load_in_hf_quantized -d 'Its weigh
 complete -c titan-train -l checkpoint.no_initial_load_in_hf_quantized
 complete -c titan-train -l checkpoint.last_save_model_only -d 'Save only the model at the last step, as checkpoint.export_dtype'
 complete -c titan-train -l checkpoint.no_last_save_model_only
-complete -c titan-train -l checkpoint.last_save_in_hf -d 'Save the last step in Hugging Face\'s form'
+complete -c titan-train -l checkpoint.last_save_in_hf -d 'Save that in Hugging Face\'s form, its files and tokenizer as in model.hf_assets_path'
 complete -c titan-train -l checkpoint.no_last_save_in_hf
 complete -c titan-train -l checkpoint.export_dtype -x -a 'float16 bfloat16 float32' -d 'The type of a last step that has only the model'
 complete -c titan-train -l checkpoint.async_mode -x -a 'disabled async async_with_pinned_mem' -d 'Save while training goes on, from a copy of the state; both ways of it are one in titan'

@@ -34,6 +34,7 @@ TT_MUST_CHECK tt_status tt_ckpt_memory(struct tt_ckpt **out, struct tt_err *err)
 
 /* Whether the folder is a finished checkpoint: it has .metadata. */
 bool tt_ckpt_is_complete(const char *dir);
+bool tt_is_hf_folder(const char *path); /* there is an index, or a *.safetensors */
 
 /* A DCP folder of Megatron's (torch_dist, by its metadata.json) has what is not sharded in a common.pt, a checkpoint by itself: its path,
  * in the arena. NULL: path is no such folder. */

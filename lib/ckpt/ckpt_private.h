@@ -19,7 +19,6 @@ TT_MUST_CHECK tt_status tt_flatten(struct tt_entries *out, const struct tt_value
 TT_MUST_CHECK tt_status tt_open_safetensors(struct tt_ckpt *ckpt, struct tt_err *err);
 TT_MUST_CHECK tt_status tt_fill_safetensors(struct tt_ckpt *ckpt, const struct tt_source *src, struct tt_err *err);
 TT_MUST_CHECK tt_status tt_open_hf(struct tt_ckpt *ckpt, struct tt_err *err);
-bool tt_is_hf_folder(const char *path); /* there is an index, or a *.safetensors */
 bool tt_is_bare_metadata(const struct tt_infile *in); /* by its first bytes */
 
 /* The bytes of a BLOB or ZSTD chunk as they lie in the file, as a source whose name (in the arena) starts with file and key. On success

@@ -72,7 +72,6 @@ static const char no_comm[] = "one process has nothing to communicate";
 static const char no_moe[] = "no family that titan trains has experts";
 static const char no_modules[] = "titan loads no Python modules";
 static const char no_workers[] = "batches are made by the program itself, not by worker processes";
-static const char no_hf[] = "titan-train writes DCP checkpoints";
 
 const struct tt_setting tt_settings[] = {
     /* job */
@@ -254,8 +253,8 @@ const struct tt_setting tt_settings[] = {
       .text = "Its weights are quantized, which titan sees by itself." },
     { FIELD(checkpoint.last_save_model_only), TT_SET_BOOL, .def = "True",
       .text = "Save only the model at the last step, as checkpoint.export_dtype." },
-    { FIELD(checkpoint.last_save_in_hf), TT_SET_BOOL, .def = "False", .honour = TT_REFUSED, .when = "checkpoint.enable",
-      .why = no_hf, .text = "Save the last step in Hugging Face's form." },
+    { FIELD(checkpoint.last_save_in_hf), TT_SET_BOOL, .def = "False",
+      .text = "Save that in Hugging Face's form, its files and tokenizer as in model.hf_assets_path." },
     { FIELD(checkpoint.export_dtype), TT_SET_CHOICE, .def = "float32", .choices = export_dtypes,
       .text = "The type of a last step that has only the model." },
     { FIELD(checkpoint.async_mode), TT_SET_CHOICE, .def = "disabled", .choices = async_modes,

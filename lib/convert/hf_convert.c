@@ -157,10 +157,10 @@ tt_status tt_hf_convert_plan(struct tt_hf_conversion *out, const struct tt_hf_co
     const struct tt_hf_folder_opts folder = { job->assets_path, job->max_shard_size, job->log };
     enum tt_hf_direction direction = TT_HF_EITHER;
 
-    *out = (struct tt_hf_conversion){ 0 };
+    *out = (struct tt_hf_conversion){ .input = job->open };
     find_dtype(&hf, tool);
     tt_status st = tt_model_args_load(&out->args, job->model_name, job->model_flavor, err);
-    if (st == TT_OK)
+    if (st == TT_OK && !out->input)
         st = tt_ckpt_open(&out->input, job->input, err);
     if (st == TT_OK)
         st = find_direction(&direction, job, out->input->format, err);

@@ -11,6 +11,7 @@ enum tt_hf_direction { TT_HF_EITHER /* what the input is decides */, TT_HF_FROM,
 struct tt_hf_convert_opts {
     enum tt_hf_direction direction;
     const char *input, *output;
+    struct tt_ckpt *open; /* the input, open already; the conversion's from then on. NULL: it is opened */
     const char *model_name, *model_flavor;
     const char *assets_path; /* NULL: none */
     uint64_t max_shard_size; /* see tt_hf_folder_opts */
@@ -26,7 +27,7 @@ struct tt_hf_conversion {
     struct tt_target target;
 };
 
-/* Opens the input, and plans the output: a DCP folder or a Hugging Face folder, of the keys that `tool` takes, in the dtypes that it
+/* Opens the input where it is not, and plans the output: a DCP folder or a Hugging Face folder, of the keys that `tool` takes, in the dtypes that it
  * says (float32 where it says none). Nothing is written. TT_EINVAL: an input that is not of the direction's kind, a flavor that does not
  * fit the input or a config.json, tensors without a home; TT_ENOENT: keys that the flavor has and the input has not. Release it in any
  * case. */

@@ -64,6 +64,45 @@ static tt_status make_background(struct tt_checkpointer *c, const struct tt_trai
     return status;
 }
 
+/* The last step in Hugging Face's form, names and files as in model.hf_assets_path: TorchTitan casts where export_dtype is not the
+ * default. Release it in any case. */
+static tt_status plan_hf(struct tt_hf_conversion *out, const struct tt_checkpointer *c, const struct tt_train_state *state,
+                         const char *dir, const struct tt_log *log, struct tt_err *err)
+{
+    const struct tt_config *config = c->config;
+    const enum tt_dtype export_dtype = config->checkpoint.export_dtype;
+    const char *dtype = tt_dtype_name(export_dtype != TT_F32 ? export_dtype : config->training.dtype);
+    const struct tt_tool_opts tool = { .dtype = { .items = &dtype, .n = 1 } };
+    struct tt_hf_convert_opts job = { .direction = TT_HF_TO,
+                                      .input = "memory",
+                                      .output = dir,
+                                      .model_name = config->model.name,
+                                      .model_flavor = config->model.flavor,
+                                      .assets_path = config->model.hf_assets_path,
+                                      .log = log };
+
+    *out = (struct tt_hf_conversion){ 0 };
+    const tt_status status = tt_state_open_model(&job.open, state, err);
+    return status == TT_OK ? tt_hf_convert_plan(out, &job, &tool, err) : status;
+}
+
+/* What cannot be written after the last step is an error before the first. */
+static tt_status check_hf(const struct tt_checkpointer *c, const struct tt_train_state *state, struct tt_err *err)
+{
+    const struct tt_config_checkpoint *config = &c->config->checkpoint;
+    struct tt_hf_conversion conversion;
+
+    if (!config->last_save_in_hf || config->load_only)
+        return TT_OK;
+    if (!config->last_save_model_only)
+        return tt_err_set(err, TT_EINVAL,
+                          "%s: a checkpoint in Hugging Face's form has the model alone (checkpoint.last_save_model_only)",
+                          tt_config_where(c->config, "checkpoint.last_save_in_hf"));
+    const tt_status status = plan_hf(&conversion, c, state, c->folder, NULL, err);
+    tt_hf_convert_release(&conversion);
+    return status;
+}
+
 tt_status tt_checkpointer_init(struct tt_checkpointer *out, const struct tt_config *config, const struct tt_train_state *state,
                                const struct tt_log *log, struct tt_pool *pool, struct tt_err *err)
 {
@@ -76,7 +115,7 @@ tt_status tt_checkpointer_init(struct tt_checkpointer *out, const struct tt_conf
     if (config->checkpoint.keep_latest_k == 1)
         return tt_err_set(err, TT_EINVAL, "%s is 1: at least 2 checkpoints are kept, for the latest may be the one being written",
                           tt_config_where(config, "checkpoint.keep_latest_k"));
-    const tt_status status = parse_exclude(&exclude, config, err);
+    tt_status status = parse_exclude(&exclude, config, err);
     if (status != TT_OK)
         return status;
 
@@ -87,7 +126,8 @@ tt_status tt_checkpointer_init(struct tt_checkpointer *out, const struct tt_conf
     if (!out->folder)
         return tt_err_nomem(err, strlen(config->job.dump_folder), "the checkpoint folder's name");
     tt_log_line(log, TT_LOG_INFO, "Checkpointing active. Checkpoints will be loaded from and saved to %s", out->folder);
-    return make_background(out, state, err);
+    status = check_hf(out, state, err);
+    return status == TT_OK ? make_background(out, state, err) : status;
 }
 
 void tt_checkpointer_wait(struct tt_checkpointer *ckpt)
@@ -123,6 +163,11 @@ struct source {
 };
 
 /* What a run begins with that has no step of its own. */
+static struct source source_of(const struct tt_step_dir *dir)
+{
+    return (struct source){ .path = dir->path, .model_only = dir->step == 0, .is_hf = dir->is_hf };
+}
+
 static tt_status find_initial(struct source *out, const struct tt_checkpointer *c, struct tt_err *err)
 {
     const struct tt_config_checkpoint *config = &c->config->checkpoint;
@@ -151,8 +196,8 @@ static tt_status find_initial(struct source *out, const struct tt_checkpointer *
 }
 
 /* Where to start from but for the newest step; out->path NULL: from that, if there is one. */
-static tt_status find_source(struct source *out, const struct tt_checkpointer *c, struct tt_arena *arena,
-                             const struct tt_step_dirs *steps, struct tt_err *err)
+static tt_status find_source(struct source *out, const struct tt_checkpointer *c, const struct tt_step_dirs *steps,
+                             struct tt_err *err)
 {
     const struct tt_config_checkpoint *config = &c->config->checkpoint;
     const struct tt_step_dir *newest = tt_step_dirs_newest(steps);
@@ -172,17 +217,16 @@ static tt_status find_source(struct source *out, const struct tt_checkpointer *c
         return find_initial(out, c, err);
     if (config->load_step == -1)
         return TT_OK;
-    out->path = tt_arena_printf(arena, "%s/step-%" PRId64, c->folder, config->load_step);
-    out->model_only = config->load_step == 0;
-    if (!out->path)
-        return tt_err_nomem(err, strlen(c->folder), "a checkpoint's name");
-    if (!tt_ckpt_is_complete(out->path)) {
-        if (newest)
-            return tt_err_set(err, TT_ENOENT, "%s is %" PRId64 " but there is no complete checkpoint %s; the newest is %s",
-                              tt_config_where(c->config, "checkpoint.load_step"), config->load_step, out->path, newest->path);
-        return tt_err_set(err, TT_ENOENT, "%s is %" PRId64 " but there is no complete checkpoint %s, nor any other in %s",
-                          tt_config_where(c->config, "checkpoint.load_step"), config->load_step, out->path, c->folder);
-    }
+    const struct tt_step_dir *dir = tt_step_dirs_find(steps, config->load_step);
+    if (dir)
+        *out = source_of(dir);
+    else if (newest)
+        return tt_err_set(
+            err, TT_ENOENT, "%s is %" PRId64 " but there is no complete checkpoint %s/step-%" PRId64 "; the newest is %s",
+            tt_config_where(c->config, "checkpoint.load_step"), config->load_step, c->folder, config->load_step, newest->path);
+    else
+        return tt_err_set(err, TT_ENOENT, "%s is %" PRId64 " but there is no complete checkpoint in %s",
+                          tt_config_where(c->config, "checkpoint.load_step"), config->load_step, c->folder);
     return TT_OK;
 }
 
@@ -242,8 +286,8 @@ static tt_status load_hf(struct tt_checkpointer *c, struct tt_train_state *state
 
 static bool is_damage(tt_status status) { return status == TT_EFORMAT || status == TT_EIO || status == TT_ENOENT; }
 
-/* *unfit: it cannot be read, or lacks a part, which another checkpoint may well not; else the failure is one of the settings. Tensors are
- * read before the position in the data is looked at: that of another checkpoint can still be gone to. */
+/* *unfit: it cannot be read, or lacks a part, which another checkpoint may well not; else the failure is one of the settings.
+ * Tensors are read before the position in the data is looked at: that of another checkpoint can still be gone to. */
 static tt_status load_from(struct tt_checkpointer *c, struct tt_train_state *state, const struct source *source, unsigned *loaded,
                            bool *unfit, struct tt_err *err)
 {
@@ -251,8 +295,10 @@ static tt_status load_from(struct tt_checkpointer *c, struct tt_train_state *sta
     const unsigned parts = source->model_only ? TT_STATE_MODEL : TT_STATE_ALL & ~c->exclude;
     struct tt_ckpt *ckpt;
 
-    *unfit = false;
+    *unfit = source->is_hf && parts & ~TT_STATE_MODEL;
     *loaded = parts;
+    if (*unfit)
+        return refuse_parts(source->path, parts & ~TT_STATE_MODEL, c->exclude, err);
     if (source->is_hf)
         return load_hf(c, state, source->path, err);
     tt_status status = tt_ckpt_open(&ckpt, source->path, err);
@@ -316,9 +362,9 @@ static tt_status load_source(struct tt_checkpointer *c, struct tt_train_state *s
     return status;
 }
 
-/* The newest step that has what a run takes and can be read; why newer ones are not taken is a warning each. Where steps are complete but
- * none of them is taken, the newest's failure is the error: a run that begins anew there is nobody's wish. A seed counts where there
- * is nothing else. */
+/* The newest step that has what a run takes and can be read; why newer ones are not taken is a warning each. Where steps are
+ * complete but none of them is taken, the newest's failure is the error: a run that begins anew there is nobody's wish. A seed
+ * counts where there is nothing else. */
 static tt_status load_newest(struct tt_checkpointer *c, struct tt_train_state *state, const struct tt_step_dirs *steps,
                              bool *loaded, struct tt_err *err)
 {
@@ -328,7 +374,7 @@ static tt_status load_newest(struct tt_checkpointer *c, struct tt_train_state *s
 
     for (size_t i = steps->n; i-- > 0 && unfit;) {
         const struct tt_step_dir *dir = &steps->dir[i];
-        const struct source source = { .path = dir->path, .model_only = dir->step == 0 };
+        const struct source source = source_of(dir);
         struct tt_err why;
         if (!dir->complete) {
             tt_log_line(c->log, TT_LOG_WARNING, "Step %" PRId64 " is skipped: %s is not complete, for it has no .metadata.",
@@ -364,7 +410,7 @@ tt_status tt_checkpointer_load(struct tt_checkpointer *c, struct tt_train_state 
         tt_save_dir_recover(c->folder, c->log);
     tt_status status = tt_step_dirs_list(&steps, &arena, c->folder, err);
     if (status == TT_OK)
-        status = find_source(&source, c, &arena, &steps, err);
+        status = find_source(&source, c, &steps, err);
     if (status == TT_OK && source.path) {
         status = load_source(c, state, &source, &unfit, err);
         *loaded = status == TT_OK;
@@ -426,6 +472,22 @@ static tt_status write_step(struct tt_checkpointer *c, const struct tt_train_sta
     return status;
 }
 
+static tt_status write_hf(struct tt_checkpointer *c, const struct tt_train_state *state, struct tt_err *err)
+{
+    const struct tt_write_opts opts = { .force = true, .log = c->log };
+    struct tt_arena arena = { 0 };
+    struct tt_hf_conversion conversion = { 0 };
+    char *dir = tt_arena_printf(&arena, "%s/step-%" PRId64, c->folder, state->step);
+
+    tt_status status =
+        dir ? plan_hf(&conversion, c, state, dir, c->log, err) : tt_err_nomem(err, strlen(c->folder), "a checkpoint's name");
+    if (status == TT_OK)
+        status = tt_recipe_write(&conversion.recipe, &conversion.target, &opts, NULL, err);
+    tt_hf_convert_release(&conversion);
+    tt_arena_release(&arena);
+    return status == TT_OK ? TT_OK : failed_save(c, state->step, status, err);
+}
+
 /* As TorchTitan: a model saved alone is cast where export_dtype is not the default. */
 static tt_status save_last(struct tt_checkpointer *c, const struct tt_train_state *state, struct tt_err *err)
 {
@@ -436,7 +498,8 @@ static tt_status save_last(struct tt_checkpointer *c, const struct tt_train_stat
     }
     tt_log_line(c->log, TT_LOG_INFO, "Saving a model only checkpoint in torch.%s at last step, step %" PRId64 ".",
                 tt_dtype_name(dtype), state->step);
-    return write_step(c, state, TT_STATE_MODEL, dtype != TT_F32, err);
+    return c->config->checkpoint.last_save_in_hf ? write_hf(c, state, err)
+                                                 : write_step(c, state, TT_STATE_MODEL, dtype != TT_F32, err);
 }
 
 /* What is beyond keep_latest_k goes; that it stays where it cannot be removed is no failure of the save. */

@@ -25,7 +25,7 @@ struct tt_checkpointer {
     struct tt_checkpointer_background *background; /* owned; NULL: saves are made in the foreground */
 };
 
-/* TT_EINVAL: a part to exclude that there is not, keep_latest_k of 1. Off where checkpoint.enable is: load and save do nothing. With
+/* TT_EINVAL: a part to exclude that there is not, keep_latest_k of 1, a last_save_in_hf that cannot be. Off where checkpoint.enable is: load and save do nothing. With
  * async_mode the memory for a copy of the state is taken; *out then stays where it is. */
 TT_MUST_CHECK tt_status tt_checkpointer_init(struct tt_checkpointer *out, const struct tt_config *config,
                                              const struct tt_train_state *state, const struct tt_log *log, struct tt_pool *pool,
@@ -44,7 +44,7 @@ TT_MUST_CHECK tt_status tt_checkpointer_load(struct tt_checkpointer *ckpt, struc
 
 enum tt_save_when {
     TT_SAVE_DUE,     /* after any step: every interval steps, and the first one with enable_first_step_checkpoint */
-    TT_SAVE_LAST,    /* after the last one, always; obeys last_save_model_only and export_dtype */
+    TT_SAVE_LAST,    /* after the last one, always; obeys last_save_model_only, last_save_in_hf and export_dtype */
     TT_SAVE_STOPPED, /* where a run ends before: all of the state, but where a checkpoint has it already */
 };
 

@@ -410,6 +410,38 @@ tt_status tt_state_items(struct tt_save_item **items, size_t *nitems, struct tt_
     return TT_OK;
 }
 
+tt_status tt_state_open_model(struct tt_ckpt **out, const struct tt_train_state *state, struct tt_err *err)
+{
+    static const int64_t zeros[TT_NDIM_MAX];
+    struct tt_ckpt *ckpt;
+    tt_status status = tt_ckpt_memory(&ckpt, err);
+
+    if (status != TT_OK)
+        return status;
+    for (size_t i = 0; i < state->ntensors && status == TT_OK; i++) {
+        const struct tt_state_tensor *t = &state->tensors[i];
+        struct tt_chunk *chunk = tt_arena_alloc(&ckpt->entries.arena, sizeof *chunk);
+        const struct tt_entry entry = { .fqn = t->fqn,
+                                        .kind = TT_ENTRY_TENSOR,
+                                        .dtype = t->dtype,
+                                        .ndim = t->ndim,
+                                        .shape = t->shape,
+                                        .chunks = chunk,
+                                        .nchunks = 1 };
+        if (!chunk) {
+            status = tt_err_nomem(err, sizeof *chunk, t->fqn);
+            break;
+        }
+        *chunk = (struct tt_chunk){ .codec = TT_CODEC_MEMORY, .offsets = zeros, .sizes = t->shape, .data = t->weight };
+        status = tt_entries_add(&ckpt->entries, &entry, err);
+    }
+    if (status == TT_OK)
+        *out = ckpt;
+    else
+        tt_ckpt_close(ckpt);
+    return status;
+}
+
 /* --- loading --------------------------------------------------------------------------------------------------------------- */
 
 static tt_status load_group(struct tt_train_state *state, struct tt_ckpt *ckpt, struct tt_err *err)

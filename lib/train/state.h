@@ -68,6 +68,9 @@ struct tt_train_state {
 TT_MUST_CHECK tt_status tt_state_items(struct tt_save_item **items, size_t *nitems, struct tt_arena *arena,
                                        const struct tt_train_state *state, unsigned parts, struct tt_err *err);
 
+/* The model as an open checkpoint, in the state's own memory. */
+TT_MUST_CHECK tt_status tt_state_open_model(struct tt_ckpt **out, const struct tt_train_state *state, struct tt_err *err);
+
 /* Which parts a checkpoint has anything of. */
 unsigned tt_state_parts_in(const struct tt_entries *entries);
 

@@ -41,8 +41,10 @@ tt_status tt_step_dirs_list(struct tt_step_dirs *out, struct tt_arena *arena, co
     for (size_t i = 0; i < n && out->dir; i++) {
         const int64_t step = step_of(names[i]);
         char *path = tt_path_join(arena, folder, names[i]);
-        if (path && step >= 0)
-            out->dir[out->n++] = (struct tt_step_dir){ step, path, tt_ckpt_is_complete(path) };
+        if (!path || step < 0)
+            continue;
+        const bool is_dcp = tt_ckpt_is_complete(path), is_hf = !is_dcp && tt_is_hf_folder(path);
+        out->dir[out->n++] = (struct tt_step_dir){ step, path, is_dcp || is_hf, is_hf };
     }
     if (!out->dir)
         return tt_err_nomem(err, n * sizeof *out->dir, "the list of checkpoints");
@@ -54,6 +56,14 @@ const struct tt_step_dir *tt_step_dirs_newest(const struct tt_step_dirs *steps)
 {
     for (size_t i = steps->n; i-- > 0;)
         if (steps->dir[i].complete)
+            return &steps->dir[i];
+    return NULL;
+}
+
+const struct tt_step_dir *tt_step_dirs_find(const struct tt_step_dirs *steps, int64_t step)
+{
+    for (size_t i = 0; i < steps->n; i++)
+        if (steps->dir[i].step == step && steps->dir[i].complete)
             return &steps->dir[i];
     return NULL;
 }

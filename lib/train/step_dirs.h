@@ -1,6 +1,6 @@
 /* lib/train/step_dirs.h: the steps in a folder of checkpoints.
  *
- *   <folder>/step-<N>    N in decimal, without a zero in front; complete where it has .metadata
+ *   <folder>/step-<N>    N in decimal, without a zero in front; complete where it has .metadata, or safetensors in Hugging Face's form
  *
  * Any other name is none of ours. */
 #ifndef TT_TRAIN_STEP_DIRS_H
@@ -16,7 +16,7 @@
 struct tt_step_dir {
     int64_t step;
     char *path;
-    bool complete;
+    bool complete, is_hf;
 };
 
 struct tt_step_dirs {
@@ -29,6 +29,9 @@ TT_MUST_CHECK tt_status tt_step_dirs_list(struct tt_step_dirs *out, struct tt_ar
 
 /* NULL: none is complete. */
 const struct tt_step_dir *tt_step_dirs_newest(const struct tt_step_dirs *steps);
+
+/* NULL: that step is not there, or not complete. */
+const struct tt_step_dir *tt_step_dirs_find(const struct tt_step_dirs *steps, int64_t step);
 
 /* Removes all complete steps but the latest `keep`. Those that are not complete are nobody's to count: they may be in the making. */
 TT_MUST_CHECK tt_status tt_step_dirs_retain(const char *folder, int64_t keep, const struct tt_log *log, struct tt_err *err);

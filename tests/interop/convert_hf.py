@@ -8,7 +8,7 @@ import subprocess
 import torch
 from hf_models import (DEBUGMODEL, LLAMA3, QWEN3, check_round, check_same, convert, hf_logits, make_assets, placement, read_dcp, read_hf,
                        script, strict_load_error, torchtitan_logits)  # fmt: skip
-from runs import BIN, F32, Workdir, check, finish, prepare, titan, torchtitan
+from runs import BIN, F32, TOKENIZER, Workdir, check, check_steps, finish, prepare, titan, torchtitan
 
 
 def check_tied(work):
@@ -113,6 +113,30 @@ def check_trainer(work):
     check("and from the Hugging Face folder", ours[0]["loss"] == ours_hf[0]["loss"], f"loss {ours_hf[0]['loss']:.5f}")
 
 
+def check_last_save(work):
+    """checkpoint.last_save_in_hf: the names, types and, but for rounding, elements of TorchTitan's folder; TorchTitan starts from ours."""
+    assets = make_assets(work, "last-assets", DEBUGMODEL, dtype="float32", shard="5MB")
+    shutil.copytree(TOKENIZER, assets, dirs_exist_ok=True)
+    common = {**F32, "training.steps": 2, "training.seq_len": 64, "checkpoint.enable": True, "checkpoint.last_save_in_hf": True}
+    for dtype, far in (("float32", 1e-4), ("bfloat16", 1e-2)):
+        settings = {**common, "checkpoint.export_dtype": dtype, "model.hf_assets_path": assets}
+        torchtitan(work, "debugmodel", {**settings, "job.dump_folder": work.path(f"last-t-{dtype}")})
+        titan(work, "debugmodel", {**settings, "job.dump_folder": work.path(f"last-{dtype}")})
+        folders = [work.path(f"{run}-{dtype}", "checkpoint/step-2") for run in ("last", "last-t")]
+        ours, theirs = map(read_hf, folders)
+        gap = max((ours[k].double() - theirs[k].double()).abs().max().item() for k in theirs)
+        check(f"last_save_in_hf, {dtype}: TorchTitan's names, types and elements", ours.keys() == theirs.keys() and gap < far and
+              all(ours[k].dtype == theirs[k].dtype for k in theirs), f"{len(theirs)} keys, gap {gap:.1e}")  # fmt: skip
+        files = [placement(folder)["weight_map"] for folder in folders]
+        check(f"last_save_in_hf, {dtype}: in the same files", files[0] == files[1] and len(set(files[0].values())) > 1,
+              f"{len(set(files[1].values()))} files")  # fmt: skip
+    start = {**common, "checkpoint.last_save_in_hf": False, "checkpoint.initial_load_in_hf": True, "training.steps": 1,
+             "checkpoint.initial_load_path": work.path("last-float32", "checkpoint/step-2")}  # fmt: skip
+    theirs = torchtitan(work, "debugmodel", {**start, "job.dump_folder": work.path("from-last-t")})
+    ours = titan(work, "debugmodel", {**start, "job.dump_folder": work.path("from-last")})
+    check_steps("both start from it", ours, theirs, 2e-5)
+
+
 @torch.inference_mode()
 def conversions(work):
     assets = check_round(work, "llama3", LLAMA3)
@@ -129,6 +153,7 @@ def main():
         conversions(work)
         check_full_checkpoint(work)
         check_trainer(work)
+        check_last_save(work)
     finish()
 
 

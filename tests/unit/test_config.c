@@ -417,7 +417,6 @@ static const char *const not_honoured[] = {
     "parallelism.context_parallel_degree",
     "parallelism.expert_parallel_degree",
     "parallelism.expert_tensor_parallel_degree",
-    "checkpoint.last_save_in_hf",
     "activation_checkpoint.mode",
     "compile.enable",
     "comm.init_timeout_seconds",
