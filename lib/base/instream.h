@@ -23,12 +23,12 @@ struct tt_instream tt_instream_of(int fd, const char *name);
 struct tt_instream tt_instream_from(tt_instream_fn *read, void *ctx, const char *name);
 void tt_instream_release(struct tt_instream *in);
 
-/* What comes next, without taking it: *p has *have bytes, at least nbytes but where the stream ends before. It is valid until the next
- * call. The window grows to nbytes and no further: the caller bounds them. */
+/* What comes next, without taking it: *p has *have bytes, at least nbytes but where the stream ends before. It is valid until
+ * the next call. The window grows to nbytes and no further: the caller bounds them. */
 TT_MUST_CHECK tt_status tt_instream_peek(struct tt_instream *in, size_t nbytes, const uint8_t **p, size_t *have, struct tt_err *err);
 
-/* Whether the stream is a regular file that nothing was taken from: *file, whose path is the stream's name, borrowed, can be read at
- * offsets instead. */
+/* Whether the stream is a regular file that nothing was taken from: *file, whose path is the stream's name, borrowed, can be
+ * read at offsets instead. */
 bool tt_instream_is_file(const struct tt_instream *in, struct tt_infile *file);
 
 /* Takes nbytes that were peeked at. */

@@ -36,8 +36,8 @@ TT_MUST_CHECK tt_status tt_ckpt_memory(struct tt_ckpt **out, struct tt_err *err)
 bool tt_ckpt_is_complete(const char *dir);
 bool tt_is_hf_folder(const char *path); /* there is an index, or a *.safetensors */
 
-/* A DCP folder of Megatron's (torch_dist, by its metadata.json) has what is not sharded in a common.pt, a checkpoint by itself: its path,
- * in the arena. NULL: path is no such folder. */
+/* A DCP folder of Megatron's (torch_dist, by its metadata.json) has what is not sharded in a common.pt, a checkpoint by itself:
+ * its path, in the arena. NULL: path is no such folder. */
 const char *tt_ckpt_common(struct tt_arena *arena, const char *path);
 
 /* The value of a VALUE entry: read and decoded on the first call, then kept with the checkpoint. Tuples, bytes, numbers and so on
@@ -50,8 +50,8 @@ TT_MUST_CHECK tt_status tt_ckpt_value(struct tt_ckpt *ckpt, const char *fqn, con
 TT_MUST_CHECK tt_status tt_ckpt_read_value(struct tt_ckpt *ckpt, const struct tt_entry *entry, struct tt_arena *arena,
                                            const struct tt_value **out, struct tt_err *err);
 
-/* The same, but what titan does not know is no error: tt_value_unknown (format/pickle_value.h) tells its name. For those who list it, or
- * write it again as it is. */
+/* The same, but what titan does not know is no error: tt_value_unknown (format/pickle_value.h) tells its name. For those who
+ * list it, or write it again as it is. */
 TT_MUST_CHECK tt_status tt_ckpt_read_object(struct tt_ckpt *ckpt, const struct tt_entry *entry, struct tt_arena *arena,
                                             const struct tt_value **out, struct tt_err *err);
 

@@ -21,8 +21,8 @@ TT_MUST_CHECK tt_status tt_fill_safetensors(struct tt_ckpt *ckpt, const struct t
 TT_MUST_CHECK tt_status tt_open_hf(struct tt_ckpt *ckpt, struct tt_err *err);
 bool tt_is_bare_metadata(const struct tt_infile *in); /* by its first bytes */
 
-/* The bytes of a BLOB or ZSTD chunk as they lie in the file, as a source whose name (in the arena) starts with file and key. On success
- * the chunk's file is pinned: unpin it when done with the source. */
+/* The bytes of a BLOB or ZSTD chunk as they lie in the file, as a source whose name (in the arena) starts with file and key. On
+ * success the chunk's file is pinned: unpin it when done with the source. */
 TT_MUST_CHECK tt_status tt_item_source(struct tt_source *out, struct tt_arena *arena, struct tt_ckpt *ckpt,
                                        const struct tt_entry *entry, const struct tt_chunk *chunk, struct tt_err *err);
 

@@ -1,7 +1,8 @@
-/* lib/ckpt/copy.h: the engine behind every checkpoint tool. What is to be written is listed first, from metadata alone, as segments
- * of one or more output files, so that the offset of every output byte is known before the first is written; then a few threads
- * move blocks of fixed size from the sources to where they belong. Each output byte is written once; memory does not grow with the
- * tensors. Elements that nothing has to change are copied by the kernel, where that saves something, and carry their stored CRC on. */
+/* lib/ckpt/copy.h: the engine behind every checkpoint tool. What is to be written is listed first, from metadata alone, as
+ * segments of one or more output files, so that the offset of every output byte is known before the first is written; then a few
+ * threads move blocks of fixed size from the sources to where they belong. Each output byte is written once; memory does not
+ * grow with the tensors. Elements that nothing has to change are copied by the kernel, where that saves something, and carry
+ * their stored CRC on. */
 #ifndef TT_CKPT_COPY_H
 #define TT_CKPT_COPY_H
 
@@ -18,8 +19,8 @@ struct tt_copy;
 TT_MUST_CHECK tt_status tt_copy_new(struct tt_copy **out, struct tt_ckpt *src, struct tt_err *err);
 void tt_copy_free(struct tt_copy *copy);
 
-/* Each of the following adds a segment behind what was added before to the output file of that number. *offset and *nbytes are where it
- * will lie there; they may be NULL. Files are best filled one after the other: in that order they are written. */
+/* Each of the following adds a segment behind what was added before to the output file of that number. *offset and *nbytes are
+ * where it will lie there; they may be NULL. Files are best filled one after the other: in that order they are written. */
 
 /* A torch zip: `value`, pickled; the storages of its tensors have a `struct tt_output_box` as owner, and number -1. */
 TT_MUST_CHECK tt_status tt_copy_add_archive(struct tt_copy *copy, uint32_t file, const char *root, const struct tt_value *value,
@@ -40,9 +41,9 @@ TT_MUST_CHECK tt_status tt_copy_add_run(struct tt_copy *copy, uint32_t file, str
 /* A box into memory: dst is row-major, of the box's sizes, in the output's dtype. */
 TT_MUST_CHECK tt_status tt_copy_add_memory(struct tt_copy *copy, const struct tt_output_box *box, void *dst, struct tt_err *err);
 
-/* Everything was added. Settles the order in which it is run, and notes for each compressed chunk of the sources whether it will be
- * spilled (unpack.h). in_order: as the sink's. Without this call, segments are run one after the other, and what is spilled turns out
- * then. */
+/* Everything was added. Settles the order in which it is run, and notes for each compressed chunk of the sources whether it will
+ * be spilled (unpack.h). in_order: as the sink's. Without this call, segments are run one after the other, and what is spilled
+ * turns out then. */
 TT_MUST_CHECK tt_status tt_copy_arrange(struct tt_copy *copy, bool in_order, struct tt_err *err);
 
 /* Bytes that were added to a file so far. */

@@ -3,8 +3,8 @@
 #include "ckpt/copy_private.h"
 #include "ckpt/unpack.h"
 
-/* Compressed chunks are decoded forward. Segments that each take some rows of one, which is what another number of ranks makes of it,
- * run in the order of those rows, whichever files they go to: so the chunk is decoded once, and nothing of it is spilled. */
+/* Compressed chunks are decoded forward. Segments that each take some rows of one, which is what another number of ranks makes
+ * of it, run in the order of those rows, whichever files they go to: so the chunk is decoded once, and nothing of it is spilled. */
 
 enum { OPEN_FILES_MAX = 256 }; /* which are then all open at a time */
 

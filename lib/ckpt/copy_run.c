@@ -67,8 +67,8 @@ static bool is_identity(const struct tt_output *o)
     return o->nparts == 1 && !o->weights && tt_part_is_plain(o, p) && p->src->dtype == o->dtype;
 }
 
-/* The chunk of the source whose elements are the data's from `first` on, in their order; *numel is how many. NULL: there is none of so
- * many bytes. */
+/* The chunk of the source whose elements are the data's from `first` on, in their order; *numel is how many. NULL: there is none
+ * of so many bytes. */
 static const struct tt_chunk *whole_chunk(const struct copy_data *d, int64_t first, uint64_t nbytes_min, int64_t *numel)
 {
     const struct tt_output *o = d->box.output;
@@ -101,7 +101,8 @@ static const struct tt_chunk *whole_chunk(const struct copy_data *d, int64_t fir
     return NULL;
 }
 
-/* Whether the kernel shall copy it, with the CRC that it was stored with: where that saves something, or nothing is to be looked at. */
+/* Whether the kernel shall copy it, with the CRC that it was stored with: where that saves something, or nothing is to be looked
+ * at. */
 static bool is_carried(const struct run *run, const struct copy_segment *s, const struct copy_data *d)
 {
     const struct tt_part *part = d->box.output->parts;

@@ -22,8 +22,8 @@ struct tt_files {
     pthread_mutex_t lock;        /* over all of it */
 };
 
-/* Where files cannot share blocks (ext4, tmpfs), copy_file_range copies page after page, which takes the kernel twice as long as reads
- * and writes of a buffer that stays in the cache. */
+/* Where files cannot share blocks (ext4, tmpfs), copy_file_range copies page after page, which takes the kernel twice as long as
+ * reads and writes of a buffer that stays in the cache. */
 TT_MUST_CHECK tt_status tt_files_init(struct tt_files *files, const char *folder, const char *const *names, size_t n,
                                       struct tt_err *err);
 void tt_files_release(struct tt_files *files); /* nothing is pinned; fine on a zeroed struct */
@@ -32,7 +32,8 @@ void tt_files_release(struct tt_files *files); /* nothing is pinned; fine on a z
 TT_MUST_CHECK tt_status tt_files_pin(struct tt_files *files, uint32_t index, const struct tt_infile **out, struct tt_err *err);
 void tt_files_unpin(struct tt_files *files, uint32_t index);
 
-/* Where the spill file is made: beside an output, for the disk that has the room. Without it, in $TMPDIR or /tmp. Before it is needed. */
+/* Where the spill file is made: beside an output, for the disk that has the room. Without it, in $TMPDIR or /tmp. Before it is
+ * needed. */
 TT_MUST_CHECK tt_status tt_files_spill_into(struct tt_files *files, const char *folder, struct tt_err *err);
 
 /* Room for nbytes in the spill file, which is made where there is none; it goes with the files, or with the process. */

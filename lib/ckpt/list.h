@@ -21,8 +21,8 @@ struct tt_ckpt_list_opts {
     struct tt_key_filter filter;
 };
 
-/* Lists every entry that is taken, in the checkpoint's order; path as for tt_ckpt_open_catalogue (lib/ckpt/pipe.h). A value that cannot be read
- * does not end the list: it is marked, and the first of them is the error in the end. */
+/* Lists every entry that is taken, in the checkpoint's order; path as for tt_ckpt_open_catalogue (lib/ckpt/pipe.h). A value that
+ * cannot be read does not end the list: it is marked, and the first of them is the error in the end. */
 TT_MUST_CHECK tt_status tt_ckpt_list(FILE *out, const char *path, const struct tt_ckpt_list_opts *how, struct tt_err *err);
 
 #endif

@@ -19,8 +19,8 @@ uint64_t tt_assembler_nbytes(void); /* of its buffers, for however many checkpoi
  * buffers. */
 size_t tt_output_unit(const struct tt_output *output);
 
-/* Elements that are best assembled at a time: few, so that they stay in the cache, but as many as the buffers hold where rows change
- * places, so that less is read twice. */
+/* Elements that are best assembled at a time: few, so that they stay in the cache, but as many as the buffers hold where rows
+ * change places, so that less is read twice. */
 int64_t tt_output_piece_numel(const struct tt_output *output);
 
 /* What to assemble next of region r of the output, from its element `first` on: as tt_region_piece has it, of at most

@@ -109,8 +109,8 @@ static bool is_no_way(int e)
     return e == EXDEV || e == EINVAL || e == ENOSYS || e == EOPNOTSUPP || e == EPERM || e == EBADF || e == ETXTBSY;
 }
 
-/* How many of the nbytes at offset are a hole of the input with data behind it: a new file has the same there if nothing is written, and
- * copy_file_range would write zeros. */
+/* How many of the nbytes at offset are a hole of the input with data behind it: a new file has the same there if nothing is
+ * written, and copy_file_range would write zeros. */
 static uint64_t hole_nbytes(const struct tt_infile *from, uint64_t offset, uint64_t nbytes)
 {
     const off_t data = lseek(from->fd, (off_t)offset, SEEK_DATA);

@@ -326,8 +326,8 @@ static tt_status add_header(struct write_plan *plan, uint32_t f, struct tt_st_te
     return st;
 }
 
-/* The wide elements first, else in their order: so each tensor begins at a multiple of its element, as readers that do not copy need
- * it, and as the format's own writer has it. */
+/* The wide elements first, else in their order: so each tensor begins at a multiple of its element, as readers that do not copy
+ * need it, and as the format's own writer has it. */
 static tt_status widest_first(struct write_plan *plan, struct place *places, size_t n, struct tt_err *err)
 {
     struct place *sorted = tt_arena_array(&plan->arena, n, sizeof *sorted);

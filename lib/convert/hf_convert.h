@@ -27,10 +27,10 @@ struct tt_hf_conversion {
     struct tt_target target;
 };
 
-/* Opens the input where it is not, and plans the output: a DCP folder or a Hugging Face folder, of the keys that `tool` takes, in the dtypes that it
- * says (float32 where it says none). Nothing is written. TT_EINVAL: an input that is not of the direction's kind, a flavor that does not
- * fit the input or a config.json, tensors without a home; TT_ENOENT: keys that the flavor has and the input has not. Release it in any
- * case. */
+/* Opens the input where it is not, and plans the output: a DCP folder or a Hugging Face folder, of the keys that `tool` takes,
+ * in the dtypes that it says (float32 where it says none). Nothing is written. TT_EINVAL: an input that is not of the
+ * direction's kind, a flavor that does not fit the input or a config.json, tensors without a home; TT_ENOENT: keys that the
+ * flavor has and the input has not. Release it in any case. */
 TT_MUST_CHECK tt_status tt_hf_convert_plan(struct tt_hf_conversion *out, const struct tt_hf_convert_opts *job, const struct tt_tool_opts *tool,
                                            struct tt_err *err);
 void tt_hf_convert_release(struct tt_hf_conversion *conversion); /* fine on a zeroed struct */

@@ -553,8 +553,8 @@ static tt_status take_places(struct decoder *d, const struct tt_py *dict, const 
     return st == TT_OK && *taken ? read_pairs(d, pairs, n) : st;
 }
 
-/* There is a chunk and its place for each item of a large job. They are read as they come, 1000 at most at a time: kept, they would take more
- * memory than what is made of them. */
+/* There is a chunk and its place for each item of a large job. They are read as they come, 1000 at most at a time: kept, they
+ * would take more memory than what is made of them. */
 static tt_status take(void *ctx, const struct tt_py *into, const struct tt_py *siblings, size_t nsiblings,
                       const struct tt_py *items, size_t n, bool *taken)
 {

@@ -3,8 +3,8 @@
 #include "base/pool.h"
 #include "format/metadata_private.h"
 
-/* A large .metadata, of tens of megabytes, is read in pieces by two threads, who look each over for what its memo has to keep while it is
- * in the cache. */
+/* A large .metadata, of tens of megabytes, is read in pieces by two threads, who look each over for what its memo has to keep
+ * while it is in the cache. */
 enum { NTHREADS = 2, PIECE_NBYTES = 1 << 18, OPERAND_NBYTES = 4, HALVED_NBYTES = 4 << 20 };
 
 struct part {

@@ -275,7 +275,8 @@ static bool op_stack_global(struct machine *m)
 /* Of a call whose callable is itself the result of one. */
 static const struct tt_py_global result = { .module = "", .name = "the result of a call", .id = TT_PY_UNKNOWN };
 
-/* getattr(module.Outer, "Inner") is how protocol 2 says module.Outer.Inner: then that name takes the place of call and arguments. */
+/* getattr(module.Outer, "Inner") is how protocol 2 says module.Outer.Inner: then that name takes the place of call and
+ * arguments. */
 static bool is_inner_class(const struct machine *m, const struct tt_py *cls, const struct tt_py *args)
 {
     enum { NAME_NBYTES_MAX = 500 }; /* of each: names of names of names do not grow without end */

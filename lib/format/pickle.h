@@ -146,8 +146,8 @@ struct tt_py_dims {
 void tt_py_dims_release(struct tt_py_dims *pool); /* the table; the dimensions are the arena's */
 const int64_t *tt_py_dims_put(struct tt_py_dims *pool, const int64_t *dims, uint32_t n); /* (n); NULL: no memory */
 
-/* The memo slots that a GET may name: every byte that could be one is looked at, before the pickle runs. Whoever reads a large one can do
- * that a piece at a time, on several threads. A zeroed struct is empty. */
+/* The memo slots that a GET may name: every byte that could be one is looked at, before the pickle runs. Whoever reads a large
+ * one can do that a piece at a time, on several threads. A zeroed struct is empty. */
 struct tt_py_gets {
     struct tt_py_slot {
         uint32_t slot, i; /* i: within the decoder; 0: free */
@@ -157,14 +157,14 @@ struct tt_py_gets {
     uint32_t seen[1024]; /* the last of each remainder */
 };
 
-/* Of opcodes that begin in bytes[begin, end), of a pickle of nbytes, of which 4 bytes behind `end` are there too if there are so many.
- * False: no memory. */
+/* Of opcodes that begin in bytes[begin, end), of a pickle of nbytes, of which 4 bytes behind `end` are there too if there are so
+ * many. False: no memory. */
 bool tt_py_gets_scan(struct tt_py_gets *gets, const uint8_t *bytes, size_t nbytes, size_t begin, size_t end);
 bool tt_py_gets_join(struct tt_py_gets *gets, const struct tt_py_gets *other); /* false: no memory */
 void tt_py_gets_release(struct tt_py_gets *gets);
 
-/* Takes FLATs on their way into a list or dict, n values, before it is whole: nothing is kept of them then, and they may not be looked at
- * later. `siblings` stand before `into` since the last mark: keys and values of the dict that it goes into itself.
+/* Takes FLATs on their way into a list or dict, n values, before it is whole: nothing is kept of them then, and they may not be
+ * looked at later. `siblings` stand before `into` since the last mark: keys and values of the dict that it goes into itself.
  * *taken false: they go into it. A failure ends the decoding. */
 struct tt_py_taker {
     tt_status (*take)(void *ctx, const struct tt_py *into, const struct tt_py *siblings, size_t nsiblings,
@@ -207,7 +207,8 @@ static inline const struct tt_py *tt_py_attributes(const struct tt_py *v, enum t
 
 /* The value of a string key of a DICT; NULL: none. */
 const struct tt_py *tt_py_get(const struct tt_py *dict, const char *key);
-/* A name from a file on its way to a terminal: what no Python name can hold becomes '?', and what buf has no room for is left out. */
+/* A name from a file on its way to a terminal: what no Python name can hold becomes '?', and what buf has no room for is left
+ * out. */
 const char *tt_py_show(char *buf, size_t nbuf, const char *s, size_t n);
 /* "None", "a bool", "a torch.Size object" ... for messages; in buf. */
 const char *tt_py_kind_name(const struct tt_py *v, char *buf, size_t nbuf);

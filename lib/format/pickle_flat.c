@@ -120,7 +120,8 @@ static const struct form {
   bare = { { 0x287d8129, 4, 0 },
            { { 0x528529, 3, 0 }, { 0x528585, 3, 0 }, { 0x528586, 3, 0 }, { 0x528587, 3, 0 }, { 0x528574, 3, 0 } }, 0 };
 
-/* No object of these shapes is longer, but for its strings: so far ahead of the pickle's end nothing has to be checked against it. */
+/* No object of these shapes is longer, but for its strings: so far ahead of the pickle's end nothing has to be checked against
+ * it. */
 enum { OBJECT_NBYTES_MAX = 1024 };
 
 struct cursor {
@@ -261,7 +262,8 @@ static inline const uint8_t *read_value(struct cursor *c, const uint8_t *p, stru
     }
 }
 
-/* The name of an attribute: a reference to the memo, as it is in all objects but the first. `likely` is the one that is expected. */
+/* The name of an attribute: a reference to the memo, as it is in all objects but the first. `likely` is the one that is
+ * expected. */
 static inline const uint8_t *read_name(struct cursor *c, const uint8_t *p, uint32_t likely, uint32_t *attr)
 {
     uint64_t slot, *known = c->r->name_slots[c->shape];

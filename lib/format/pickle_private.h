@@ -1,5 +1,5 @@
-/* lib/format/pickle_private.h: what the files of the pickle decoder share: opcodes, the memo, and the shortcut for the objects that a
- * large .metadata is made of. */
+/* lib/format/pickle_private.h: what the files of the pickle decoder share: opcodes, the memo, and the shortcut for the objects
+ * that a large .metadata is made of. */
 #ifndef TT_FORMAT_PICKLE_PRIVATE_H
 #define TT_FORMAT_PICKLE_PRIVATE_H
 
@@ -19,8 +19,8 @@ enum tt_py_op {
 
 /* --- the memo ----------------------------------------------------------------------------------------------------------------- */
 
-/* Python puts nearly every value into the memo and fetches few of them. Only the values in slots that a GET may name are kept, and what
- * is in no such slot has no second reference. */
+/* Python puts nearly every value into the memo and fetches few of them. Only the values in slots that a GET may name are kept,
+ * and what is in no such slot has no second reference. */
 struct tt_py_memo {
     struct tt_arena arena;  /* holds slots and kept */
     uint32_t *slots;        /* (gets.n) ascending */
@@ -79,9 +79,9 @@ struct tt_py_flat_reader {
 
 void tt_py_flat_init(struct tt_py_flat_reader *r, struct tt_arena *arena, struct tt_py_memo *memo, struct tt_py_dims *dims);
 
-/* A class of this shape was read, `at` is behind it, `end` that of the pickle. Where what follows is an object of it in the form that
- * Python's pickler gives it, and nothing in it is wanted from the memo: reads it, and returns what is behind its BUILD. NULL: it
- * has another form, or there is no memory; nothing has changed. */
+/* A class of this shape was read, `at` is behind it, `end` that of the pickle. Where what follows is an object of it in the form
+ * that Python's pickler gives it, and nothing in it is wanted from the memo: reads it, and returns what is behind its BUILD.
+ * NULL: it has another form, or there is no memory; nothing has changed. */
 const uint8_t *tt_py_read_flat(struct tt_py_flat_reader *r, enum tt_py_shape shape, const uint8_t *at, const uint8_t *end,
                                struct tt_py *out);
 

@@ -23,9 +23,9 @@ struct tt_plot_run {
     size_t n;
 };
 
-/* Reads a file of JSON lines, "-" for the standard input; the run lives in the arena. Where steps come again, as in the file of a run
- * that was resumed, the later ones count. A last line without its end is left out: the run may be going on.
- * TT_EFORMAT with path and line: no JSON object, no "step" of at least 0, a number that is none; no step at all. */
+/* Reads a file of JSON lines, "-" for the standard input; the run lives in the arena. Where steps come again, as in the file of
+ * a run that was resumed, the later ones count. A last line without its end is left out: the run may be going on. TT_EFORMAT
+ * with path and line: no JSON object, no "step" of at least 0, a number that is none; no step at all. */
 TT_MUST_CHECK tt_status tt_plot_read(struct tt_plot_run *out, struct tt_arena *arena, const char *path, struct tt_err *err);
 
 #endif

@@ -25,8 +25,9 @@ struct tt_checkpointer {
     struct tt_checkpointer_background *background; /* owned; NULL: saves are made in the foreground */
 };
 
-/* TT_EINVAL: a part to exclude that there is not, keep_latest_k of 1, a last_save_in_hf that cannot be. Off where checkpoint.enable is: load and save do nothing. With
- * async_mode the memory for a copy of the state is taken; *out then stays where it is. */
+/* TT_EINVAL: a part to exclude that there is not, keep_latest_k of 1, a last_save_in_hf that cannot be. Off where
+ * checkpoint.enable is: load and save do nothing. With async_mode the memory for a copy of the state is taken; *out then stays
+ * where it is. */
 TT_MUST_CHECK tt_status tt_checkpointer_init(struct tt_checkpointer *out, const struct tt_config *config,
                                              const struct tt_train_state *state, const struct tt_log *log, struct tt_pool *pool,
                                              struct tt_err *err);
@@ -35,10 +36,11 @@ void tt_checkpointer_release(struct tt_checkpointer *ckpt); /* waits */
 /* Until no save is in the making in the background; what became of it is in the log. */
 void tt_checkpointer_wait(struct tt_checkpointer *ckpt);
 
-/* checkpoint.load_step, or the newest complete step that can be read and has what is to be loaded (why newer ones are skipped is a warning
- * each), or where no step is complete initial_load_path, which may be a Hugging Face folder (initial_load_in_hf: model.hf_assets_path by
- * default); *loaded says whether there was anything. Step 0 is a seed: its model alone, and only where it is the newest. An error
- * where steps are complete but none of them can be gone on from. Settings that the checkpoint overrides are a warning each. */
+/* checkpoint.load_step, or the newest complete step that can be read and has what is to be loaded (why newer ones are skipped is
+ * a warning each), or where no step is complete initial_load_path, which may be a Hugging Face folder (initial_load_in_hf:
+ * model.hf_assets_path by default); *loaded says whether there was anything. Step 0 is a seed: its model alone, and only where
+ * it is the newest. An error where steps are complete but none of them can be gone on from. Settings that the checkpoint
+ * overrides are a warning each. */
 TT_MUST_CHECK tt_status tt_checkpointer_load(struct tt_checkpointer *ckpt, struct tt_train_state *state, bool *loaded,
                                              struct tt_err *err);
 
@@ -48,9 +50,9 @@ enum tt_save_when {
     TT_SAVE_STOPPED, /* where a run ends before: all of the state, but where a checkpoint has it already */
 };
 
-/* After a save that is not the last one, complete steps beyond the latest keep_latest_k are removed. A save that was due and fails is a
- * warning: the next one that is due is another try. With async_mode, whichever it is, what is due is copied and saved by a thread of its
- * own, after the one before; all other saves are made here. */
+/* After a save that is not the last one, complete steps beyond the latest keep_latest_k are removed. A save that was due and
+ * fails is a warning: the next one that is due is another try. With async_mode, whichever it is, what is due is copied and saved
+ * by a thread of its own, after the one before; all other saves are made here. */
 TT_MUST_CHECK tt_status tt_checkpointer_save(struct tt_checkpointer *ckpt, const struct tt_train_state *state,
                                              enum tt_save_when when, struct tt_err *err);
 

@@ -25,8 +25,8 @@ struct tt_profiler {
     struct tt_plan_watch watch;
 };
 
-/* Makes the folder where profiling.enable_profiling asks for traces. All but the err is borrowed. *out, once it is filled, stays where
- * it is. */
+/* Makes the folder where profiling.enable_profiling asks for traces. All but the err is borrowed. *out, once it is filled, stays
+ * where it is. */
 TT_MUST_CHECK tt_status tt_profiler_open(struct tt_profiler *out, const struct tt_config *config, struct tt_step *step,
                                          const struct tt_log *log, struct tt_err *err);
 

@@ -74,8 +74,8 @@ TT_MUST_CHECK tt_status tt_state_open_model(struct tt_ckpt **out, const struct t
 /* Which parts a checkpoint has anything of. */
 unsigned tt_state_parts_in(const struct tt_entries *entries);
 
-/* Whether the checkpoint's files are there and the parts' values can be read, before anything is taken of it. Tensors are checked as they
- * are loaded. */
+/* Whether the checkpoint's files are there and the parts' values can be read, before anything is taken of it. Tensors are
+ * checked as they are loaded. */
 TT_MUST_CHECK tt_status tt_state_check(struct tt_ckpt *ckpt, unsigned parts, struct tt_err *err);
 
 /* Reads the parts; every key of them must be there. After a failure the state is not to be used. TT_EUNSUPPORTED: an optimizer
