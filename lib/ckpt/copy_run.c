@@ -106,10 +106,10 @@ static const struct tt_chunk *whole_chunk(const struct copy_data *d, int64_t fir
 static bool is_carried(const struct run *run, const struct copy_segment *s, const struct copy_data *d)
 {
     const struct tt_part *part = d->box.output->parts;
-    const struct tt_ckpt *ckpt = part && part->ckpt ? part->ckpt : run->copy->src;
+    struct tt_ckpt *ckpt = part && part->ckpt ? part->ckpt : run->copy->src;
 
     return run->sink && run->sink->copy && s->u.archive && (s->kind == COPY_ARCHIVE || s->kind == COPY_ITEM) && ckpt &&
-           (ckpt->files.can_share || run->opts->no_verify);
+           (run->opts->no_verify || tt_files_by_kernel(&ckpt->files));
 }
 
 /* The next piece of the current data. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -15,13 +16,6 @@ struct tt_files_slot {
     unsigned pins;
     uint64_t used; /* the clock when it was pinned last */
 };
-
-static bool can_share(const char *folder)
-{
-    struct statfs fs;
-
-    return statfs(folder, &fs) == 0 && fs.f_type != EXT4_SUPER_MAGIC && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC;
-}
 
 tt_status tt_files_init(struct tt_files *files, const char *folder, const char *const *names, size_t n, struct tt_err *err)
 {
@@ -36,7 +30,7 @@ tt_status tt_files_init(struct tt_files *files, const char *folder, const char *
     files->names = names;
     files->n = n;
     files->nopen = 0;
-    files->can_share = can_share(folder);
+    files->copied = TT_FILES_UNKNOWN;
     files->clock = 0;
     files->slots = slots;
     files->spill = (struct tt_infile){ .fd = -1 };
@@ -56,6 +50,41 @@ void tt_files_release(struct tt_files *files)
     pthread_mutex_destroy(&files->lock);
     free(files->slots);
     *files = (struct tt_files){ 0 };
+}
+
+static const char *path_of(const struct tt_files *files, size_t i, struct tt_arena *arena)
+{
+    return files->names[i][0] ? tt_path_join(arena, files->folder, files->names[i]) : files->folder;
+}
+
+static bool can_share(const char *folder)
+{
+    struct statfs fs;
+
+    return statfs(folder, &fs) == 0 && fs.f_type != EXT4_SUPER_MAGIC && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC;
+}
+
+static bool has_holes(const struct tt_files *files, size_t i)
+{
+    enum { BLOCK = 512 }; /* what st_blocks counts */
+    struct tt_arena arena = { 0 };
+    struct stat st;
+    const char *path = path_of(files, i, &arena);
+    const bool has = path && stat(path, &st) == 0 && (int64_t)st.st_blocks * BLOCK < (int64_t)st.st_size;
+
+    tt_arena_release(&arena);
+    return has;
+}
+
+bool tt_files_by_kernel(struct tt_files *files)
+{
+    if (files->copied == TT_FILES_UNKNOWN) {
+        bool by_kernel = files->n && can_share(files->folder);
+        for (size_t i = 0; i < files->n && !by_kernel; i++)
+            by_kernel = has_holes(files, i);
+        files->copied = by_kernel ? TT_FILES_BY_KERNEL : TT_FILES_BY_READING;
+    }
+    return files->copied == TT_FILES_BY_KERNEL;
 }
 
 /* False: every open file is in use. */
@@ -78,8 +107,7 @@ static bool close_oldest(struct tt_files *files)
 static tt_status open_slot(struct tt_files *files, uint32_t index, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
-    const char *name = files->names[index];
-    const char *path = name[0] ? tt_path_join(&arena, files->folder, name) : files->folder;
+    const char *path = path_of(files, index, &arena);
     tt_status st = path ? TT_OK : tt_err_nomem(err, 0, files->folder);
 
     while (files->nopen >= TT_FILES_OPEN_MAX && close_oldest(files))

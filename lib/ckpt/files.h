@@ -13,7 +13,7 @@ struct tt_files {
     const char *folder;       /* borrowed, as are the names */
     const char *const *names; /* (n), relative to the folder; "" is the folder itself: a checkpoint that is one file */
     size_t n, nopen;
-    bool can_share;              /* the file system may let files share what they have in common: see tt_files_init */
+    enum { TT_FILES_UNKNOWN, TT_FILES_BY_KERNEL, TT_FILES_BY_READING } copied; /* tt_files_by_kernel */
     uint64_t clock;              /* counts pins */
     struct tt_files_slot *slots; /* (n) */
     struct tt_infile spill;      /* one more, of index n: temporary, without a name; fd -1: not needed so far */
@@ -22,11 +22,14 @@ struct tt_files {
     pthread_mutex_t lock;        /* over all of it */
 };
 
-/* Where files cannot share blocks (ext4, tmpfs), copy_file_range copies page after page, which takes the kernel twice as long as
- * reads and writes of a buffer that stays in the cache. */
 TT_MUST_CHECK tt_status tt_files_init(struct tt_files *files, const char *folder, const char *const *names, size_t n,
                                       struct tt_err *err);
 void tt_files_release(struct tt_files *files); /* nothing is pinned; fine on a zeroed struct */
+
+/* Whether what is copied from the files is best copied by the kernel: files may share blocks there, or some have holes, which it keeps.
+ * Elsewhere (ext4, tmpfs) copy_file_range copies page after page, which takes twice as long as reads and writes of a buffer that
+ * stays in the cache. One thread at a time. */
+bool tt_files_by_kernel(struct tt_files *files);
 
 /* TT_EINVAL where there are no files: what came through a pipe. The file is open until it is unpinned as often as it was pinned. */
 TT_MUST_CHECK tt_status tt_files_pin(struct tt_files *files, uint32_t index, const struct tt_infile **out, struct tt_err *err);

@@ -260,7 +260,8 @@ static const uint8_t legacy[] = { 0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46
 
 bool tt_pt_is_legacy(const uint8_t *head, size_t nbytes)
 {
-    return nbytes >= sizeof legacy && memcmp(head, legacy, sizeof legacy) == 0;
+    enum { ENOUGH = 9 }; /* nothing else begins with a number of ten bytes, these */
+    return nbytes >= ENOUGH && memcmp(head, legacy, nbytes < sizeof legacy ? nbytes : sizeof legacy) == 0;
 }
 
 static tt_status check_kind(const struct tt_source *src, struct tt_err *err)

@@ -19,6 +19,6 @@ titan-ckpt-inspect --diff --exclude 'dataloader.*' out/checkpoint/step-8 disable
 
 for i in 1 2 3 4 5 6 7 8 9; do echo "{\"text\": \"the quick brown fox number $i jumps over the lazy dog, on and on\"}"; done >cut.jsonl
 echo '{"text' >>cut.jsonl
-name=cut run --checkpoint.async_mode async --checkpoint.interval 1 --training.steps 100 --training.dataset_path cut.jsonl
+name="cut" run --checkpoint.async_mode async --checkpoint.interval 1 --training.steps 100 --training.dataset_path cut.jsonl
 last=$(plain <log | sed -n 's/^INFO - step: *\([0-9]*\).*/\1/p' | tail -1)
 titan-ckpt-inspect --verify "cut/checkpoint/step-$last" | sed "s/step-[0-9]*/step-N/; s/;.*//" | tail -1

@@ -13,7 +13,7 @@ for dtype in float32 bfloat16; do
 done
 run() { titan-train "${flags[@]}" --job.dump_folder float32 "$@" 2>&1 | plain | grep '^titan\|WARNING\|Loading the\|starts' ; }
 run --training.steps 6
-model=(--checkpoint.exclude_from_loading optimizer,lr_scheduler,dataloader,train_state --training.steps 1)
+model=(--checkpoint.exclude_from_loading "optimizer,lr_scheduler,dataloader,train_state" --training.steps 1)
 run --checkpoint.load_step 5
 run --checkpoint.load_step 5 "${model[@]}"
 rm -r float32/checkpoint/step-[1-46-9]
