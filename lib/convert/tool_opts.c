@@ -73,8 +73,7 @@ const struct tt_opt tt_tool_rows[] = {
       .kind = TT_OPT_FLAG,
       .offset = FIELD(no_verify),
       .text = "Do not check what is read against its stored CRCs. What the kernel copies is never read and carries its CRC along: "
-              "whole tensors with "
-              "this option, and without it where files can share blocks (XFS, Btrfs) or have holes." },
+              "whole tensors with this option, and without it where files can share blocks (XFS, Btrfs) or have holes." },
     { .name = "allow_objects",
       .kind = TT_OPT_FLAG,
       .offset = FIELD(allow_objects),

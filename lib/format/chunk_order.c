@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/entry.h"
+#include "format/entry_private.h"
 
 enum { MANY = 256 };
 
@@ -9,32 +9,45 @@ static struct tt_chunk *nth(const struct tt_entry *e, uint32_t i) { return &e->c
 
 /* --- sorting ------------------------------------------------------------------------------------------------------------------ */
 
-struct begin {
-    int64_t at;
-    uint32_t chunk;
-};
-
 static int by_begin(const void *a, const void *b)
 {
-    const struct begin *x = a, *y = b;
+    const struct tt_chunk_begin *x = a, *y = b;
     return x->at != y->at ? (x->at < y->at ? -1 : 1) : x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
 }
 
 /* Along d: how many places chunks begin at. */
-static uint32_t sort_along(const struct tt_entry *e, int d, struct begin *begins)
+static uint32_t sort_along(const struct tt_entry *e, int d, struct tt_chunk_begin *begins)
 {
     uint32_t distinct = 0;
 
     for (uint32_t i = 0; i < e->nchunks; i++)
-        begins[i] = (struct begin){ e->chunks[i].offsets[d], i };
+        begins[i] = (struct tt_chunk_begin){ e->chunks[i].offsets[d], i };
     qsort(begins, e->nchunks, sizeof *begins, by_begin);
     for (uint32_t i = 0; i < e->nchunks; i++)
         distinct += i == 0 || begins[i].at != begins[i - 1].at;
     return distinct;
 }
 
+int tt_chunks_by_begin(const struct tt_entry *e, struct tt_chunk_begin *begins)
+{
+    uint32_t most = 0;
+    int along = 0;
+
+    for (int d = 0; d < e->ndim; d++) {
+        const uint32_t distinct = sort_along(e, d, begins);
+        if (distinct > most) {
+            most = distinct;
+            along = d;
+        }
+    }
+    if (along != e->ndim - 1) /* another was sorted last */
+        sort_along(e, along, begins);
+    return along;
+}
+
 /* Where the chunks do not stand by their offset: an array that says how they would. */
-static bool keep_order(struct tt_chunk_order *order, const struct tt_entry *e, const struct begin *begins, struct tt_arena *arena)
+static bool keep_order(struct tt_chunk_order *order, const struct tt_entry *e, const struct tt_chunk_begin *begins,
+                       struct tt_arena *arena)
 {
     bool ordered = true;
 
@@ -52,21 +65,13 @@ static bool keep_order(struct tt_chunk_order *order, const struct tt_entry *e, c
 tt_status tt_chunks_sort(struct tt_entry *e, struct tt_arena *arena, struct tt_err *err)
 {
     struct tt_chunk_order order = { .is_known = true };
-    uint32_t most = 0;
 
     if (e->nchunks < MANY || e->ndim == 0)
         return TT_OK;
-    struct begin *begins = malloc(e->nchunks * sizeof *begins);
-    for (int d = 0; begins && d < e->ndim; d++) {
-        const uint32_t distinct = sort_along(e, d, begins);
-        if (distinct > most) {
-            most = distinct;
-            order.along = (int8_t)d;
-        }
-    }
+    struct tt_chunk_begin *begins = malloc(e->nchunks * sizeof *begins);
     bool ok = begins != NULL;
     if (ok) {
-        sort_along(e, order.along, begins);
+        order.along = (int8_t)tt_chunks_by_begin(e, begins);
         ok = keep_order(&order, e, begins, arena);
     }
     free(begins);

@@ -1,4 +1,4 @@
-#include "format/entry.h"
+#include "format/entry_private.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -143,57 +143,20 @@ static bool are_in_order(const struct tt_entry *e)
     return false;
 }
 
-struct begin {
-    int64_t at, end;
-    uint32_t chunk;
-};
-
-static int by_begin(const void *a, const void *b)
-{
-    const int64_t x = ((const struct begin *)a)->at, y = ((const struct begin *)b)->at;
-    return x < y ? -1 : x > y;
-}
-
-static size_t sort_along(const struct tt_entry *e, int d, struct begin *begins)
-{
-    size_t n = 0, distinct = 0;
-    for (uint32_t i = 0; i < e->nchunks; i++) {
-        const struct tt_region r = tt_region_make(e->ndim, e->chunks[i].offsets, e->chunks[i].sizes);
-        if (!tt_region_is_empty(&r))
-            begins[n++] = (struct begin){ r.offset[d], r.offset[d] + r.size[d], i };
-    }
-    qsort(begins, n, sizeof *begins, by_begin);
-    for (size_t i = 0; i < n; i++)
-        distinct += i == 0 || begins[i].at != begins[i - 1].at;
-    return distinct;
-}
-
 /* A sweep along the dimension with the most cuts: each chunk is held against those that begin before it ends. */
 static tt_status sweep(const struct checker *c)
 {
     const struct tt_entry *e = c->entry;
-    struct begin *begins = calloc(e->nchunks ? e->nchunks : 1, sizeof *begins);
-    size_t most = 0, n = 0;
-    int along = 0;
+    struct tt_chunk_begin *begins = calloc(e->nchunks ? e->nchunks : 1, sizeof *begins);
     tt_status st = TT_OK;
 
     if (!begins)
         return tt_err_nomem(c->err, e->nchunks * sizeof *begins, e->fqn);
-    for (int d = 0; d < e->ndim; d++) {
-        const size_t distinct = sort_along(e, d, begins);
-        if (distinct > most) {
-            most = distinct;
-            along = d;
-        }
-    }
-    sort_along(e, along, begins);
-    for (uint32_t i = 0; i < e->nchunks; i++) {
-        const struct tt_region r = region_of(c, i);
-        n += !tt_region_is_empty(&r);
-    }
-    for (size_t i = 0; i < n && st == TT_OK; i++) {
+    const int along = tt_chunks_by_begin(e, begins);
+    for (size_t i = 0; i < e->nchunks && st == TT_OK; i++) {
         const struct tt_region a = region_of(c, begins[i].chunk);
-        for (size_t j = i + 1; j < n && begins[j].at < begins[i].end && st == TT_OK; j++) {
+        const int64_t end = tt_region_is_empty(&a) ? a.offset[along] : a.offset[along] + a.size[along];
+        for (size_t j = i + 1; j < e->nchunks && begins[j].at < end && st == TT_OK; j++) {
             const struct tt_region b = region_of(c, begins[j].chunk);
             struct tt_region both;
             if (tt_region_intersect(&both, &a, &b))
