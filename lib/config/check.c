@@ -187,5 +187,8 @@ tt_status tt_config_check_ranks(const struct tt_config *config, int64_t nranks, 
                           "Invalid parallel dims: dp_replicate(%" PRId64 ") * dp_shard(%" PRId64 ") * cp(%" PRId64 ") * tp(%" PRId64
                           ") * pp(%" PRId64 ") != WORLD_SIZE(%" PRId64 ")",
                           replicate, shard, cp, tp, pp, nranks);
-    return each_degree(check_one, config, err);
+    const tt_status one = each_degree(check_one, config, err);
+    if (one == TT_OK && nranks > 1)
+        return tt_err_set(err, TT_EINVAL, "a run of %" PRId64 " processes is not supported: titan trains in one", nranks);
+    return one;
 }

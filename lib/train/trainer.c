@@ -11,6 +11,7 @@
 #include "model/model.h"
 #include "train/checkpoint.h"
 #include "train/init.h"
+#include "train/launch.h"
 #include "train/metrics.h"
 #include "train/profiler.h"
 #include "train/rng.h"
@@ -98,7 +99,7 @@ static tt_status begin(struct trainer *t, struct tt_err *err)
     const struct tt_config *config = t->config;
 
     INFO(t, "Starting job: %s", config->job.description);
-    tt_status status = tt_config_check_ranks(config, 1, err);
+    tt_status status = tt_config_check_ranks(config, tt_launch_nranks(), err);
     if (status == TT_OK)
         status = tt_config_report(config, t->log, err);
     if (status == TT_OK)

@@ -383,6 +383,7 @@ static void test_degrees_follow_torchtitans_rule(void **state)
         { { "--parallelism.expert_parallel_degree", "2" },
           1,
           "--parallelism.expert_parallel_degree: 2 is not supported: titan trains in one process" },
+        { { NULL }, 2, "a run of 2 processes is not supported: titan trains in one" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct loaded *l = load(rows[i].args);
