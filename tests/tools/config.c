@@ -1,5 +1,6 @@
 /* Reads settings as titan-train does and prints them as JSON: what tests/interop/config_cli.py compares with TorchTitan's. Under
- * the name titan-train or titan-seed its --help-man and --help-completion are theirs. `flavor FAMILY FLAVOR` prints model args. */
+ * the name titan-train or titan-seed its --help-man and --help-completion are theirs. `flavor FAMILY FLAVOR` prints model args; `read ...`
+ * takes what titan-train would refuse too. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +45,10 @@ int main(int argc, char **argv)
     tt_prog_answer(&prog, argc, argv);
     if (argc == 4 && strcmp(argv[1], "flavor") == 0)
         return print_flavor(&prog, argv[2], argv[3]);
-    if (tt_config_load(&config, &arena, argc, argv, &log, &err) != TT_OK || tt_config_json(&json, &config, &err) != TT_OK)
+    const bool any = argc > 1 && strcmp(argv[1], "read") == 0;
+    const tt_status st =
+        any ? tt_config_read(&config, &arena, argc - 1, argv + 1, &err) : tt_config_load(&config, &arena, argc, argv, &log, &err);
+    if (st != TT_OK || tt_config_json(&json, &config, &err) != TT_OK)
         return err.status == TT_EUSAGE ? tt_prog_usage(&prog, &err) : tt_prog_report(&prog, &err);
     puts(tt_buf_cstr(&json));
     tt_buf_release(&json);

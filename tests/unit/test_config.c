@@ -325,11 +325,20 @@ static void test_debug_model_toml_runs_as_it_stands(void **state)
     struct loaded *l = load((const char *const[]){ "--job.config_file=configs/llama3/debug_model.toml", NULL });
     assert_int_equal(l->status, TT_OK);
     assert_string_equal(tt_buf_cstr(&l->warnings),
-                        "configs/llama3/debug_model.toml:64: activation_checkpoint.mode: \"selective\" is ignored: "
+                        "configs/llama3/debug_model.toml:65: activation_checkpoint.mode: \"selective\" is ignored: "
                         "all activations are kept, which takes more memory and gives the same numbers\n");
     assert_int_equal(tt_config_check_ranks(&l->config, 1, &l->err), TT_OK);
     drop(l);
 }
+
+/* Those for many GPUs say what titan is not there for yet. */
+static const struct {
+    const char *name, *error;
+} beyond[] = {
+    { "llama3_70b.toml", "Invalid parallel dims: dp_replicate(1) * dp_shard(0) * cp(1) * tp(8) * pp(1) != WORLD_SIZE(1)" },
+    { "llama3_405b.toml",
+      "configs/llama3/llama3_405b.toml:21: model.converters: [\"float8\"] is not supported: titan trains in float32 and bfloat16" },
+};
 
 static void test_every_config_of_ours_is_read(void **state)
 {
@@ -341,14 +350,17 @@ static void test_every_config_of_ours_is_read(void **state)
     for (size_t i = 0; i < n; i++) {
         if (!tt_has_suffix(names[i], ".toml"))
             continue;
+        const char *error = NULL;
+        for (size_t j = 0; j < COUNT(beyond); j++)
+            error = strcmp(beyond[j].name, names[i]) == 0 ? beyond[j].error : error;
         struct loaded *l = load((const char *const[]){ tt_path_join(&arena, "configs/llama3", names[i]), NULL });
-        if (l->status != TT_OK)
-            fail_msg("%s", l->err.msg);
-        assert_int_equal(tt_config_check_ranks(&l->config, 1, &l->err), TT_OK);
+        if (l->status == TT_OK)
+            l->status = tt_config_check_ranks(&l->config, 1, &l->err);
+        assert_string_equal(l->status == TT_OK ? "" : l->err.msg, error ? error : "");
         drop(l);
         ntoml++;
     }
-    assert_true(ntoml >= 2);
+    assert_true(ntoml >= 5);
     tt_arena_release(&arena);
 }
 
