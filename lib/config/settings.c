@@ -262,7 +262,7 @@ const struct tt_setting tt_settings[] = {
     { FIELD(checkpoint.keep_latest_k), TT_SET_INT, .def = "10", .bound = &at_least_2_or_0,
       .text = "How many of the latest checkpoints to keep; 0 for all." },
     { FIELD(checkpoint.load_step), TT_SET_INT, .def = "-1", .bound = &at_least_minus_1,
-      .text = "The step to resume from; -1 for the latest." },
+      .text = "The step to resume from, where checkpoint.folder is there; -1 for the latest." },
     { FIELD(checkpoint.exclude_from_loading), TT_SET_STRS,
       .text = "What not to take from a checkpoint: model, optimizer, lr_scheduler, dataloader, train_state." },
     { FIELD(checkpoint.enable_first_step_checkpoint), TT_SET_BOOL, .def = "False",

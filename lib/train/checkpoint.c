@@ -217,6 +217,11 @@ static tt_status find_source(struct source *out, const struct tt_checkpointer *c
         return find_initial(out, c, err);
     if (config->load_step == -1)
         return TT_OK;
+    if (!tt_path_is_dir(c->folder)) { /* as in TorchTitan: a first run need not have settings of its own */
+        tt_log_line(c->log, TT_LOG_WARNING, "%s is %" PRId64 " but there is no folder %s: training begins anew.",
+                    tt_config_where(c->config, "checkpoint.load_step"), config->load_step, c->folder);
+        return TT_OK;
+    }
     const struct tt_step_dir *dir = tt_step_dirs_find(steps, config->load_step);
     if (dir)
         *out = source_of(dir);
