@@ -50,7 +50,7 @@ isa_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mp
 cpu_obj := $(foreach i,$(isas),$(patsubst kernels/cpu/%.c,$(B)/kernels/cpu/$(i)/%.o,$(wildcard kernels/cpu/*.c)))
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo check unit clean format interop-full bench bench-tools bench-kernels kills fuzz fuzz-build fuzz-coverage \
+.PHONY: all help deps demo check unit clean format interop-full bench bench-tools bench-kernels bench-async kills kills-train fuzz fuzz-build fuzz-coverage \
         coverage-build bless install \
         uninstall compile_commands.json tools generate
 
@@ -93,6 +93,9 @@ bench: all                          ## tokens/s and peak memory against the real
 
 bench-tools: all                    ## the checkpoint tools against cp and against the real ones: time, CPU, memory
 	@BIN=$(BIN) tests/bench/tools.sh
+
+bench-async: all                    ## what saving 400 MB in the background costs training: waiting, slower steps
+	@BIN=$(BIN) python3 tests/bench/async.py
 
 bench-kernels: $(bench_bin)         ## each kernel's speed on this machine
 	@for b in $(bench_bin); do $$b || exit 1; done
@@ -181,6 +184,9 @@ $(B)/preload/%.so: tests/preload/%.c
 
 kills: all tools $(B)/preload/slow.so     ## kill conversions in every phase: 300 times, in a minute
 	@BIN=$(BIN) B=$(B) tests/kills.sh
+
+kills-train: all tools $(B)/preload/slow.so     ## kill training runs that save, TRAIN_KILLS (200) times
+	@BIN=$(BIN) B=$(B) tests/kills_train.sh
 
 $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libtitan.a
 	@mkdir -p $(@D)

@@ -9,6 +9,12 @@ ls -A out/checkpoint
 titan-train "${flags[@]}" --training.steps 4 2>&1 | plain | grep -o '^INFO - step:  [0-9]*'
 ls -A out/checkpoint
 
+# In the background too.
+(ulimit -f 100; titan-train "${flags[@]}" --training.steps 7 --checkpoint.load_step 2 --checkpoint.async_mode async 2>log; echo "exit $?")
+plain <log | grep -c 'step: *[3-7] '
+plain <log | grep -o '^WARNING.*\|^titan-train.*' | sed -E 's/\.titan-[^/]*/.titan-TMP/; s/offset [0-9]+/offset N/'
+ls -A out/checkpoint
+
 # The disk is full for some time.
 (ulimit -S -f 100; exec titan-train "${flags[@]}" --training.steps 1000000 2>log) &
 for _ in $(seq 600); do
