@@ -41,7 +41,7 @@ complete -c titan-train -l optimizer.beta2 -x -d 'The decay of the mean of their
 complete -c titan-train -l optimizer.eps -x -d 'What is added to the root of the second mean'
 complete -c titan-train -l optimizer.weight_decay -x -d 'The weight decay'
 complete -c titan-train -l optimizer.implementation -x -a 'for-loop foreach fused' -d 'How PyTorch would run the optimizer'
-complete -c titan-train -l optimizer.early_step_in_backward -d 'Update parameters during the backward pass'
+complete -c titan-train -l optimizer.early_step_in_backward -d 'Update each parameter in the backward pass, once its gradient is complete'
 complete -c titan-train -l optimizer.no_early_step_in_backward
 complete -c titan-train -l lr_scheduler.warmup_steps -x -d 'Steps in which the learning rate rises to its height'
 complete -c titan-train -l lr_scheduler.total_steps -x -d 'Steps of the whole schedule, training.steps where None'

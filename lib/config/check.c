@@ -74,6 +74,16 @@ static void take_tokenizer_path(struct tt_config *config, const struct tt_log *l
     config->model.hf_assets_path = config->model.tokenizer_path;
 }
 
+/* What TorchTitan leaves to be found out. */
+static void warn_of_early_step(const struct tt_config *config, const struct tt_log *log)
+{
+    if (config->optimizer.early_step_in_backward)
+        tt_log_line(log, TT_LOG_WARNING,
+                    "%s: parameters are updated in the backward pass: training.max_norm clips nothing, grad_norm is 0, and with "
+                    "gradient accumulation every microbatch is a step of the optimizer",
+                    tt_config_where(config, "optimizer.early_step_in_backward"));
+}
+
 /* The names of a checkpoint's states; the data loader's has been "data_loader" too. */
 static tt_status check_excluded(struct tt_config *config, struct tt_arena *arena, struct tt_err *err)
 {
@@ -126,8 +136,10 @@ tt_status tt_config_check(struct tt_config *config, struct tt_arena *arena, cons
         for (size_t i = 0; st == TT_OK && i < tt_nsettings; i++)
             if ((tt_settings[i].honour == TT_REFUSED) == (pass == 0))
                 st = check_honour(&tt_settings[i], config, log, err);
-    if (st == TT_OK)
+    if (st == TT_OK) {
         take_tokenizer_path(config, log);
+        warn_of_early_step(config, log);
+    }
     return st;
 }
 

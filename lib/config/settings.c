@@ -140,10 +140,12 @@ const struct tt_setting tt_settings[] = {
     { FIELD(optimizer.eps), TT_SET_FLOAT, .def = "1e-8", .bound = &at_least_0,
       .text = "What is added to the root of the second mean." },
     { FIELD(optimizer.weight_decay), TT_SET_FLOAT, .def = "0.1", .bound = &at_least_0, .text = "The weight decay." },
-    { FIELD(optimizer.implementation), TT_SET_CHOICE, .def = "fused", .choices = impls, .honour = TT_IGNORED, .off = "for-loop",
-      .why = "titan has one implementation, which is fused", .text = "How PyTorch would run the optimizer." },
-    { FIELD(optimizer.early_step_in_backward), TT_SET_BOOL, .def = "False", .honour = TT_REFUSED,
-      .why = "gradients could not be clipped then", .text = "Update parameters during the backward pass." },
+    { FIELD(optimizer.implementation), TT_SET_CHOICE, .def = "fused", .choices = impls, .honour = TT_IGNORED, .off = "fused",
+      .why = "titan has one implementation, which rounds as PyTorch's fused one", .text = "How PyTorch would run the optimizer." },
+    { FIELD(optimizer.early_step_in_backward), TT_SET_BOOL, .def = "False",
+      .text =
+          "Update each parameter in the backward pass, once its gradient is complete. Gradients take no memory of their own then; "
+          "they are not clipped, grad_norm is 0, and every microbatch is a step of the optimizer." },
 
     /* lr_scheduler */
     { FIELD(lr_scheduler.warmup_steps), TT_SET_INT, .def = "200", .bound = &at_least_0,

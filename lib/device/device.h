@@ -33,8 +33,8 @@ struct tt_adam_now {
 struct tt_scalars {
     float one, inv_tokens, grad_norm, clip;
     double max_norm;
-    struct tt_adam_now adam;
-    double sumsq[]; /* an element a parameter */
+    struct tt_adam_now *adam; /* an element a microbatch where the backward steps, else one */
+    double sumsq[];           /* an element a parameter */
 };
 
 struct tt_device_ops {

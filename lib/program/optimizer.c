@@ -1,5 +1,18 @@
-/* The optimizer's step as a program: the norm of every gradient, the norm of the norms, clipping, Adam. */
+/* The optimizer's step: as a program of its own, with the norm of every gradient, the norm of the norms, clipping, Adam; or as
+ * operations of the backward, with Adam alone. */
+#include <stdlib.h>
+
 #include "program/program_private.h"
+
+static void record_adam(struct tt_rec *rec, int param, tt_val grad, tt_val clip)
+{
+    static const enum tt_role roles[] = { TT_ROLE_SHARD, TT_ROLE_EXP_AVG, TT_ROLE_EXP_AVG_SQ };
+    tt_val state[3];
+
+    for (int i = 0; i < 3; i++)
+        state[i] = tt_rec_role(rec, param, roles[i], rec->prog->param_dtype);
+    tt_rec_op(rec, TT_OP_ADAM, 3, (tt_val[]){ grad, clip, tt_rec_scalar(rec, TT_S_ADAM, 0) }, 3, state);
+}
 
 tt_status tt_program_record_step(struct tt_program **out, const struct tt_params *params, enum tt_dtype param_dtype,
                                  struct tt_err *err)
@@ -13,19 +26,91 @@ tt_status tt_program_record_step(struct tt_program **out, const struct tt_params
     rec.phase = TT_S;
     const tt_val clip = tt_rec_scalar(&rec, TT_S_CLIP, 0), grad_norm = tt_rec_scalar(&rec, TT_S_GRAD_NORM, 0);
     const tt_val sumsq0 = tt_rec_scalar(&rec, TT_S_SUMSQ, 0), max_norm = tt_rec_scalar(&rec, TT_S_MAX_NORM, 0);
-    const tt_val adam = tt_rec_scalar(&rec, TT_S_ADAM, 0);
 
     for (int i = 0; i < params->n; i++) {
         const tt_val grad = tt_rec_role(&rec, i, TT_ROLE_GRAD, param_dtype), sumsq = tt_rec_scalar(&rec, TT_S_SUMSQ, i);
         tt_rec_op(&rec, TT_OP_SUMSQ, 1, &grad, 1, &sumsq);
     }
     tt_rec_op(&rec, TT_OP_CLIP, 2, (tt_val[]){ sumsq0, max_norm }, 2, (tt_val[]){ clip, grad_norm })->arg[0] = params->n;
-    for (int i = 0; i < params->n; i++) {
-        tt_val state[3];
-        static const enum tt_role roles[] = { TT_ROLE_SHARD, TT_ROLE_EXP_AVG, TT_ROLE_EXP_AVG_SQ };
-        for (int j = 0; j < 3; j++)
-            state[j] = tt_rec_role(&rec, i, roles[j], param_dtype);
-        tt_rec_op(&rec, TT_OP_ADAM, 3, (tt_val[]){ tt_rec_role(&rec, i, TT_ROLE_GRAD, param_dtype), clip, adam }, 3, state);
-    }
+    for (int i = 0; i < params->n; i++)
+        record_adam(&rec, i, tt_rec_role(&rec, i, TT_ROLE_GRAD, param_dtype), clip);
     return tt_rec_finish(&rec, out, err);
+}
+
+/* --- in the backward ---------------------------------------------------------------------------------------------------------- */
+
+/* A parameter's gradient lives from its operations to its step only, and starts from nothing in every microbatch. */
+static void gradients_to_activations(struct tt_program *prog)
+{
+    for (tt_val v = 0; v < prog->nvals; v++)
+        if (prog->val[v].cls == TT_PARAM && prog->val[v].role == TT_ROLE_GRAD)
+            prog->val[v].cls = TT_ACT;
+    for (int i = 0; i < prog->nops; i++)
+        for (int j = 0; j < prog->op[i].nin; j++) {
+            const tt_val v = prog->op[i].in[j];
+            if (v != TT_NO_VAL && prog->val[v].cls == TT_SCALAR && prog->val[v].ref == TT_S_ACCUMULATE)
+                prog->op[i].in[j] = TT_NO_VAL;
+        }
+}
+
+static bool touches(const struct tt_program *prog, const struct tt_op *op, int param, tt_val grad)
+{
+    for (int i = 0; i < op->nout; i++)
+        if (op->out[i] == grad)
+            return true;
+    for (int i = 0; i < op->nin; i++)
+        if (op->in[i] != TT_NO_VAL && prog->val[op->in[i]].cls == TT_PARAM && prog->val[op->in[i]].ref == param)
+            return true;
+    return false;
+}
+
+/* Moves each operation from `first` on, which steps a parameter, behind the last one before `first` that reads the parameter or
+ * adds to its gradient. */
+static tt_status place_steps(struct tt_program *prog, int first, struct tt_err *err)
+{
+    const int nsteps = prog->nops - first;
+    struct tt_op *op = malloc((size_t)prog->nops * sizeof *op);
+    int *behind = malloc((size_t)nsteps * sizeof *behind), n = 0;
+
+    if (!op || !behind) {
+        free(op);
+        free(behind);
+        return tt_err_nomem(err, (size_t)prog->nops * sizeof *op, "a program");
+    }
+    for (int s = 0; s < nsteps; s++) {
+        const struct tt_op *step = &prog->op[first + s];
+        behind[s] = first - 1;
+        while (behind[s] > 0 && !touches(prog, &prog->op[behind[s]], prog->val[step->out[0]].ref, step->in[0]))
+            behind[s]--;
+    }
+    for (int i = 0; i < first; i++) {
+        op[n++] = prog->op[i];
+        for (int s = 0; s < nsteps; s++)
+            if (behind[s] == i)
+                op[n++] = prog->op[first + s];
+    }
+    free(behind);
+    free(prog->op);
+    prog->op = op;
+    prog->cap_ops = n;
+    return TT_OK;
+}
+
+tt_status tt_program_step_in_backward(struct tt_program *prog, struct tt_err *err)
+{
+    struct tt_rec rec = { .prog = prog, .phase = TT_W, .layer = -1 };
+    const int first = prog->nops;
+    const tt_val nvals = prog->nvals;
+
+    for (int i = 0; i < first; i++) /* copies of what the microbatch before has stepped */
+        if (prog->op[i].phase == TT_U)
+            prog->op[i].phase = TT_F;
+    for (tt_val v = 0; v < nvals; v++)
+        if (prog->val[v].cls == TT_PARAM && prog->val[v].role == TT_ROLE_GRAD)
+            record_adam(&rec, prog->val[v].ref, v, TT_NO_VAL);
+    if (rec.failed)
+        return tt_err_nomem(err, 0, "a program");
+    gradients_to_activations(prog);
+    const tt_status status = place_steps(prog, first, err);
+    return status == TT_OK ? tt_program_drop_dead(prog, err) : status; /* which drops nothing and numbers the operations */
 }

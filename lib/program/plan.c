@@ -397,7 +397,7 @@ static tt_status plan_outside(struct tt_plan *plan, struct tt_err *err)
             plan->constant[d->ref].nbytes = align_up(tt_val_nbytes(d));
     }
     plan->losses.nbytes = nmb * sizeof(float);
-    plan->scalars.nbytes = sizeof(struct tt_scalars) + n * sizeof(double);
+    plan->scalars.nbytes = sizeof(struct tt_scalars) + n * sizeof(double) + nmb * sizeof(struct tt_adam_now);
     plan->arena.nbytes = plan->cost.arena;
 
     plan->cost.params = nbytes[TT_ROLE_SHARD];
@@ -509,15 +509,15 @@ struct tt_scalars *tt_plan_scalars(const struct tt_plan *plan)
 
 /* --- pointers --------------------------------------------------------------------------------------------------------------- */
 
-static void *scalar_at(const struct tt_plan *plan, const struct tt_valdesc *d, bool first)
+static void *scalar_at(const struct tt_plan *plan, const struct tt_valdesc *d, const struct event *e)
 {
     struct tt_scalars *s = plan->scalars.p;
 
     switch ((enum tt_scalar)d->ref) {
     case TT_S_ONE: return &s->one;
-    case TT_S_ACCUMULATE: return first ? NULL : &s->one; /* a beta of NULL is 0 */
+    case TT_S_ACCUMULATE: return e->first ? NULL : &s->one; /* a beta of NULL is 0 */
     case TT_S_INV_TOKENS: return &s->inv_tokens;
-    case TT_S_ADAM: return &s->adam;
+    case TT_S_ADAM: return &s->adam[e->mb < 0 ? 0 : e->mb];
     case TT_S_MAX_NORM: return &s->max_norm;
     case TT_S_GRAD_NORM: return &s->grad_norm;
     case TT_S_CLIP: return &s->clip;
@@ -546,7 +546,7 @@ static void *value_at(const struct tt_plan *plan, const struct event *e, tt_val 
     case TT_CONST: return tt_plan_const(plan, (enum tt_const)d->ref);
     case TT_ACT: return thing_at(plan, v, e->mb);
     case TT_PARAM: return tt_plan_param(plan, d->ref, d->role);
-    case TT_SCALAR: return scalar_at(plan, d, e->first);
+    case TT_SCALAR: return scalar_at(plan, d, e);
     case TT_OUTPUT: return tt_plan_losses(plan) + e->mb;
     }
     return NULL;
@@ -568,7 +568,9 @@ tt_status tt_plan_bind(struct tt_plan *plan, struct tt_err *err)
         if (status != TT_OK)
             return status;
     }
-    tt_plan_scalars(plan)->one = 1;
+    struct tt_scalars *scalars = tt_plan_scalars(plan);
+    scalars->one = 1;
+    scalars->adam = (struct tt_adam_now *)(scalars->sumsq + plan->opts.params->n);
     for (int t = 0; t < plan->nevents; t++) {
         const struct event *e = &plan->event[t];
         const struct tt_op *op = &e->prog->op[e->op];

@@ -74,7 +74,7 @@ enum tt_opkind {
     TT_OP_LOSS,        /* logits, labels, 1 / tokens -> loss, lse, [dlogits] */
     TT_OP_SUMSQ,       /* grad -> sumsq */
     TT_OP_CLIP,        /* sumsq of all, max_norm -> clip, grad_norm; how many */
-    TT_OP_ADAM,        /* grad, clip, adam -> parameter, exp_avg, exp_avg_sq */
+    TT_OP_ADAM,        /* grad, [clip], adam -> parameter, exp_avg, exp_avg_sq */
     TT_NOPS
 };
 
@@ -140,6 +140,11 @@ TT_MUST_CHECK tt_status tt_program_differentiate(struct tt_program *prog, struct
 /* The optimizer's step over all parameters: norms, clipping, Adam; phase TT_S. */
 TT_MUST_CHECK tt_status tt_program_record_step(struct tt_program **out, const struct tt_params *params, enum tt_dtype param_dtype,
                                             struct tt_err *err);
+
+/* Instead of that: every microbatch's backward steps each parameter, without clipping, as soon as its gradient is complete and nothing
+ * more reads the parameter. Gradients are activations then, and copies of parameters are made in every forward. Once; after
+ * tt_program_differentiate. */
+TT_MUST_CHECK tt_status tt_program_step_in_backward(struct tt_program *prog, struct tt_err *err);
 
 static inline int64_t tt_val_numel(const struct tt_valdesc *val)
 {

@@ -444,8 +444,29 @@ tt_status tt_state_open_model(struct tt_ckpt **out, const struct tt_train_state 
 
 /* --- loading --------------------------------------------------------------------------------------------------------------- */
 
+/* With optimizer.early_step_in_backward TorchTitan makes an optimizer a parameter, and saves that of the first one alone. */
+static tt_status check_all_groups(const struct tt_train_state *state, struct tt_ckpt *ckpt, struct tt_err *err)
+{
+    for (size_t i = 0; i < state->ntensors; i++) {
+        char fqn[512];
+        snprintf(fqn, sizeof fqn, "optimizer.param_groups.%s.%s", state->tensors[i].fqn, group_fields[0].name);
+        if (tt_entries_find(&ckpt->entries, fqn))
+            continue;
+        if (i == 0) /* there may be none at all */
+            return TT_OK;
+        return tt_err_set(err, TT_EUNSUPPORTED,
+                          "%s: has the optimizer's state of %s, but none of %s: TorchTitan saves no more with "
+                          "optimizer.early_step_in_backward (--checkpoint.exclude_from_loading optimizer starts with none)",
+                          ckpt->path, state->tensors[0].fqn, state->tensors[i].fqn);
+    }
+    return TT_OK;
+}
+
 static tt_status load_group(struct tt_train_state *state, struct tt_ckpt *ckpt, struct tt_err *err)
 {
+    const tt_status all = check_all_groups(state, ckpt, err);
+    if (all != TT_OK)
+        return all;
     for (size_t i = 0; i < state->ntensors; i++) {
         struct tt_param_group group = { 0 };
         char prefix[480];

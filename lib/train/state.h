@@ -2,7 +2,8 @@
  *
  *   train_state.step, .ntokens_seen                     ints
  *   optimizer.state.<fqn>.step, .exp_avg, .exp_avg_sq   tensors; step is a float32 scalar, the others have the parameter's type
- *   optimizer.param_groups.<fqn>.<setting>              12 values a parameter, the same for all of them
+ *   optimizer.param_groups.<fqn>.<setting>              12 values a parameter, the same for all of them; both for every parameter, also
+ *                                                       with optimizer.early_step_in_backward, where TorchTitan saves the first's alone
  *   dataloader.dp_rank_<r>, .world_size                 a pickle in bytes; int. Or, where other ranks began the pass over the data,
  *   dataloader.titan_position                           a dict (data/rest.h)
  *   lr_scheduler.base_lrs, .last_epoch, ._step_count, ._is_initial, ._get_lr_called_within_step, ._last_lr
@@ -79,7 +80,7 @@ unsigned tt_state_parts_in(const struct tt_entries *entries);
 TT_MUST_CHECK tt_status tt_state_check(struct tt_ckpt *ckpt, unsigned parts, struct tt_err *err);
 
 /* Reads the parts; every key of them must be there. After a failure the state is not to be used. TT_EUNSUPPORTED: an optimizer
- * that titan does not have (amsgrad, maximize), parameters whose groups or step counts differ. */
+ * that titan does not have (amsgrad, maximize), parameters whose groups or step counts differ or that have none where others do. */
 TT_MUST_CHECK tt_status tt_state_load(struct tt_train_state *state, struct tt_ckpt *ckpt, unsigned parts, struct tt_pool *pool,
                                       struct tt_err *err);
 

@@ -66,7 +66,8 @@ static tt_status record(struct tt_step *step, struct tt_err *err)
     status = tt_program_differentiate(step->model, err);
     if (status != TT_OK)
         return status;
-    return tt_program_record_step(&step->optimizer, &step->params, o->param_dtype, err);
+    return o->step_in_backward ? tt_program_step_in_backward(step->model, err)
+                               : tt_program_record_step(&step->optimizer, &step->params, o->param_dtype, err);
 }
 
 static tt_status schedule(struct tt_step *step, struct tt_err *err)
@@ -239,10 +240,12 @@ tt_status tt_step_run(struct tt_step *step, const struct tt_step_in *in, struct 
     const int64_t ntokens = count_labels(step);
     const int64_t divisor = in->global_tokens > 0 ? in->global_tokens : ntokens;
 
+    const int nsteps = step->opts.step_in_backward ? step->opts.nmicrobatches : 1;
+
     s->inv_tokens = 1 / (float)divisor;
     s->max_norm = in->max_norm;
-    s->adam.consts = tt_adam_consts(&in->hyper);
-    s->adam.scalars = tt_adam_scalars(&in->hyper, in->step);
+    for (int i = 0; i < nsteps; i++)
+        s->adam[i] = (struct tt_adam_now){ tt_adam_consts(&in->hyper), tt_adam_scalars(&in->hyper, in->step + i) };
     for (int mb = 0; step->documents && mb < step->opts.nmicrobatches; mb++)
         tt_document_ids(tt_plan_input(step->plan, TT_IN_DOCUMENTS, mb), tt_step_tokens(step, mb), step->opts.local_batch,
                         step->opts.seq_len, step->opts.eos_id);
@@ -250,7 +253,7 @@ tt_status tt_step_run(struct tt_step *step, const struct tt_step_in *in, struct 
     const tt_status status = tt_plan_run(step->plan, err);
     if (status != TT_OK)
         return status;
-    *out = (struct tt_step_out){ .grad_norm = s->grad_norm, .ntokens = ntokens };
+    *out = (struct tt_step_out){ .grad_norm = s->grad_norm, .ntokens = ntokens, .nsteps = nsteps };
     for (int mb = 0; mb < step->opts.nmicrobatches; mb++)
         out->loss += tt_step_losses(step)[mb];
     return TT_OK;

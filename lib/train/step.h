@@ -4,7 +4,8 @@
  * lot; tt_step_run then allocates nothing. Parameters and optimizer state are reached by name, to draw, load and save them.
  *
  *   loss = sum over microbatches of (sum of cross entropies / tokens),   tokens = all labels of the step that are not ignored
- *   gradients accumulate over the microbatches, are clipped to max_norm by the norm of their norms, and go to Adam or AdamW. */
+ *   gradients accumulate over the microbatches, are clipped to max_norm by the norm of their norms, and go to Adam or AdamW;
+ *   or, with step_in_backward, go there as they are in each microbatch's backward, a step of the optimizer each. */
 #ifndef TT_TRAIN_STEP_H
 #define TT_TRAIN_STEP_H
 
@@ -28,13 +29,15 @@ struct tt_step_opts {
     enum tt_keep keep;         /* what the backward finds kept; the numbers do not depend on it */
     int64_t local_batch, seq_len;
     int nmicrobatches;
+    bool step_in_backward; /* optimizer.early_step_in_backward */
     int32_t eos_id; /* ends a document where the model attends within documents; the tokenizer's, not the args' */
     struct tt_pool *pool;              /* borrowed as long as the step lives; NULL: one thread */
     const struct tt_kernels *kernels;  /* NULL: tt_kernels_cpu() */
     bool plan_only; /* no memory is touched: tt_step_cost and the names and shapes are all there is */
 };
 
-/* A parameter with all that belongs to it, each numel elements of dtype, contiguous; NULL under plan_only. */
+/* A parameter with all that belongs to it, each numel elements of dtype, contiguous; NULL under plan_only. grad is NULL with
+ * step_in_backward, where gradients have no place that lasts. */
 struct tt_step_param {
     const struct tt_param *param; /* fqn, shape, how it is initialized */
     enum tt_dtype dtype;
@@ -56,15 +59,16 @@ int32_t *tt_step_positions(struct tt_step *step, int mb);
 
 struct tt_step_in {
     struct tt_adam_hyper hyper; /* lr included: the step's own */
-    int64_t step;               /* Adam's count, from 1: 1 + the `step` of the optimizer state */
+    int64_t step;               /* Adam's count, from 1: 1 + the `step` of the optimizer state; of the first microbatch */
     double max_norm;            /* of the gradients; 0 zeroes them, infinity leaves them */
     int64_t global_tokens;      /* what the loss is divided by; 0: the valid labels of this process */
 };
 
 struct tt_step_out {
     float loss;      /* sum over the microbatches of loss sum / tokens */
-    float grad_norm; /* before clipping */
+    float grad_norm; /* before clipping; 0 with step_in_backward */
     int64_t ntokens; /* valid labels in this step's microbatches */
+    int nsteps;      /* that the optimizer took: what Adam's count grows by */
 };
 
 TT_MUST_CHECK tt_status tt_step_run(struct tt_step *step, const struct tt_step_in *in, struct tt_step_out *out, struct tt_err *err);

@@ -168,6 +168,7 @@ static tt_status make_step(struct trainer *t, struct tt_err *err)
         .local_batch = training->local_batch_size,
         .seq_len = training->seq_len,
         .nmicrobatches = t->nmicrobatches,
+        .step_in_backward = t->config->optimizer.early_step_in_backward,
         .eos_id = tt_tokenizer_eos(t->tokenizer),
         .pool = t->pool,
     };
@@ -354,7 +355,7 @@ static tt_status take_step(struct trainer *t, struct tt_err *err)
     const tt_status status = tt_step_run(t->step, &in, &out, err);
     if (status != TT_OK)
         return status;
-    t->state.optimizer_steps++;
+    t->state.optimizer_steps += out.nsteps;
     tt_lr_step(&t->state.lr);
     t->state.group.lr = t->state.lr.last;
     const struct tt_step_report report = {

@@ -290,9 +290,15 @@ static void test_what_is_not_honoured_warns_or_fails_only_where_asked_for(void *
         { { "--compile.no_enable", "--compile.components", "model" }, "", NULL },
         { { "--training.gc_freq", "10" }, "--training.gc_freq: 10 is ignored: there is no garbage to collect\n", NULL },
         { { "--optimizer.implementation", "foreach" },
-          "--optimizer.implementation: \"foreach\" is ignored: titan has one implementation, which is fused\n",
+          "--optimizer.implementation: \"foreach\" is ignored: titan has one implementation, which rounds as PyTorch's fused one\n",
           NULL },
-        { { "--optimizer.implementation", "for-loop" }, "", NULL },
+        { { "--optimizer.implementation", "fused" }, "", NULL },
+        { { "--optimizer.early_step_in_backward", "--optimizer.implementation", "for-loop" },
+          "--optimizer.implementation: \"for-loop\" is ignored: titan has one implementation, which rounds as PyTorch's fused one\n"
+          "--optimizer.early_step_in_backward: parameters are updated in the backward pass: training.max_norm clips nothing, "
+          "grad_norm "
+          "is 0, and with gradient accumulation every microbatch is a step of the optimizer\n",
+          NULL },
         { { "--activation_checkpoint.mode", "none" }, "", NULL },
         { { "--activation_checkpoint.mode", "full" },
           "--activation_checkpoint.mode: \"full\" is ignored: all activations are kept, which takes more memory and gives the same "
@@ -415,7 +421,6 @@ static const char *const not_honoured[] = {
     "model.converters",
     "model.print_after_conversion",
     "optimizer.implementation",
-    "optimizer.early_step_in_backward",
     "training.enable_cpu_offload",
     "training.gc_freq",
     "training.gc_debug",

@@ -295,6 +295,92 @@ static void test_a_maximum_norm_of_zero_moves_nothing_but_decay(void **state)
     tt_step_free(step);
 }
 
+/* Every parameter and its state as they are after the step. */
+static void assert_same_state(const struct tt_step *a, const struct tt_step *b)
+{
+    int n;
+    const struct tt_step_param *pa = tt_step_params(a, &n), *pb = tt_step_params(b, &n);
+
+    for (int i = 0; i < n; i++) {
+        const size_t size = (size_t)pa[i].param->numel * tt_dtype_nbytes(pa[i].dtype);
+        assert_memory_equal(pa[i].value, pb[i].value, size);
+        assert_memory_equal(pa[i].exp_avg, pb[i].exp_avg, size);
+        assert_memory_equal(pa[i].exp_avg_sq, pb[i].exp_avg_sq, size);
+    }
+}
+
+/* Steps of two microbatches against twice as many of one, each divided by the tokens of both. */
+static void check_steps_in_backward(struct tt_step_opts opts)
+{
+    struct tt_step_opts one = opts;
+    opts.step_in_backward = true;
+    one.nmicrobatches = 1;
+    struct tt_step *early = make(&opts), *plain = make(&one);
+    struct tt_step_in in = { .hyper = { 1e-2, 0.9, 0.95, 1e-8, 0.1, true }, .step = 1, .max_norm = INFINITY };
+    struct tt_step_out out = { 0 }, sum;
+    struct tt_err err;
+
+    fill_params(early);
+    fill_params(plain);
+    assert_null(tt_step_param(early, "norm.weight")->grad);
+    for (int i = 0; i < 3; i++) {
+        fill_tokens(early, 2, 74);
+        in.global_tokens = 0;
+        assert_int_equal(tt_step_run(early, &in, &out, &err), TT_OK);
+        in.global_tokens = out.ntokens;
+        assert_float_equal(out.grad_norm, 0, 0);
+        assert_int_equal(out.nsteps, 2);
+        for (int mb = 0; mb < 2; mb++) {
+            memcpy(tt_step_tokens(plain, 0), tt_step_tokens(early, mb), 74 * sizeof(int32_t));
+            memcpy(tt_step_labels(plain, 0), tt_step_labels(early, mb), 74 * sizeof(int32_t));
+            assert_int_equal(tt_step_run(plain, &in, &sum, &err), TT_OK);
+            assert_int_equal(sum.nsteps, 1);
+            assert_memory_equal(&tt_step_losses(plain)[0], &tt_step_losses(early)[mb], sizeof(float));
+            in.step++;
+        }
+        assert_same_state(early, plain);
+    }
+    tt_step_free(early);
+    tt_step_free(plain);
+}
+
+static void test_steps_in_the_backward_are_those_of_each_microbatch(void **state)
+{
+    static const enum tt_keep keeps[] = { TT_KEEP_DEAR, TT_KEEP_ALL, TT_KEEP_LAYER_INPUTS };
+
+    (void)state;
+    for (int prec = TT_PREC_F32; prec <= TT_PREC_PARAM; prec++)
+        for (int i = 0; i < 3; i++) {
+            struct tt_step_opts opts = small_opts((enum tt_prec)prec);
+            opts.keep = keeps[i];
+            check_steps_in_backward(opts);
+            opts.param_dtype = TT_BF16;
+            check_steps_in_backward(opts);
+        }
+}
+
+static void test_steps_in_the_backward_take_no_room_for_gradients(void **state)
+{
+    struct tt_model_args args = small;
+    struct tt_step_opts opts = small_opts(TT_PREC_F32);
+
+    (void)state;
+    args.n_layers = 12;
+    opts.args = &args;
+    opts.plan_only = true;
+    struct tt_step *plain = make(&opts);
+    opts.step_in_backward = true;
+    struct tt_step *early = make(&opts);
+    const struct tt_cost *a = tt_step_cost(plain), *b = tt_step_cost(early);
+    assert_int_equal(b->grads, 0);
+    assert_int_equal(b->params, a->params);
+    assert_int_equal(b->optim, a->optim);
+    assert_int_equal(b->flops, a->flops);
+    assert_true(b->arena < a->arena + a->grads / 4);
+    tt_step_free(plain);
+    tt_step_free(early);
+}
+
 static void test_a_step_that_cannot_be_is_refused(void **state)
 {
     struct tt_model_args args = small;
@@ -329,6 +415,8 @@ int main(void)
         cmocka_unit_test(test_keeping_less_takes_less_memory),
         cmocka_unit_test(test_microbatches_add_up_to_the_batch),
         cmocka_unit_test(test_a_maximum_norm_of_zero_moves_nothing_but_decay),
+        cmocka_unit_test(test_steps_in_the_backward_are_those_of_each_microbatch),
+        cmocka_unit_test(test_steps_in_the_backward_take_no_room_for_gradients),
         cmocka_unit_test(test_a_step_that_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
