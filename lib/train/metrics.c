@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "train/memory.h"
+#include "train/peak.h"
 
 static const struct tt_colors no_colors = { "", "", "", "", "", "", "", "", "" };
 static const struct tt_colors terminal_colors = {
@@ -21,7 +22,7 @@ static const struct tt_colors terminal_colors = {
     .reset = "\033[39m",
 };
 
-static const double PEAK_FLOPS = 312e12, GIB = 1024.0 * 1024.0 * 1024.0;
+static const double GIB = 1024.0 * 1024.0 * 1024.0;
 
 const struct tt_colors *tt_colors(bool on) { return on ? &terminal_colors : &no_colors; }
 
@@ -112,7 +113,6 @@ void tt_metrics_init(struct tt_metrics *out, const struct tt_log *log, bool colo
 void tt_metrics_log_model(const struct tt_metrics *metrics)
 {
     struct tt_buf text = { 0 };
-    tt_log_line(metrics->log, TT_LOG_INFO, "Peak FLOPS used for computing MFU: %.3e", PEAK_FLOPS);
     put_memory(&text, 0, tt_memory_peak(), metrics->memory_total);
     tt_log_line(metrics->log, TT_LOG_INFO, "CPU memory usage for model: %s", tt_buf_cstr(&text));
     tt_buf_release(&text);
@@ -175,17 +175,28 @@ static tt_status write_json(struct tt_metrics *m, const struct tt_step_line *lin
     return status;
 }
 
+/* Between two steps, so that neither the start nor a step waits for it; its memory is not the steps'. */
+static tt_status measure_peak(struct tt_metrics *m, struct tt_err *err)
+{
+    const int nthreads = tt_pool_nthreads(m->pool);
+    const tt_status status = tt_peak_flops(&m->peak_flops, m->pool, m->product_dtype, err);
+    if (status == TT_OK)
+        tt_log_line(m->log, TT_LOG_INFO, "Peak FLOPS used for computing MFU: %.3e (measured: %s products on %d thread%s)",
+                    m->peak_flops, tt_dtype_name(m->product_dtype), nthreads, nthreads == 1 ? "" : "s");
+    return status;
+}
+
 static struct tt_step_line measure(const struct tt_metrics *m, const struct tt_step_report *report,
-                                   const struct tt_metrics_span *span, double now)
+                                   const struct tt_metrics_span *span, uint64_t memory, double now)
 {
     const double time = now - span->start, tps = (double)span->ntokens / time, flops = (double)m->flops_per_token * tps;
     return (struct tt_step_line){
         .report = *report,
-        .memory = tt_memory_peak(),
+        .memory = memory,
         .memory_total = m->memory_total,
         .tps = tps,
         .tflops = flops / 1e12,
-        .mfu = 100 * flops / PEAK_FLOPS,
+        .mfu = 100 * flops / m->peak_flops,
         .end_to_end = time / (double)span->nsteps,
         .data_loading = span->data_seconds / (double)span->nbatches,
         .data_loading_pct = 100 * span->data_seconds / time,
@@ -219,9 +230,10 @@ static tt_status write_tensorboard(struct tt_metrics *m, const struct tt_step_li
     return tt_tensorboard_write(&m->tensorboard, line->report.step, scalars, sizeof scalars / sizeof *scalars, err);
 }
 
-static tt_status log_line(struct tt_metrics *m, const struct tt_step_report *report, double now, struct tt_err *err)
+static tt_status log_line(struct tt_metrics *m, const struct tt_step_report *report, uint64_t memory, double now,
+                          struct tt_err *err)
 {
-    const struct tt_step_line line = measure(m, report, &m->line, now);
+    const struct tt_step_line line = measure(m, report, &m->line, memory, now);
     struct tt_buf text = { 0 };
     tt_step_line_format(&text, &line, m->colors);
     tt_log_line(m->log, TT_LOG_INFO, "%s", tt_buf_cstr(&text));
@@ -235,16 +247,22 @@ static tt_status log_line(struct tt_metrics *m, const struct tt_step_report *rep
 tt_status tt_metrics_step(struct tt_metrics *m, const struct tt_step_report *report, struct tt_err *err)
 {
     const double now = tt_seconds();
-    tt_status status = TT_OK;
+    const uint64_t memory = tt_memory_peak();
+    const bool first = m->peak_flops == 0;
+    tt_status status = first ? measure_peak(m, err) : TT_OK;
 
     m->line.nsteps++;
     m->step.nsteps++;
-    if (m->jsonl) {
-        const struct tt_step_line line = measure(m, report, &m->step, now);
+    if (status == TT_OK && m->jsonl) {
+        const struct tt_step_line line = measure(m, report, &m->step, memory, now);
         status = write_json(m, &line, err);
     }
     if (status == TT_OK && (report->step == 1 || report->step % m->log_freq == 0))
-        status = log_line(m, report, now, err);
+        status = log_line(m, report, memory, now, err);
+    else if (first) { /* no line is due: the next one's time is without the measuring */
+        m->line.start += tt_seconds() - now;
+        tt_memory_reset_peak();
+    }
     m->step = (struct tt_metrics_span){ .start = tt_seconds() };
     return status;
 }

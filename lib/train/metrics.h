@@ -3,9 +3,10 @@
  *
  *   step:  1  loss:  8.17051  grad_norm:  0.8591  memory:  0.31GiB(1.29%)  tps: 12,345  tflops: 0.44  mfu: 0.14%
  *
- * The line, and TensorBoard's numbers, come at step 1 and every log_freq steps; memory is the peak of resident memory since the last line, tps the tokens of
- * this data-parallel rank since then over the time. mfu is held against an A100's 312 TFLOPS, as TorchTitan does for a device that
- * it does not know. */
+ * The line, and TensorBoard's numbers, come at step 1 and every log_freq steps; memory is the peak of resident memory since the
+ * last line, tps the tokens of this data-parallel rank since then over the time. mfu is held against what the machine reaches in
+ * products of the run's type (train/peak.h), which is measured when the first step is reported and logged then. TorchTitan, which
+ * knows accelerators only, takes an A100's 312 TFLOPS for any other device. */
 #ifndef TT_TRAIN_METRICS_H
 #define TT_TRAIN_METRICS_H
 
@@ -16,7 +17,9 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/pool.h"
 #include "config/config.h"
+#include "tensor/dtype.h"
 #include "train/tensorboard.h"
 
 /* TorchTitan's colours, each "" where the log goes to no terminal or metrics.disable_color_printing is set. */
@@ -45,6 +48,9 @@ struct tt_metrics {
     const struct tt_colors *colors;
     int64_t log_freq;
     uint64_t flops_per_token, memory_total;
+    struct tt_pool *pool;        /* borrowed; with product_dtype, what the peak is measured with: to be set before the first step */
+    enum tt_dtype product_dtype; /* of the model's matrix products */
+    double peak_flops;           /* 0: not measured yet */
     struct tt_metrics_span line, step; /* since the last line, and since the last step */
     FILE *jsonl;
     const char *jsonl_path; /* borrowed; "-": jsonl is stdout */
@@ -62,13 +68,14 @@ TT_MUST_CHECK tt_status tt_metrics_open(struct tt_metrics *metrics, const struct
 /* The tokens that a microbatch brought, and the seconds that reading it took. */
 void tt_metrics_count(struct tt_metrics *metrics, int64_t ntokens, double seconds);
 
-/* A step is done: its JSON object, and its line where one is due. TT_EIO where one of the files cannot be written. */
+/* A step is done: its JSON object, and its line where one is due. TT_EIO where one of the files cannot be written. The first call
+ * measures the peak, which no step's time includes. */
 TT_MUST_CHECK tt_status tt_metrics_step(struct tt_metrics *metrics, const struct tt_step_report *report, struct tt_err *err);
 
 /* Closes the files, whose last bytes can fail late. Fine on a zeroed struct and twice. */
 TT_MUST_CHECK tt_status tt_metrics_close(struct tt_metrics *metrics, struct tt_err *err);
 
-/* What the model takes, once it is there, and the FLOPS that mfu is held against. */
+/* What the model takes, once it is there. */
 void tt_metrics_log_model(const struct tt_metrics *metrics);
 
 /* What the step line shows, apart from where it comes from. */

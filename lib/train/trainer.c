@@ -249,6 +249,8 @@ static tt_status build(struct trainer *t, struct tt_err *err)
     if (status != TT_OK)
         return status;
     tt_metrics_init(&t->metrics, t->log, t->opts->colors && !metrics->disable_color_printing, metrics->log_freq);
+    t->metrics.pool = t->pool;
+    t->metrics.product_dtype = t->config->training.mixed_precision_param == TT_BF16 ? TT_BF16 : t->dtype;
     count_model(t);
     t->weight = tt_arena_array(&t->arena, (size_t)t->params.n, sizeof *t->weight);
     if (!t->weight)
