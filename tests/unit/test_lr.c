@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <math.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -123,6 +124,75 @@ static void test_the_rates_are_those_of_torchtitan(void **state)
     }
 }
 
+/* TorchTitan's own tests, tests/unit_tests/test_lr_scheduler.py: the same settings, and the factors that it expects to 6 decimals of
+ * a rate of 0.1. Its types and minima that are not given are the defaults here. */
+static const struct {
+    const char *name;
+    int steps, warmup;
+    struct tt_maybe_float ratio;
+    double min;
+    int first; /* epoch of factor[0] */
+    double factor[10];
+    int nfactors;
+    const char *warnings;
+} torchtitans[] = {
+    { "test_linear_warmup_decay",
+      10,
+      2,
+      { 0 },
+      0,
+      0,
+      { 0.5, 1, 1, 7.0 / 8, 6.0 / 8, 5.0 / 8, 4.0 / 8, 3.0 / 8, 2.0 / 8, 1.0 / 8 },
+      10,
+      "" },
+    { "test_warmup_stable_decay", 10, 2, { true, 0.5 }, 0, 0, { 0.5, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2 }, 10, "" },
+    { "test_min_lr", 10, 2, { 0 }, 0.2, 10, { 0.2 }, 1, "" },
+    { "test_warmup_exceeds_training",
+      5,
+      10,
+      { 0 },
+      0,
+      0,
+      { 0.2, 0.4, 0.6, 0.8, 1 },
+      5,
+      "Warmup steps (10) exceed total steps (5). Adjusting warmup steps to 5.\n" },
+    { "test_warmup_stable_only", 10, 2, { true, 0 }, 0, 0, { 0.5, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, 10, "" },
+    { "test_warmup_plus_decay_exceeds_training",
+      10,
+      5,
+      { true, 0.8 },
+      0,
+      0,
+      { 0.2, 0.4, 0.6, 0.8, 1, 1, 0.8, 0.6, 0.4, 0.2 },
+      10,
+      "Warmup (5) + decay (8) steps exceed total steps (10). Adjusting decay steps to 5.\n" },
+};
+
+static void test_torchtitans_tests_pass(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof torchtitans / sizeof *torchtitans; i++) {
+        const struct tt_config_lr_scheduler config = { .warmup_steps = torchtitans[i].warmup,
+                                                       .decay_ratio = torchtitans[i].ratio,
+                                                       .min_lr_factor = torchtitans[i].min };
+        struct tt_buf said = { 0 };
+        const struct tt_log log = { note, &said };
+        struct tt_lr_schedule schedule;
+        struct tt_lr lr;
+        assert_int_equal(tt_lr_schedule_init(&schedule, &config, torchtitans[i].steps, &log, NULL), TT_OK);
+        assert_string_equal(tt_buf_cstr(&said), torchtitans[i].warnings);
+        tt_lr_init(&lr, &schedule, 0.1);
+        while (lr.last_epoch < torchtitans[i].first)
+            tt_lr_step(&lr);
+        for (int j = 0; j < torchtitans[i].nfactors; j++) {
+            if (!(fabs(lr.last - 0.1 * torchtitans[i].factor[j]) < 5e-7))
+                fail_msg("%s: epoch %d: %g", torchtitans[i].name, (int)lr.last_epoch, lr.last);
+            tt_lr_step(&lr);
+        }
+        tt_buf_release(&said);
+    }
+}
+
 static void test_steps_beyond_a_schedule_that_cannot_decay_are_an_error(void **state)
 {
     (void)state;
@@ -138,6 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_rates_are_those_of_torchtitan),
+        cmocka_unit_test(test_torchtitans_tests_pass),
         cmocka_unit_test(test_steps_beyond_a_schedule_that_cannot_decay_are_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
