@@ -14,15 +14,13 @@ enum { SYNC_NBYTES = 16 << 20 }; /* the disk is kept busy while the next blocks 
 tt_status tt_out_files_init(struct out_files *files, uint32_t n, const struct tt_write_opts *opts, struct tt_err *err)
 {
     *files = (struct out_files){ .items = calloc((size_t)n + 1, sizeof *files->items), .opts = opts };
-    const int rc = files->items ? pthread_mutex_init(&files->lock, NULL) : ENOMEM;
-
-    if (rc) {
-        free(files->items);
-        files->items = NULL;
-        return tt_err_errno(err, rc, "cannot make the list of the output's files");
-    }
-    for (uint32_t i = 0; i < n; i++)
+    if (!files->items)
+        return tt_err_errno(err, ENOMEM, "cannot make the list of the output's files");
+    pthread_mutex_init(&files->lock, NULL); /* which cannot fail on Linux */
+    for (uint32_t i = 0; i < n; i++) {
         files->items[i].fd = -1;
+        pthread_mutex_init(&files->items[i].writing, NULL);
+    }
     files->n = n;
     return TT_OK;
 }
@@ -31,9 +29,11 @@ void tt_out_files_release(struct out_files *files)
 {
     if (!files->items)
         return;
-    for (uint32_t i = 0; i < files->n; i++)
+    for (uint32_t i = 0; i < files->n; i++) {
         if (files->items[i].fd >= 0 && !files->items[i].is_kept)
             close(files->items[i].fd);
+        pthread_mutex_destroy(&files->items[i].writing);
+    }
     pthread_mutex_destroy(&files->lock);
     free(files->items);
     *files = (struct out_files){ 0 };
@@ -91,6 +91,15 @@ static tt_status note_written(struct out_files *files, struct out_file *file, ui
     return last ? close_file(file, err) : TT_OK;
 }
 
+/* One thread at a time, as the kernel has it for a file: there the others would wait for it spinning. */
+static tt_status write_bytes(struct out_file *file, int fd, const void *bytes, size_t nbytes, uint64_t offset, struct tt_err *err)
+{
+    pthread_mutex_lock(&file->writing);
+    const tt_status st = tt_pwrite_full(fd, bytes, nbytes, offset, file->path, err);
+    pthread_mutex_unlock(&file->writing);
+    return st;
+}
+
 static tt_status write_at(void *ctx, uint32_t index, const void *bytes, size_t nbytes, uint64_t offset, struct tt_err *err)
 {
     struct out_files *files = ctx;
@@ -99,7 +108,7 @@ static tt_status write_at(void *ctx, uint32_t index, const void *bytes, size_t n
     tt_status st = get_fd(files, file, &fd, err);
 
     if (st == TT_OK)
-        st = tt_pwrite_full(fd, bytes, nbytes, offset, file->path, err);
+        st = write_bytes(file, fd, bytes, nbytes, offset, err);
     return st == TT_OK ? note_written(files, file, nbytes, err) : st;
 }
 

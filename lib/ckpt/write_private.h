@@ -64,6 +64,7 @@ struct out_file {
     bool is_linked;   /* a hard link of the input's: nothing to write */
     uint64_t nbytes, left; /* planned, and not written so far */
     uint64_t unsynced;     /* bytes since the kernel was told to start writing */
+    pthread_mutex_t writing;
 };
 
 struct out_files {
