@@ -6,8 +6,8 @@ import shutil
 import subprocess
 
 import torch
-from hf_models import (DEBUGMODEL, LLAMA3, QWEN3, check_round, check_same, convert, hf_logits, make_assets, placement, read_dcp, read_hf,
-                       script, strict_load_error, torchtitan_logits)  # fmt: skip
+from hf_models import (DEBUGMODEL, LLAMA3, QWEN3, TOLERANCE, check_opens, check_round, check_same, convert, hf_logits, make_assets,
+                       placement, read_dcp, read_hf, script, strict_load_error, torchtitan_logits)  # fmt: skip
 from runs import BIN, F32, TOKENIZER, Workdir, check, check_steps, finish, prepare, titan, torchtitan
 
 
@@ -135,6 +135,10 @@ def check_last_save(work):
     theirs = torchtitan(work, "debugmodel", {**start, "job.dump_folder": work.path("from-last-t")})
     ours = titan(work, "debugmodel", {**start, "job.dump_folder": work.path("from-last")})
     check_steps("both start from it", ours, theirs, 2e-5)
+    titan(work, "debugmodel", {**common, "checkpoint.last_save_in_hf": False, "job.dump_folder": work.path("last-dcp")})
+    with torch.inference_mode():
+        want = torchtitan_logits(DEBUGMODEL, work.path("last-dcp", "checkpoint/step-2"))
+        check_opens("last_save_in_hf: transformers", work.path("last-float32", "checkpoint/step-2"), want, TOLERANCE)
 
 
 @torch.inference_mode()

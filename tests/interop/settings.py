@@ -82,17 +82,70 @@ def checkpoints(work):
     types = [{k: v.dtype for k, v in c.items() if isinstance(v, torch.Tensor)} for c in (a, b)]
     ok = list(a) == list(b) and types[0] == types[1]
     check("a bfloat16 model's state has TorchTitan's types", ok, f"{len(types[1])} tensors")
-    _, dumps = both(work, {**SHORT, "checkpoint.enable": True, "checkpoint.export_dtype": "bfloat16"})
-    a, b = (load(f"{dump}/checkpoint/step-5") for dump in dumps)
-    far = max((a[k].double() - b[k].double()).abs().max().item() for k in b)
-    ok = list(a) == list(b) and all(v.dtype == torch.bfloat16 for v in a.values()) and far < 1e-2
-    check("the last step's model in the export dtype", ok, f"{len(b)} tensors, {far:.3g} apart at most")
+
+
+EXPORTS = {"float32": 1e-4, "bfloat16": 1e-2, "float16": 2e-3}  # how far an element of either's may be from the other's, after rounding
+
+
+def models(work):
+    """The last step's model in each type of export: TorchTitan's keys and types, and what either begins with."""
+    for dtype, tolerance in EXPORTS.items():
+        _, dumps = both(work, {**SHORT, "checkpoint.enable": True, "checkpoint.export_dtype": dtype})
+        a, b = (load(f"{dump}/checkpoint/step-5") for dump in dumps)
+        far = max((a[k].double() - b[k].double()).abs().max().item() for k in b)
+        ok = list(a) == list(b) and all(v.dtype == getattr(torch, dtype) for v in (*a.values(), *b.values())) and far < tolerance
+        check(f"the last step's model in {dtype}", ok, f"{len(b)} tensors, {far:.3g} apart at most")
+        model = work.path(dtype)
+        shutil.move(f"{dumps[0]}/checkpoint/step-5", model)
+        start = {**SHORT, "training.steps": 3, "debug.seed": 7, "checkpoint.enable": True, "checkpoint.initial_load_path": model}
+        compare(work, f"both start from titan's {dtype}", start)
+
+
+def steps_of_choice(work):
+    """The step that load_step names, a first one, and a run that only loads."""
+    base = work.path("steps")
+    titan(work, "tiny", {**SAVING, "checkpoint.enable_first_step_checkpoint": True, "job.dump_folder": base}, TINY)
+
+    def all_of_them(dump):
+        for step in (1, 2, 4, 5):
+            copy_step(base, dump, step)
+
+    for step in (1, 2):
+        compare(work, f"from step {step} by load_step", {**SAVING, "checkpoint.load_step": step, "training.steps": 7}, before=all_of_them)
+    settings = {**SAVING, "training.steps": 8, "checkpoint.load_only": True}
+    steps, dumps = both(work, settings, before=all_of_them)
+    check_steps("load_only goes on from the newest", *steps, 2e-5, 1e-4)
+    kept = [sorted(os.listdir(f"{dump}/checkpoint")) for dump in dumps]
+    check("and saves nothing", kept[0] == kept[1] == ["step-1", "step-2", "step-4", "step-5"], f"{kept[0]} and {kept[1]}")
+
+    message = "--checkpoint.load_step=3 but checkpoint"
+    fails = [run(work, "tiny", {**SAVING, "checkpoint.load_step": 3, "job.dump_folder": base}, TINY, fails=True) for run in (titan, torchtitan)]
+    check("a step that is not there is an error of both", "step-3" in fails[0] and message in fails[1], fails[0])
+    compare(work, "without a folder neither minds load_step", {**SAVING, "checkpoint.load_step": 3, "training.steps": 2})
+
+
+def guide(work):
+    """The name that TorchTitan's guide has for the data loader is one that TorchTitan refuses; titan takes it for the right one."""
+    base = work.path("steps")
+    both_names = {}
+    for name in ("data_loader", "dataloader"):
+        shutil.rmtree(work.path(name), ignore_errors=True)
+        copy_step(base, work.path(name), 2)
+        settings = {**SAVING, "checkpoint.exclude_from_loading": f"{name},lr_scheduler", "job.dump_folder": work.path(name)}
+        both_names[name] = [(s["step"], s["loss"], s["lr"]) for s in titan(work, "tiny", settings, TINY)]
+        if name == "data_loader":
+            message = torchtitan(work, "tiny", {**settings, "checkpoint.load_step": 2}, TINY, fails=True)
+    check("data_loader is no name to TorchTitan", "data_loader not found in state_dict." in message, message.strip().splitlines()[-1])
+    check("and to titan one of dataloader", both_names["data_loader"] == both_names["dataloader"] and both_names["dataloader"][0][0] == 3)
 
 
 def main():
     with Workdir() as work:
         numbers(work)
         checkpoints(work)
+        models(work)
+        steps_of_choice(work)
+        guide(work)
     finish()
 
 
