@@ -84,7 +84,7 @@ def checkpoints(work):
     check("a bfloat16 model's state has TorchTitan's types", ok, f"{len(types[1])} tensors")
 
 
-EXPORTS = {"float32": 1e-4, "bfloat16": 1e-2, "float16": 2e-3}  # how far an element of either's may be from the other's, after rounding
+EXPORTS = {"float32": 1e-4, "bfloat16": 1e-2, "float16": 2e-3}  # how far an element may be from the other's, rounded
 
 
 def models(work):
@@ -111,7 +111,8 @@ def steps_of_choice(work):
             copy_step(base, dump, step)
 
     for step in (1, 2):
-        compare(work, f"from step {step} by load_step", {**SAVING, "checkpoint.load_step": step, "training.steps": 7}, before=all_of_them)
+        settings = {**SAVING, "checkpoint.load_step": step, "training.steps": 7}
+        compare(work, f"from step {step} by load_step", settings, before=all_of_them)
     settings = {**SAVING, "training.steps": 8, "checkpoint.load_only": True}
     steps, dumps = both(work, settings, before=all_of_them)
     check_steps("load_only goes on from the newest", *steps, 2e-5, 1e-4)
@@ -119,7 +120,8 @@ def steps_of_choice(work):
     check("and saves nothing", kept[0] == kept[1] == ["step-1", "step-2", "step-4", "step-5"], f"{kept[0]} and {kept[1]}")
 
     message = "--checkpoint.load_step=3 but checkpoint"
-    fails = [run(work, "tiny", {**SAVING, "checkpoint.load_step": 3, "job.dump_folder": base}, TINY, fails=True) for run in (titan, torchtitan)]
+    settings = {**SAVING, "checkpoint.load_step": 3, "job.dump_folder": base}
+    fails = [run(work, "tiny", settings, TINY, fails=True) for run in (titan, torchtitan)]
     check("a step that is not there is an error of both", "step-3" in fails[0] and message in fails[1], fails[0])
     compare(work, "without a folder neither minds load_step", {**SAVING, "checkpoint.load_step": 3, "training.steps": 2})
 
@@ -127,16 +129,16 @@ def steps_of_choice(work):
 def guide(work):
     """The name that TorchTitan's guide has for the data loader is one that TorchTitan refuses; titan takes it for the right one."""
     base = work.path("steps")
-    both_names = {}
+    steps = {}
     for name in ("data_loader", "dataloader"):
         shutil.rmtree(work.path(name), ignore_errors=True)
         copy_step(base, work.path(name), 2)
         settings = {**SAVING, "checkpoint.exclude_from_loading": f"{name},lr_scheduler", "job.dump_folder": work.path(name)}
-        both_names[name] = [(s["step"], s["loss"], s["lr"]) for s in titan(work, "tiny", settings, TINY)]
+        steps[name] = [(s["step"], s["loss"], s["lr"]) for s in titan(work, "tiny", settings, TINY)]
         if name == "data_loader":
             message = torchtitan(work, "tiny", {**settings, "checkpoint.load_step": 2}, TINY, fails=True)
-    check("data_loader is no name to TorchTitan", "data_loader not found in state_dict." in message, message.strip().splitlines()[-1])
-    check("and to titan one of dataloader", both_names["data_loader"] == both_names["dataloader"] and both_names["dataloader"][0][0] == 3)
+    check("data_loader is no name to TorchTitan", "data_loader not found in state_dict." in message, message.split("\n")[-2])
+    check("and to titan one of dataloader", steps["data_loader"] == steps["dataloader"] and steps["dataloader"][0][0] == 3)
 
 
 def main():

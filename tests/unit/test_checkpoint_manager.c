@@ -1,5 +1,6 @@
-/* TorchTitan 0.2.2's tests of its checkpoint manager (tests/unit_tests/test_checkpoint.py), in their order and under their names: the
- * same calls and the same outcome, or the reason why not. Those count calls of a save that does nothing; these look for the steps. */
+/* TorchTitan 0.2.2's tests of its checkpoint manager (tests/unit_tests/test_checkpoint.py), in their order and under their names:
+ * the same calls and the same outcome, or the reason why not. Those count calls of a save that does nothing; these look for the
+ * steps. */
 #define _GNU_SOURCE
 #include "tests/unit/test_checkpointer.h"
 #include "train/step_dirs.h"
@@ -87,8 +88,8 @@ static void test_save_and_purge_keeps_last_k_checkpoints(void **state)
     assert_true(is_full(f, 3));
 }
 
-/* test_nonzero_rank_does_not_purge_or_save: a rank other than 0 takes part in saving and removes nothing. titan trains in one process:
- * there is no other rank to remove anything. */
+/* test_nonzero_rank_does_not_purge_or_save: a rank other than 0 takes part in saving and removes nothing. titan trains in one
+ * process: there is no other rank to remove anything. */
 
 static void test_load_returns_false_when_no_checkpoint_folder(void **state)
 {
@@ -142,9 +143,9 @@ static void test_interval_respects_interval(void **state)
     STEPS(f, 2, 3, 4);
 }
 
-/* There the second manager works in the first one's folder, and takes its step 1, a model alone, as a full one: what it calls in place
- * of a load does not mind. A load of PyTorch's would ("Missing key in checkpoint state_dict"), and titan refuses it too. In a folder
- * of its own it begins with that step's model, which is what initial_load_path is for. */
+/* There the second manager works in the first one's folder, and takes its step 1, a model alone, as a full one: what it calls in
+ * place of a load does not mind. A load of PyTorch's would ("Missing key in checkpoint state_dict"), and titan refuses it too. In a
+ * folder of its own it begins with that step's model, which is what initial_load_path is for. */
 static void test_last_save_model_only_and_initial_load_model_only(void **state)
 {
     struct fixture *f = *state;
@@ -187,8 +188,8 @@ static void set_async(struct fixture *f, enum tt_async_mode mode)
     init_again(f);
 }
 
-/* There a flag says that the copy of the state is still in the making, and the next step waits for it. In titan the copy is made when the
- * save returns: that step may write over everything at once. */
+/* There a flag says that the copy of the state is still in the making, and the next step waits for it. In titan the copy is made
+ * when the save returns: that step may write over everything at once. */
 static void test_async_save_with_pinned_mem_sets_staging_flag(void **state)
 {
     struct fixture *f = *state;
