@@ -109,7 +109,7 @@ complete -c titan-seed -l checkpoint.last_save_model_only -d 'Save only the mode
 complete -c titan-seed -l checkpoint.no_last_save_model_only
 complete -c titan-seed -l checkpoint.last_save_in_hf -d 'Save that in Hugging Face\'s form, its files and tokenizer as in model.hf_assets_path'
 complete -c titan-seed -l checkpoint.no_last_save_in_hf
-complete -c titan-seed -l checkpoint.export_dtype -x -a 'float16 bfloat16 float32' -d 'The type of a last step that has only the model'
+complete -c titan-seed -l checkpoint.export_dtype -x -a 'float16 bfloat16 float32' -d 'The type of a last step that has only the model; float32 leaves it in training.dtype'
 complete -c titan-seed -l checkpoint.async_mode -x -a 'disabled async async_with_pinned_mem' -d 'Save while training goes on, from a copy of the state; both ways of it are one in titan'
 complete -c titan-seed -l checkpoint.keep_latest_k -x -d 'How many of the latest checkpoints to keep; 0 for all'
 complete -c titan-seed -l checkpoint.load_step -x -d 'The step to resume from, where checkpoint.folder is there; -1 for the latest'
@@ -186,7 +186,7 @@ complete -c titan-seed -l validation.dataloader.pin_memory -d 'Put batches into 
 complete -c titan-seed -l validation.dataloader.no_pin_memory
 complete -c titan-seed -l validation.dataloader.prefetch_factor -x -d 'Batches that a worker makes ahead'
 complete -c titan-seed -l debug.seed -x -d 'The seed of the initial weights; one from the system where None'
-complete -c titan-seed -l debug.deterministic -d 'Give the same numbers again in every run'
+complete -c titan-seed -l debug.deterministic -d 'Give the same numbers again in every run; with as many threads, titan always does'
 complete -c titan-seed -l debug.no_deterministic
 complete -c titan-seed -l debug.deterministic_warn_only -d 'Only warn about operations that cannot; titan has none of those'
 complete -c titan-seed -l debug.no_deterministic_warn_only

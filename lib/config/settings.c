@@ -126,8 +126,8 @@ const struct tt_setting tt_settings[] = {
       .text = "The old name of model.hf_assets_path, which it replaces." },
     { FIELD(model.converters), TT_SET_STRS, .honour = TT_REFUSED, .off = "", .why = "titan trains in float32 and bfloat16",
       .text = "Changes to make to the model before training, such as float8." },
-    { FIELD(model.print_after_conversion), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED, .why = "nothing is converted",
-      .text = "Print the model after its conversion." },
+    { FIELD(model.print_after_conversion), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
+      .why = "there are no PyTorch modules to print", .text = "Print the model after its conversion." },
 
     /* optimizer */
     { FIELD(optimizer.name), TT_SET_CHOICE, .def = "AdamW", .choices = optimizers, .text = "The optimizer." },
@@ -258,7 +258,7 @@ const struct tt_setting tt_settings[] = {
     { FIELD(checkpoint.last_save_in_hf), TT_SET_BOOL, .def = "False",
       .text = "Save that in Hugging Face's form, its files and tokenizer as in model.hf_assets_path." },
     { FIELD(checkpoint.export_dtype), TT_SET_CHOICE, .def = "float32", .choices = export_dtypes,
-      .text = "The type of a last step that has only the model." },
+      .text = "The type of a last step that has only the model; float32 leaves it in training.dtype." },
     { FIELD(checkpoint.async_mode), TT_SET_CHOICE, .def = "disabled", .choices = async_modes,
       .text = "Save while training goes on, from a copy of the state; both ways of it are one in titan." },
     { FIELD(checkpoint.keep_latest_k), TT_SET_INT, .def = "10", .bound = &at_least_2_or_0,
@@ -396,7 +396,8 @@ const struct tt_setting tt_settings[] = {
     /* debug */
     { FIELD(debug.seed), TT_SET_MAYBE_INT, .def = "None",
       .text = "The seed of the initial weights; one from the system where None." },
-    { FIELD(debug.deterministic), TT_SET_BOOL, .def = "False", .text = "Give the same numbers again in every run." },
+    { FIELD(debug.deterministic), TT_SET_BOOL, .def = "False",
+      .text = "Give the same numbers again in every run; with as many threads, titan always does." },
     { FIELD(debug.deterministic_warn_only), TT_SET_BOOL, .def = "False",
       .text = "Only warn about operations that cannot; titan has none of those." },
     { FIELD(debug.moe_force_load_balance), TT_SET_BOOL, .def = "False", .honour = TT_REFUSED, .why = no_moe,

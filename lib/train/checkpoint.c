@@ -64,14 +64,18 @@ static tt_status make_background(struct tt_checkpointer *c, const struct tt_trai
     return status;
 }
 
-/* The last step in Hugging Face's form, names and files as in model.hf_assets_path: TorchTitan casts where export_dtype is not the
- * default. Release it in any case. */
+/* Of a model saved alone. As TorchTitan: float32, the default, casts nothing. */
+static enum tt_dtype last_dtype(const struct tt_config *config)
+{
+    return config->checkpoint.export_dtype != TT_F32 ? config->checkpoint.export_dtype : config->training.dtype;
+}
+
+/* The last step in Hugging Face's form, names and files as in model.hf_assets_path. Release it in any case. */
 static tt_status plan_hf(struct tt_hf_conversion *out, const struct tt_checkpointer *c, const struct tt_train_state *state,
                          const char *dir, const struct tt_log *log, struct tt_err *err)
 {
     const struct tt_config *config = c->config;
-    const enum tt_dtype export_dtype = config->checkpoint.export_dtype;
-    const char *dtype = tt_dtype_name(export_dtype != TT_F32 ? export_dtype : config->training.dtype);
+    const char *dtype = tt_dtype_name(last_dtype(config));
     const struct tt_tool_opts tool = { .dtype = { .items = &dtype, .n = 1 } };
     struct tt_hf_convert_opts job = { .direction = TT_HF_TO,
                                       .input = "memory",
@@ -467,9 +471,7 @@ static tt_status write_step(struct tt_checkpointer *c, const struct tt_train_sta
     struct tt_arena arena = { 0 };
     struct tt_save_item *items;
     size_t n;
-    const struct tt_save_opts opts = {
-        .cast = cast, .cast_dtype = c->config->checkpoint.export_dtype, .pool = c->pool, .log = c->log
-    };
+    const struct tt_save_opts opts = { .cast = cast, .cast_dtype = last_dtype(c->config), .pool = c->pool, .log = c->log };
 
     tt_status status = tt_state_items(&items, &n, &arena, state, parts, err);
     status = status == TT_OK ? write_items(c, state->step, items, n, &opts, err) : failed_save(c, state->step, status, err);
@@ -493,18 +495,16 @@ static tt_status write_hf(struct tt_checkpointer *c, const struct tt_train_state
     return status == TT_OK ? TT_OK : failed_save(c, state->step, status, err);
 }
 
-/* As TorchTitan: a model saved alone is cast where export_dtype is not the default. */
 static tt_status save_last(struct tt_checkpointer *c, const struct tt_train_state *state, struct tt_err *err)
 {
-    const enum tt_dtype dtype = c->config->checkpoint.export_dtype;
+    const enum tt_dtype dtype = last_dtype(c->config);
     if (!c->config->checkpoint.last_save_model_only) {
         tt_log_line(c->log, TT_LOG_INFO, "Saving a full checkpoint at last step, step %" PRId64 ".", state->step);
         return write_step(c, state, TT_STATE_ALL, false, err);
     }
     tt_log_line(c->log, TT_LOG_INFO, "Saving a model only checkpoint in torch.%s at last step, step %" PRId64 ".",
                 tt_dtype_name(dtype), state->step);
-    return c->config->checkpoint.last_save_in_hf ? write_hf(c, state, err)
-                                                 : write_step(c, state, TT_STATE_MODEL, dtype != TT_F32, err);
+    return c->config->checkpoint.last_save_in_hf ? write_hf(c, state, err) : write_step(c, state, TT_STATE_MODEL, true, err);
 }
 
 /* What is beyond keep_latest_k goes; that it stays where it cannot be removed is no failure of the save. */

@@ -12,6 +12,7 @@ CASES = {
     "debugmodel, seed 2^33 + 7": ("debugmodel", None, {"debug.seed": 2**33 + 7}),
     "odd sizes, seed 42": ("odd", ODD, {}),
     "odd sizes, seed 1": ("odd", ODD, {"debug.seed": 1}),
+    "odd sizes, seed -4": ("odd", ODD, {"debug.seed": -4}),
     "depth_init off": ("flat", {**ODD, "depth_init": False}, {}),
     "a model in bfloat16": ("debugmodel", None, {"training.dtype": "bfloat16"}),
     "odd sizes in bfloat16": ("odd", ODD, {"training.dtype": "bfloat16"}),

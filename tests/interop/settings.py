@@ -82,6 +82,14 @@ def checkpoints(work):
     types = [{k: v.dtype for k, v in c.items() if isinstance(v, torch.Tensor)} for c in (a, b)]
     ok = list(a) == list(b) and types[0] == types[1]
     check("a bfloat16 model's state has TorchTitan's types", ok, f"{len(types[1])} tensors")
+    for export in ("float32", "float16"):
+        settings = {**SHORT, "training.steps": 2, "checkpoint.enable": True, "checkpoint.export_dtype": export}
+        _, dumps = both(work, {**settings, "training.dtype": "bfloat16"})
+        a, b = (load(f"{dump}/checkpoint/step-2") for dump in dumps)
+        far = max((a[k].double() - b[k].double()).abs().max().item() for k in b)
+        ok = list(a) == list(b) and all(a[k].dtype == b[k].dtype for k in b) and far < 1e-2
+        types = {v.dtype for v in b.values()}
+        check(f"the last step's model, bfloat16 with export dtype {export}", ok, f"{types}, {far:.3g} apart at most")
 
 
 EXPORTS = {"float32": 1e-4, "bfloat16": 1e-2, "float16": 2e-3}  # how far an element may be from the other's, rounded
