@@ -120,17 +120,17 @@ complete -c titan-seed -l checkpoint.create_seed_checkpoint -d 'Save the initial
 complete -c titan-seed -l checkpoint.no_create_seed_checkpoint
 complete -c titan-seed -l checkpoint.load_only -d 'Resume, but save nothing'
 complete -c titan-seed -l checkpoint.no_load_only
-complete -c titan-seed -l activation_checkpoint.mode -x -a 'selective full memory_budget none' -d 'Which activations to compute again in the backward pass'
-complete -c titan-seed -l activation_checkpoint.selective_ac_option -r -d 'Every how many layers, or op for a choice by operation'
-complete -c titan-seed -l activation_checkpoint.per_op_sac_force_recompute_mm_shapes_by_fqns -r -d 'Modules whose matrix products are always computed again in the choice by operation'
+complete -c titan-seed -l activation_checkpoint.mode -x -a 'selective full memory_budget none' -d 'Which activations to compute again in the backward pass instead of keeping them; the numbers are the same whichever'
+complete -c titan-seed -l activation_checkpoint.selective_ac_option -r -d 'In mode selective: a number, of layers of which the last is computed again whole (0 as 1: every layer), or op, all layers but for attention and every second matrix product'
+complete -c titan-seed -l activation_checkpoint.per_op_sac_force_recompute_mm_shapes_by_fqns -r -d 'With selective_ac_option op: parts of names of linear modules; a product whose weight has the shape of one of theirs is computed again, and not counted among the second ones'
 complete -c titan-seed -l activation_checkpoint.early_stop -d 'Stop computing again where nothing more is needed'
 complete -c titan-seed -l activation_checkpoint.no_early_stop
-complete -c titan-seed -l activation_checkpoint.memory_budget -x -d 'From 0, keep least, to 1, keep all'
+complete -c titan-seed -l activation_checkpoint.memory_budget -x -d 'In mode memory_budget: from 0, keep what mode full keeps, to 1, keep what mode none keeps; in between what takes most operations a byte is kept first'
 complete -c titan-seed -l activation_checkpoint.visualize_memory_budget_pareto -d 'Draw memory against time for a range of budgets'
 complete -c titan-seed -l activation_checkpoint.no_visualize_memory_budget_pareto
 complete -c titan-seed -l activation_checkpoint.preserve_rng_state -d 'Draw the same random numbers again'
 complete -c titan-seed -l activation_checkpoint.no_preserve_rng_state
-complete -c titan-seed -l activation_checkpoint.determinism_check -r -d 'How to compare what is computed again with the first time'
+complete -c titan-seed -l activation_checkpoint.determinism_check -x -a 'default none' -d 'How to compare what is computed again with the first time'
 complete -c titan-seed -l activation_checkpoint.debug -d 'Record what is computed again'
 complete -c titan-seed -l activation_checkpoint.no_debug
 complete -c titan-seed -l compile.enable -d 'Use torch.compile'

@@ -15,6 +15,7 @@ _titan-train()
     --checkpoint.export_dtype) words=(float16 bfloat16 float32) ;;
     --checkpoint.async_mode) words=(disabled async async_with_pinned_mem) ;;
     --activation_checkpoint.mode) words=(selective full memory_budget none) ;;
+    --activation_checkpoint.determinism_check) words=(default none) ;;
     --quantize.linear.float8.recipe_name) words=(None tensorwise rowwise rowwise_with_gw_hp) ;;
     --quantize.linear.mx.mxfp8_dim1_cast_kernel_choice) words=(triton cuda torch) ;;
     --quantize.grouped_mm.mx.recipe_name) words=(mxfp8) ;;
@@ -82,7 +83,6 @@ _titan-train()
         --activation_checkpoint.selective_ac_option | \
         --activation_checkpoint.per_op_sac_force_recompute_mm_shapes_by_fqns | \
         --activation_checkpoint.memory_budget | \
-        --activation_checkpoint.determinism_check | \
         --compile.components | \
         --compile.backend | \
         --quantize.linear.float8.filter_fqns | \

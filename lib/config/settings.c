@@ -31,6 +31,7 @@ static const struct tt_choice ac_modes[] = { { "selective", TT_AC_SELECTIVE },
                                              { "memory_budget", TT_AC_MEMORY_BUDGET },
                                              { "none", TT_AC_NONE },
                                              { 0 } };
+static const struct tt_choice determinism_checks[] = { { "default", 0 }, { "none", 1 }, { 0 } };
 static const struct tt_choice float8_recipes[] = { { "None", TT_FLOAT8_NO_RECIPE },
                                                    { "tensorwise", TT_FLOAT8_TENSORWISE },
                                                    { "rowwise", TT_FLOAT8_ROWWISE },
@@ -274,26 +275,33 @@ const struct tt_setting tt_settings[] = {
     { FIELD(checkpoint.load_only), TT_SET_BOOL, .def = "False", .text = "Resume, but save nothing." },
 
     /* activation_checkpoint */
-    { FIELD(activation_checkpoint.mode), TT_SET_CHOICE, .def = "selective", .choices = ac_modes, .honour = TT_IGNORED,
-      .off = "none", .why = "all activations are kept, which takes more memory and gives the same numbers",
-      .text = "Which activations to compute again in the backward pass." },
-    { FIELD(activation_checkpoint.selective_ac_option), TT_SET_STR, .def = "2", .honour = TT_GOES_WITH,
-      .with = "activation_checkpoint.mode", .text = "Every how many layers, or op for a choice by operation." },
+    { FIELD(activation_checkpoint.mode), TT_SET_CHOICE, .def = "selective", .choices = ac_modes,
+      .text =
+          "Which activations to compute again in the backward pass instead of keeping them; the numbers are the same whichever." },
+    { FIELD(activation_checkpoint.selective_ac_option), TT_SET_STR, .def = "2",
+      .text = "In mode selective: a number, of layers of which the last is computed again whole (0 as 1: every layer), or op, all "
+              "layers "
+              "but for attention and every second matrix product." },
     { FIELD(activation_checkpoint.per_op_sac_force_recompute_mm_shapes_by_fqns), TT_SET_STRS, .def_strs = &def_mm_shapes,
-      .honour = TT_GOES_WITH, .with = "activation_checkpoint.mode",
-      .text = "Modules whose matrix products are always computed again in the choice by operation." },
-    { FIELD(activation_checkpoint.early_stop), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH,
-      .with = "activation_checkpoint.mode", .text = "Stop computing again where nothing more is needed." },
-    { FIELD(activation_checkpoint.memory_budget), TT_SET_FLOAT, .def = "0.5", .bound = &from_0_to_1, .honour = TT_GOES_WITH,
-      .with = "activation_checkpoint.mode", .text = "From 0, keep least, to 1, keep all." },
-    { FIELD(activation_checkpoint.visualize_memory_budget_pareto), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH,
-      .with = "activation_checkpoint.mode", .text = "Draw memory against time for a range of budgets." },
-    { FIELD(activation_checkpoint.preserve_rng_state), TT_SET_BOOL, .def = "True", .honour = TT_GOES_WITH,
-      .with = "activation_checkpoint.mode", .text = "Draw the same random numbers again." },
-    { FIELD(activation_checkpoint.determinism_check), TT_SET_STR, .def = "default", .honour = TT_GOES_WITH,
-      .with = "activation_checkpoint.mode", .text = "How to compare what is computed again with the first time." },
-    { FIELD(activation_checkpoint.debug), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH, .with = "activation_checkpoint.mode",
-      .text = "Record what is computed again." },
+      .text =
+          "With selective_ac_option op: parts of names of linear modules; a product whose weight has the shape of one of theirs is "
+          "computed again, and not counted among the second ones." },
+    { FIELD(activation_checkpoint.early_stop), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
+      .why = "nothing is ever computed again that is not needed", .text = "Stop computing again where nothing more is needed." },
+    { FIELD(activation_checkpoint.memory_budget), TT_SET_FLOAT, .def = "0.5", .bound = &from_0_to_1,
+      .text =
+          "In mode memory_budget: from 0, keep what mode full keeps, to 1, keep what mode none keeps; in between what takes most "
+          "operations a byte is kept first." },
+    { FIELD(activation_checkpoint.visualize_memory_budget_pareto), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
+      .why = "the log has the memory of the plan, and --dry-run that of another budget without training",
+      .text = "Draw memory against time for a range of budgets." },
+    { FIELD(activation_checkpoint.preserve_rng_state), TT_SET_BOOL, .def = "True", .honour = TT_IGNORED,
+      .why = "no operation draws random numbers", .text = "Draw the same random numbers again." },
+    { FIELD(activation_checkpoint.determinism_check), TT_SET_STR, .def = "default", .choices = determinism_checks,
+      .honour = TT_IGNORED, .off = "default", .why = "what is computed again is the same operation on the same bytes",
+      .text = "How to compare what is computed again with the first time." },
+    { FIELD(activation_checkpoint.debug), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
+      .why = "profiling.enable_profiling records what is computed again", .text = "Record what is computed again." },
 
     /* compile */
     { FIELD(compile.enable), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED, .why = "titan is compiled",

@@ -1,4 +1,4 @@
-/* Passes over a recorded program: folding casts, dropping what nobody reads, choosing what to keep. */
+/* Passes over a recorded program: folding casts, dropping what nobody reads. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,36 +75,4 @@ tt_status tt_program_drop_dead(struct tt_program *prog, struct tt_err *err)
                 prog->val[prog->op[i].out[j]].op = i;
     free(read);
     return TT_OK;
-}
-
-static void keep_layer_inputs(struct tt_program *prog)
-{
-    for (int i = 0; i < prog->nops; i++)
-        for (int j = 0; j < prog->op[i].nout; j++)
-            if (prog->op[i].phase == TT_F && prog->op[i].out[j] != TT_NO_VAL) {
-                struct tt_valdesc *v = &prog->val[prog->op[i].out[j]];
-                v->recompute = v->cls == TT_ACT && v->layer >= 0;
-            }
-    for (int i = 0; i < prog->nops; i++) { /* what another layer reads is its input */
-        const int layer = prog->op[i].out[0] != TT_NO_VAL ? prog->val[prog->op[i].out[0]].layer : -1;
-        for (int j = 0; j < prog->op[i].nin; j++)
-            if (prog->op[i].in[j] != TT_NO_VAL && prog->val[prog->op[i].in[j]].layer != layer)
-                prog->val[prog->op[i].in[j]].recompute = false;
-    }
-}
-
-void tt_program_keep(struct tt_program *prog, enum tt_keep policy)
-{
-    for (tt_val v = 0; v < prog->nvals; v++)
-        prog->val[v].recompute = false;
-
-    switch (policy) {
-    case TT_KEEP_ALL: break;
-    case TT_KEEP_LAYER_INPUTS: keep_layer_inputs(prog); break;
-    case TT_KEEP_DEAR:
-        for (int i = 0; i < prog->nops; i++)
-            if (prog->op[i].def->cheap && prog->op[i].phase == TT_F)
-                prog->val[prog->op[i].out[0]].recompute = prog->val[prog->op[i].out[0]].cls == TT_ACT;
-        break;
-    }
 }

@@ -129,10 +129,30 @@ enum tt_prec { TT_PREC_F32, TT_PREC_AUTOCAST, TT_PREC_PARAM };
 
 void tt_program_free(struct tt_program *prog);
 
-/* What to make again in the backward instead of keeping it: what an op's row calls cheap; nothing; all of a layer but its
- * input. The numbers are the same whichever. */
-enum tt_keep { TT_KEEP_DEAR, TT_KEEP_ALL, TT_KEEP_LAYER_INPUTS };
-void tt_program_keep(struct tt_program *prog, enum tt_keep policy);
+/* Which results of a forward are kept for its backward; the others are made again there, when they are first wanted, from what is
+ * kept. The numbers are the same whichever.
+ *   DEAR          all but what an op's row calls cheap, as outside the layers always but with ALL
+ *   ALL           all
+ *   LAYER_INPUTS  of every `every`th layer what other layers made, alone
+ *   PRODUCTS      of a layer that, attention, and the first, third ... product of a linear layer; a product whose weight has the
+ *                 shape of one that `remade` names is neither kept nor counted
+ *   MOST          of a layer that, and the `nmost` results of all layers that take the most operations a byte */
+enum tt_keep_kind { TT_KEEP_DEAR, TT_KEEP_ALL, TT_KEEP_LAYER_INPUTS, TT_KEEP_PRODUCTS, TT_KEEP_MOST };
+
+struct tt_keep {
+    enum tt_keep_kind kind;
+    int64_t every;             /* LAYER_INPUTS: layers are counted from 1; 0: all */
+    const char *const *remade; /* PRODUCTS: parts of names of modules ("layers.3.attention.wq"); (nremade), borrowed */
+    size_t nremade;
+    int nmost; /* MOST */
+};
+
+TT_MUST_CHECK tt_status tt_program_keep(struct tt_program *prog, const struct tt_keep *how, struct tt_err *err);
+
+/* After tt_program_differentiate: the bytes that a microbatch's forward leaves for its backward, and how many of the program's
+ * floating point operations are of results made again. */
+TT_MUST_CHECK tt_status tt_program_kept_nbytes(uint64_t *out, const struct tt_program *prog, struct tt_err *err);
+uint64_t tt_program_remade_flops(const struct tt_program *prog);
 
 /* Appends the backward of prog->loss. Once; after tt_program_keep. */
 TT_MUST_CHECK tt_status tt_program_differentiate(struct tt_program *prog, struct tt_err *err);

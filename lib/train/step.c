@@ -15,6 +15,7 @@ struct tt_step {
     struct tt_device *device;
     struct tt_plan *plan;
     struct tt_step_param *param; /* params.n of them */
+    struct tt_step_kept kept;
     bool documents;
 };
 
@@ -48,26 +49,80 @@ static tt_status check_opts(const struct tt_step_opts *opts, struct tt_err *err)
     return TT_OK;
 }
 
-static tt_status record(struct tt_step *step, struct tt_err *err)
+/* Forward and backward of a microbatch, with so much kept in between. */
+static tt_status record_model(struct tt_program **out, const struct tt_step *step, const struct tt_keep *keep, struct tt_err *err)
 {
     const struct tt_step_opts *o = &step->opts;
     const struct tt_rec_opts how = {
         .params = &step->params, .prec = o->prec, .param_dtype = o->param_dtype, .batch = o->local_batch, .seq_len = o->seq_len,
     };
+    struct tt_program *prog;
     struct tt_rec rec;
     tt_status status = tt_rec_begin(&rec, &how, err);
     if (status != TT_OK)
         return status;
     tt_model_forward(o->family)(&rec, o->args);
-    status = tt_rec_finish(&rec, &step->model, err);
+    status = tt_rec_finish(&rec, &prog, err);
     if (status != TT_OK)
         return status;
-    tt_program_keep(step->model, o->keep);
-    status = tt_program_differentiate(step->model, err);
+    status = tt_program_keep(prog, keep, err);
+    if (status == TT_OK)
+        status = tt_program_differentiate(prog, err);
+    if (status == TT_OK)
+        *out = prog;
+    else
+        tt_program_free(prog);
+    return status;
+}
+
+/* nops: of the program; more than the results of its forward. */
+static tt_status kept_nbytes(uint64_t *out, int *nops, const struct tt_step *step, const struct tt_keep *keep, struct tt_err *err)
+{
+    struct tt_program *prog;
+    tt_status status = record_model(&prog, step, keep, err);
     if (status != TT_OK)
         return status;
-    return o->step_in_backward ? tt_program_step_in_backward(step->model, err)
-                               : tt_program_record_step(&step->optimizer, &step->params, o->param_dtype, err);
+    *nops = prog->nops;
+    status = tt_program_kept_nbytes(out, prog, err);
+    tt_program_free(prog);
+    return status;
+}
+
+/* The most results that fit the budget, by halves; none fits any. */
+static tt_status fit_budget(struct tt_step *step, struct tt_err *err)
+{
+    static const struct tt_keep all = { .kind = TT_KEEP_DEAR };
+    struct tt_keep keep = { .kind = TT_KEEP_MOST };
+    uint64_t least = 0, most = 0, nbytes = 0;
+    int fits = 0, fails = 0, nops;
+
+    tt_status status = kept_nbytes(&least, &nops, step, &keep, err);
+    if (status == TT_OK)
+        status = kept_nbytes(&most, &fails, step, &all, err);
+    const double budget = (double)least + step->opts.keep_budget * ((double)most - (double)least);
+    while (status == TT_OK && fails - fits > 1) {
+        keep.nmost = fits + (fails - fits) / 2;
+        status = kept_nbytes(&nbytes, &nops, step, &keep, err);
+        if (status == TT_OK && (double)nbytes <= budget)
+            fits = keep.nmost;
+        else
+            fails = keep.nmost;
+    }
+    step->opts.keep.nmost = fits;
+    return status;
+}
+
+static tt_status record(struct tt_step *step, struct tt_err *err)
+{
+    tt_status status = step->opts.keep.kind == TT_KEEP_MOST ? fit_budget(step, err) : TT_OK;
+    if (status == TT_OK)
+        status = record_model(&step->model, step, &step->opts.keep, err);
+    if (status == TT_OK)
+        status = tt_program_kept_nbytes(&step->kept.nbytes, step->model, err);
+    if (status != TT_OK)
+        return status;
+    return step->opts.step_in_backward ? tt_program_step_in_backward(step->model, err)
+                                       : tt_program_record_step(&step->optimizer, &step->params, step->opts.param_dtype, err);
 }
 
 static tt_status schedule(struct tt_step *step, struct tt_err *err)
@@ -91,6 +146,9 @@ static tt_status plan(struct tt_step *step, struct tt_err *err)
         .model = step->model, .step = step->optimizer, .sched = &step->sched, .params = &step->params, .device = step->device,
     };
     status = tt_plan_new(&step->plan, &how, err);
+    if (status == TT_OK)
+        step->kept.remade =
+            (double)tt_program_remade_flops(step->model) * step->opts.nmicrobatches / (double)tt_plan_cost(step->plan)->flops;
     if (status == TT_OK && !step->opts.plan_only)
         status = tt_plan_bind(step->plan, err);
     return status;
@@ -216,6 +274,10 @@ const struct tt_cost *tt_step_cost(const struct tt_step *step)
 {
     return tt_plan_cost(step->plan);
 }
+
+const struct tt_plan *tt_step_plan(const struct tt_step *step) { return step->plan; }
+
+const struct tt_step_kept *tt_step_kept(const struct tt_step *step) { return &step->kept; }
 
 void tt_step_watch(struct tt_step *step, const struct tt_plan_watch *watch) { tt_plan_watch(step->plan, watch); }
 

@@ -26,7 +26,9 @@ struct tt_step_opts {
     const struct tt_model_args *args; /* borrowed until tt_step_new returns */
     enum tt_prec prec;
     enum tt_dtype param_dtype; /* training.dtype: parameters, gradients and optimizer state */
-    enum tt_keep keep;         /* what the backward finds kept; the numbers do not depend on it */
+    struct tt_keep keep;       /* what the backward finds kept; the numbers do not depend on it. With TT_KEEP_MOST tt_step_new finds
+                                * the most that fits keep_budget: from 0, what layers read of others alone, to 1, all that is dear */
+    double keep_budget;
     int64_t local_batch, seq_len;
     int nmicrobatches;
     bool step_in_backward; /* optimizer.early_step_in_backward */
@@ -73,6 +75,8 @@ struct tt_step_out {
 
 TT_MUST_CHECK tt_status tt_step_run(struct tt_step *step, const struct tt_step_in *in, struct tt_step_out *out, struct tt_err *err);
 
+const struct tt_plan *tt_step_plan(const struct tt_step *step);
+
 /* As tt_plan_watch. */
 void tt_step_watch(struct tt_step *step, const struct tt_plan_watch *watch);
 
@@ -81,5 +85,12 @@ const float *tt_step_losses(const struct tt_step *step);
 
 /* What the plan takes: bytes by kind, floating point operations. */
 const struct tt_cost *tt_step_cost(const struct tt_step *step);
+
+/* Of a microbatch: what its forward leaves for its backward, and the part of all floating point operations that are made again. */
+struct tt_step_kept {
+    uint64_t nbytes;
+    double remade;
+};
+const struct tt_step_kept *tt_step_kept(const struct tt_step *step);
 
 #endif

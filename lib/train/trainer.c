@@ -9,6 +9,7 @@
 #include "data/tokenizer.h"
 #include "family/family.h"
 #include "model/model.h"
+#include "train/activations.h"
 #include "train/checkpoint.h"
 #include "train/init.h"
 #include "train/launch.h"
@@ -160,7 +161,7 @@ static tt_status count_microbatches(struct trainer *t, struct tt_err *err)
 static tt_status make_step(struct trainer *t, struct tt_err *err)
 {
     const struct tt_config_training *training = &t->config->training;
-    const struct tt_step_opts opts = {
+    struct tt_step_opts opts = {
         .family = t->family,
         .args = &t->args,
         .prec = training->mixed_precision_param == TT_BF16 ? TT_PREC_AUTOCAST : TT_PREC_F32,
@@ -173,9 +174,12 @@ static tt_status make_step(struct trainer *t, struct tt_err *err)
         .pool = t->pool,
     };
     int n;
-    tt_status status = tt_step_new(&t->step, &opts, err);
+    tt_status status = tt_activations_choose(&opts, t->config, &t->params, err);
+    if (status == TT_OK)
+        status = tt_step_new(&t->step, &opts, err);
     if (status != TT_OK)
         return status;
+    tt_activations_log(t->config, t->step, t->log);
     const struct tt_step_param *p = tt_step_params(t->step, &n);
     for (int i = 0; i < n; i++)
         t->weight[i] = p[i].value;

@@ -3,7 +3,7 @@
  * Reads DIR/params (every parameter one after another in state_dict order, in the parameters' type), DIR/tokens and DIR/labels
  * (int32, steps x microbatches x batch x seq). Prints loss, grad_norm, tokens and milliseconds of each step. Writes DIR/grads and
  * DIR/exp_avg after the first step, DIR/params_out after the last. random=1 makes up all of its input and writes nothing: a
- * benchmark. plan=1 only says what the plan takes. prec and keep are numbers of enum tt_prec and tt_keep. */
+ * benchmark. plan=1 only says what the plan takes. prec and keep are numbers of enum tt_prec and tt_keep_kind. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,10 +135,17 @@ int main(int argc, char **argv)
     const bool random = whole("random") != 0;
     const size_t ntokens = (size_t)(whole("batch") * whole("seq"));
     const struct tt_step_opts opts = {
-        .family = tt_family_find("llama3"), .args = &args, .prec = (enum tt_prec)whole("prec"),
-        .param_dtype = whole("bf16_params") ? TT_BF16 : TT_F32, .local_batch = whole("batch"), .seq_len = whole("seq"),
-        .nmicrobatches = nmb, .eos_id = (int32_t)whole("eos"), .kernels = whole("ref") ? &tt_kernels_ref : NULL,
-        .keep = (enum tt_keep)whole("keep"), .plan_only = whole("plan") != 0,
+        .family = tt_family_find("llama3"),
+        .args = &args,
+        .prec = (enum tt_prec)whole("prec"),
+        .param_dtype = whole("bf16_params") ? TT_BF16 : TT_F32,
+        .local_batch = whole("batch"),
+        .seq_len = whole("seq"),
+        .nmicrobatches = nmb,
+        .eos_id = (int32_t)whole("eos"),
+        .kernels = whole("ref") ? &tt_kernels_ref : NULL,
+        .keep = { .kind = (enum tt_keep_kind)whole("keep") },
+        .plan_only = whole("plan") != 0,
     };
     struct tt_step_opts with_pool = opts;
 

@@ -193,11 +193,13 @@ static tt_val attention_all(struct tt_rec *rec, tt_val x)
 
 static tt_val block(struct tt_rec *rec, tt_val x)
 {
-    tt_rec_layer(rec, -1);
+    tt_rec_layer(rec, 0);
     x = tt_rec_add(rec, x, attend(rec, tt_rec_rmsnorm(rec, x, tt_rec_param(rec, "norm"), 1e-5), true, false));
     const tt_val h = tt_rec_rmsnorm(rec, x, tt_rec_param(rec, "norm2"), 1e-5);
     const tt_val gate = tt_rec_linear(rec, h, tt_rec_param(rec, "b")), up = tt_rec_linear(rec, h, tt_rec_param(rec, "c"));
-    return tt_rec_add(rec, x, tt_rec_swiglu(rec, gate, up));
+    x = tt_rec_add(rec, x, tt_rec_swiglu(rec, gate, up));
+    tt_rec_layer(rec, -1);
+    return x;
 }
 
 static const struct {
@@ -340,7 +342,7 @@ static void test_cheap_results_are_made_again(void **state)
 
     (void)state;
     record(&w, block, TT_PREC_F32);
-    tt_program_keep(w.prog, TT_KEEP_DEAR);
+    assert_int_equal(tt_program_keep(w.prog, &(struct tt_keep){ .kind = TT_KEEP_DEAR }, &err), TT_OK);
     assert_int_equal(tt_program_differentiate(w.prog, &err), TT_OK);
     assert_int_equal(count(w.prog, TT_OP_RMSNORM, TT_F), 2);
     assert_int_equal(count(w.prog, TT_OP_RMSNORM, TT_I), 2);
@@ -461,7 +463,7 @@ static void split_backwards(struct tt_sched *sched, int nmb)
     sched->n[0] = n;
 }
 
-static void check_memory(body *f, enum tt_prec prec, enum tt_keep keep, const char *schedule, bool split)
+static void check_memory(body *f, enum tt_prec prec, const struct tt_keep *keep, const char *schedule, bool split)
 {
     enum { NMB = 3 };
     struct marker marker = { .device = { "marker", &marker_ops } };
@@ -469,7 +471,7 @@ static void check_memory(body *f, enum tt_prec prec, enum tt_keep keep, const ch
     struct tt_err err = { 0 };
 
     record(&w, f, prec);
-    tt_program_keep(w.prog, keep);
+    assert_int_equal(tt_program_keep(w.prog, keep, &err), TT_OK);
     assert_int_equal(tt_program_differentiate(w.prog, &err), TT_OK);
     assert_int_equal(tt_sched_make(&w.sched, schedule, 1, 1, NMB, &err), TT_OK);
     assert_int_equal(tt_sched_lower(&w.sched, &err), TT_OK);
@@ -487,26 +489,31 @@ static void check_memory(body *f, enum tt_prec prec, enum tt_keep keep, const ch
 
 static void test_live_values_never_share_memory(void **state)
 {
-    static const enum tt_keep keeps[] = { TT_KEEP_DEAR, TT_KEEP_ALL, TT_KEEP_LAYER_INPUTS };
+    static const char *const a[] = { "a" };
+    static const struct tt_keep keeps[] = { { .kind = TT_KEEP_DEAR },
+                                            { .kind = TT_KEEP_ALL },
+                                            { .kind = TT_KEEP_LAYER_INPUTS },
+                                            { .kind = TT_KEEP_PRODUCTS, .remade = a, .nremade = 1 },
+                                            { .kind = TT_KEEP_MOST, .nmost = 3 } };
 
     (void)state;
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++)
-        for (int keep = 0; keep < 3; keep++)
+        for (size_t keep = 0; keep < sizeof keeps / sizeof keeps[0]; keep++)
             for (int prec = TT_PREC_F32; prec <= TT_PREC_PARAM; prec++) {
-                check_memory(bodies[i].f, (enum tt_prec)prec, keeps[keep], "1F1B", false);
-                check_memory(bodies[i].f, (enum tt_prec)prec, keeps[keep], "GPipe", false);
-                check_memory(bodies[i].f, (enum tt_prec)prec, keeps[keep], "1F1B", true);
-                check_memory(bodies[i].f, (enum tt_prec)prec, keeps[keep], "GPipe", true);
+                check_memory(bodies[i].f, (enum tt_prec)prec, &keeps[keep], "1F1B", false);
+                check_memory(bodies[i].f, (enum tt_prec)prec, &keeps[keep], "GPipe", false);
+                check_memory(bodies[i].f, (enum tt_prec)prec, &keeps[keep], "1F1B", true);
+                check_memory(bodies[i].f, (enum tt_prec)prec, &keeps[keep], "GPipe", true);
             }
 }
 
-static uint64_t arena_of(enum tt_keep keep, const char *schedule, int nmb)
+static uint64_t arena_of(enum tt_keep_kind kind, const char *schedule, int nmb)
 {
     struct world w;
     struct tt_err err;
 
     record(&w, block, TT_PREC_F32);
-    tt_program_keep(w.prog, keep);
+    assert_int_equal(tt_program_keep(w.prog, &(struct tt_keep){ .kind = kind }, &err), TT_OK);
     assert_int_equal(tt_program_differentiate(w.prog, &err), TT_OK);
     assert_int_equal(tt_device_cpu(&w.device, NULL, &tt_kernels_ref, &err), TT_OK);
     bind(&w, w.device, nmb, schedule);

@@ -219,21 +219,35 @@ static void test_two_runs_are_equal_bit_for_bit(void **state)
     tt_pool_free(pool);
 }
 
+static const char *const wk[] = { "attention.wk" };
+static const struct tt_keep keeps[] = {
+    { .kind = TT_KEEP_ALL },
+    { .kind = TT_KEEP_LAYER_INPUTS },
+    { .kind = TT_KEEP_LAYER_INPUTS, .every = 2 },
+    { .kind = TT_KEEP_PRODUCTS },
+    { .kind = TT_KEEP_PRODUCTS, .remade = wk, .nremade = 1 },
+    { .kind = TT_KEEP_MOST },
+};
+
 static void test_what_is_kept_does_not_change_the_numbers(void **state)
 {
-    static const enum tt_keep keeps[] = { TT_KEEP_ALL, TT_KEEP_LAYER_INPUTS };
-
     (void)state;
     for (int prec = TT_PREC_F32; prec <= TT_PREC_PARAM; prec++)
-        for (int i = 0; i < 2; i++) {
+        for (size_t i = 0; i < sizeof keeps / sizeof keeps[0]; i++) {
             const struct tt_step_opts opts = small_opts((enum tt_prec)prec);
             struct tt_step_opts other = opts;
             other.keep = keeps[i];
+            other.keep_budget = 0.4;
             assert_same(&opts, &other);
         }
 }
 
-static uint64_t arena_bytes(enum tt_keep keep)
+struct memory {
+    uint64_t arena, kept;
+    double remade;
+};
+
+static struct memory memory_of(const struct tt_keep *keep, double budget)
 {
     struct tt_model_args args = small;
     struct tt_step_opts opts = small_opts(TT_PREC_AUTOCAST);
@@ -241,20 +255,50 @@ static uint64_t arena_bytes(enum tt_keep keep)
     args.n_layers = 12;
     opts.args = &args;
     opts.seq_len = 1024; /* beside which the scratch of products is small */
-    opts.keep = keep;
+    opts.keep = *keep;
+    opts.keep_budget = budget;
     opts.plan_only = true;
     struct tt_step *step = make(&opts);
-    const uint64_t arena = tt_step_cost(step)->arena;
+    const struct memory m = { tt_step_cost(step)->arena, tt_step_kept(step)->nbytes, tt_step_kept(step)->remade };
     assert_null(tt_step_param(step, "norm.weight")->value);
     tt_step_free(step);
-    return arena;
+    return m;
 }
 
-static void test_keeping_less_takes_less_memory(void **state)
+static void test_keeping_less_takes_less_memory_and_more_operations(void **state)
 {
+    static const struct tt_keep order[] = {
+        { .kind = TT_KEEP_LAYER_INPUTS }, { .kind = TT_KEEP_PRODUCTS }, { .kind = TT_KEEP_LAYER_INPUTS, .every = 4 },
+        { .kind = TT_KEEP_DEAR },         { .kind = TT_KEEP_ALL },
+    };
+    struct memory before = { 0 };
+
     (void)state;
-    assert_true(arena_bytes(TT_KEEP_DEAR) < arena_bytes(TT_KEEP_ALL));
-    assert_true(arena_bytes(TT_KEEP_LAYER_INPUTS) < arena_bytes(TT_KEEP_DEAR) / 2);
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        const struct memory m = memory_of(&order[i], 0);
+        assert_true(m.kept > before.kept && m.arena > before.arena);
+        assert_true(m.kept <= m.arena);
+        assert_true(i == 0 ? m.remade > 0.2 : i < 3 ? m.remade > 0 && m.remade < memory_of(&order[0], 0).remade : m.remade == 0);
+        before = m;
+    }
+    assert_true(memory_of(&order[0], 0).arena < memory_of(&order[3], 0).arena / 2);
+}
+
+/* A budget is a part of the way from the least that can be kept to all that is dear. */
+static void test_the_plan_fits_the_budget_and_uses_it(void **state)
+{
+    static const struct tt_keep most = { .kind = TT_KEEP_MOST }, least = { .kind = TT_KEEP_LAYER_INPUTS };
+    const struct memory none = memory_of(&least, 0), all = memory_of(&(struct tt_keep){ .kind = TT_KEEP_DEAR }, 0);
+    const double layer = (double)(all.kept - none.kept) / 12;
+
+    (void)state;
+    assert_int_equal(memory_of(&most, 0).kept, none.kept);
+    assert_float_equal(memory_of(&most, 1).remade, 0, 0);
+    for (int i = 1; i < 10; i++) {
+        const struct memory m = memory_of(&most, i / 10.0);
+        const double budget = (double)none.kept + i / 10.0 * (double)(all.kept - none.kept);
+        assert_true((double)m.kept <= budget && (double)m.kept > budget - layer);
+    }
 }
 
 static void test_microbatches_add_up_to_the_batch(void **state)
@@ -412,7 +456,8 @@ int main(void)
         cmocka_unit_test(test_nothing_is_allocated_after_the_first_step),
         cmocka_unit_test(test_two_runs_are_equal_bit_for_bit),
         cmocka_unit_test(test_what_is_kept_does_not_change_the_numbers),
-        cmocka_unit_test(test_keeping_less_takes_less_memory),
+        cmocka_unit_test(test_keeping_less_takes_less_memory_and_more_operations),
+        cmocka_unit_test(test_the_plan_fits_the_budget_and_uses_it),
         cmocka_unit_test(test_microbatches_add_up_to_the_batch),
         cmocka_unit_test(test_a_maximum_norm_of_zero_moves_nothing_but_decay),
         cmocka_unit_test(test_steps_in_the_backward_are_those_of_each_microbatch),
