@@ -175,10 +175,10 @@ complete -c titan-train -l experimental.custom_args_module -r -d 'The old name o
 complete -c titan-train -l validation.enable -d 'Compute the loss on a second dataset from time to time'
 complete -c titan-train -l validation.no_enable
 complete -c titan-train -l validation.dataset -r -d 'The name of that dataset'
-complete -c titan-train -l validation.dataset_path -r -d 'Where it is'
+complete -c titan-train -l validation.dataset_path -r -d 'Where it is: a file or folder of JSON lines (plain, .gz, .zst)'
 complete -c titan-train -l validation.local_batch_size -x -d 'Sequences that a rank takes at a time'
-complete -c titan-train -l validation.seq_len -x -d 'Tokens in a sequence'
-complete -c titan-train -l validation.freq -x -d 'Steps from one validation to the next'
+complete -c titan-train -l validation.seq_len -x -d 'Tokens in a sequence, at most training.seq_len'
+complete -c titan-train -l validation.freq -x -d 'Steps from one validation to the next; there is one after step 1 too'
 complete -c titan-train -l validation.steps -x -d 'Batches of a validation; -1 for all of the dataset'
 complete -c titan-train -l validation.dataloader.num_workers -x -d 'Processes that make batches'
 complete -c titan-train -l validation.dataloader.persistent_workers -d 'Keep those processes after an epoch'

@@ -72,6 +72,8 @@ static const struct tt_strs def_mx_filter = { 1, (const char *const[]){ "output"
 static const char no_comm[] = "one process has nothing to communicate";
 static const char no_moe[] = "no family that titan trains has experts";
 static const char no_modules[] = "titan loads no Python modules";
+static const char no_pinned[] = "a CPU needs no pinned memory";
+static const char workers_change_batches[] = "workers would each read the whole dataset, which changes the batches";
 static const char no_workers[] = "batches are made by the program itself, not by worker processes";
 
 const struct tt_setting tt_settings[] = {
@@ -187,11 +189,11 @@ const struct tt_setting tt_settings[] = {
     { FIELD(training.gc_debug), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED, .why = "there is no garbage to collect",
       .text = "Look for cycles of garbage." },
     { FIELD(training.dataloader.num_workers), TT_SET_INT, .def = "0", .bound = &at_least_0, .honour = TT_REFUSED, .off = "0",
-      .why = "workers would each read the whole dataset, which changes the batches", .text = "Processes that make batches." },
+      .why = workers_change_batches, .text = "Processes that make batches." },
     { FIELD(training.dataloader.persistent_workers), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED, .why = no_workers,
       .text = "Keep those processes after an epoch." },
-    { FIELD(training.dataloader.pin_memory), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
-      .why = "a CPU needs no pinned memory", .text = "Put batches into pinned memory." },
+    { FIELD(training.dataloader.pin_memory), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED, .why = no_pinned,
+      .text = "Put batches into pinned memory." },
     { FIELD(training.dataloader.prefetch_factor), TT_SET_MAYBE_INT, .def = "None", .bound = &at_least_1, .honour = TT_IGNORED,
       .off = "None", .why = no_workers, .text = "Batches that a worker makes ahead." },
 
@@ -377,29 +379,27 @@ const struct tt_setting tt_settings[] = {
     { FIELD(experimental.custom_args_module), TT_SET_STR, .def = "", .honour = TT_REFUSED, .off = "", .why = no_modules,
       .text = "The old name of job.custom_config_module." },
 
-    /* validation: it reads its own data and changes no weights, so that a run without it trains the same model */
-    { FIELD(validation.enable), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED, .why = "titan-train does not validate",
-      .text = "Compute the loss on a second dataset from time to time." },
-    { FIELD(validation.dataset), TT_SET_STR, .def = "c4_validation", .honour = TT_GOES_WITH, .with = "validation.enable",
-      .text = "The name of that dataset." },
-    { FIELD(validation.dataset_path), TT_SET_MAYBE_STR, .def = "None", .honour = TT_GOES_WITH, .with = "validation.enable",
-      .text = "Where it is." },
-    { FIELD(validation.local_batch_size), TT_SET_INT, .def = "8", .bound = &at_least_1, .honour = TT_GOES_WITH,
-      .with = "validation.enable", .text = "Sequences that a rank takes at a time." },
-    { FIELD(validation.seq_len), TT_SET_INT, .def = "2048", .bound = &at_least_1, .honour = TT_GOES_WITH,
-      .with = "validation.enable", .text = "Tokens in a sequence." },
-    { FIELD(validation.freq), TT_SET_INT, .def = "10", .bound = &at_least_1, .honour = TT_GOES_WITH, .with = "validation.enable",
-      .text = "Steps from one validation to the next." },
-    { FIELD(validation.steps), TT_SET_INT, .def = "-1", .bound = &at_least_1_or_minus_1, .honour = TT_GOES_WITH,
-      .with = "validation.enable", .text = "Batches of a validation; -1 for all of the dataset." },
-    { FIELD(validation.dataloader.num_workers), TT_SET_INT, .def = "0", .bound = &at_least_0, .honour = TT_GOES_WITH,
-      .with = "validation.enable", .text = "Processes that make batches." },
-    { FIELD(validation.dataloader.persistent_workers), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH,
-      .with = "validation.enable", .text = "Keep those processes after an epoch." },
-    { FIELD(validation.dataloader.pin_memory), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH, .with = "validation.enable",
-      .text = "Put batches into pinned memory." },
-    { FIELD(validation.dataloader.prefetch_factor), TT_SET_MAYBE_INT, .def = "None", .bound = &at_least_1, .honour = TT_GOES_WITH,
-      .with = "validation.enable", .text = "Batches that a worker makes ahead." },
+    /* validation */
+    { FIELD(validation.enable), TT_SET_BOOL, .def = "False", .text = "Compute the loss on a second dataset from time to time." },
+    { FIELD(validation.dataset), TT_SET_STR, .def = "c4_validation", .text = "The name of that dataset." },
+    { FIELD(validation.dataset_path), TT_SET_MAYBE_STR, .def = "None",
+      .text = "Where it is: a file or folder of JSON lines (plain, .gz, .zst)." },
+    { FIELD(validation.local_batch_size), TT_SET_INT, .def = "8", .bound = &at_least_1,
+      .text = "Sequences that a rank takes at a time." },
+    { FIELD(validation.seq_len), TT_SET_INT, .def = "2048", .bound = &at_least_1,
+      .text = "Tokens in a sequence, at most training.seq_len." },
+    { FIELD(validation.freq), TT_SET_INT, .def = "10", .bound = &at_least_1,
+      .text = "Steps from one validation to the next; there is one after step 1 too." },
+    { FIELD(validation.steps), TT_SET_INT, .def = "-1", .bound = &at_least_1_or_minus_1,
+      .text = "Batches of a validation; -1 for all of the dataset." },
+    { FIELD(validation.dataloader.num_workers), TT_SET_INT, .def = "0", .bound = &at_least_0, .honour = TT_REFUSED, .off = "0",
+      .when = "validation.enable", .why = workers_change_batches, .text = "Processes that make batches." },
+    { FIELD(validation.dataloader.persistent_workers), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
+      .when = "validation.enable", .why = no_workers, .text = "Keep those processes after an epoch." },
+    { FIELD(validation.dataloader.pin_memory), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED, .when = "validation.enable",
+      .why = no_pinned, .text = "Put batches into pinned memory." },
+    { FIELD(validation.dataloader.prefetch_factor), TT_SET_MAYBE_INT, .def = "None", .bound = &at_least_1, .honour = TT_IGNORED,
+      .off = "None", .when = "validation.enable", .why = no_workers, .text = "Batches that a worker makes ahead." },
 
     /* debug */
     { FIELD(debug.seed), TT_SET_MAYBE_INT, .def = "None",

@@ -5,29 +5,31 @@
 #include "data/loader.h"
 
 static const struct {
-    const char *name;
-    const char *path; /* NULL: streamed from a hub, over a network */
+    const char *name, *path; /* path NULL: none but the one that is given */
+    bool streamed;           /* by TorchTitan, from a hub: over a network, where no path is given */
 } datasets[] = {
-    { "c4", NULL },
-    { "c4_test", "tests/assets/c4_test" },
-    { "c4_validation", NULL },
+    { "c4", NULL, true },
+    { "c4_test", "tests/assets/c4_test", false },
+    { "c4_validation", NULL, true },
 };
 
-tt_status tt_dataset_path(const char **path, const char *dataset, const char *dataset_path, struct tt_err *err)
+tt_status tt_dataset_path(const char **path, bool *streamed, const char *section, const char *dataset, const char *dataset_path,
+                          struct tt_err *err)
 {
     for (size_t i = 0; i < sizeof datasets / sizeof *datasets; i++) {
         if (strcasecmp(dataset, datasets[i].name) != 0)
             continue;
-        if (!datasets[i].path)
-            return tt_err_set(err, TT_EUNSUPPORTED, "training.dataset %s is streamed over a network, which titan does not do; use "
-                              "--training.dataset c4_test --training.dataset_path PATH for local files", dataset);
-        *path = dataset_path && *dataset_path ? dataset_path : datasets[i].path;
+        const char *found = dataset_path && *dataset_path ? dataset_path : datasets[i].path;
+        if (!found)
+            return tt_err_set(err, TT_EUNSUPPORTED,
+                              "%s.dataset %s is streamed over a network, which titan does not do; use "
+                              "--%s.dataset_path PATH for local files",
+                              section, dataset, section);
+        *path = found;
+        *streamed = datasets[i].streamed;
         return TT_OK;
     }
-    return tt_err_set(err, TT_EINVAL,
-                      "training.dataset: expected c4_test (local files; c4 and c4_validation need a network), found "
-                      "\"%s\"",
-                      dataset);
+    return tt_err_set(err, TT_EINVAL, "%s.dataset: expected c4_test, c4 or c4_validation, found \"%s\"", section, dataset);
 }
 
 void tt_document_ids(int32_t *doc, const int32_t *input, int64_t nseq, int64_t seq_len, int32_t eos)

@@ -235,6 +235,24 @@ tt_status tt_loader_next(struct tt_loader *l, int32_t *input, int32_t *labels, i
     return TT_OK;
 }
 
+tt_status tt_loader_restart(struct tt_loader *l, struct tt_err *err)
+{
+    struct position *pos = &l->pos;
+    const bool through = !l->opts.infinite && pos->sample_idx == l->nsamples;
+    if (l->nsamples < 0 && pos->ended)
+        return tt_err_set(err, TT_EINVAL, "%s: a pipe cannot be read again", l->path);
+    if (l->nsamples >= 0 && (l->opts.streamed || through)) {
+        const tt_status st = tt_text_seek(l->text, l->first, err);
+        if (st != TT_OK)
+            return st;
+        tt_rest_release(&l->rest);
+        pos->sample_idx = 0;
+    }
+    pos->tried = pos->yielded = 0;
+    pos->draining = pos->ended = pos->finished = false;
+    return TT_OK;
+}
+
 /* --- position ---------------------------------------------------------------------------------------------------------- */
 
 static struct tt_value *buffer_value(const struct position *pos, struct tt_arena *a)

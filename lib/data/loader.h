@@ -29,6 +29,7 @@ struct tt_loader_opts {
     int64_t seq_len, local_batch;
     int dp_rank, dp_world;
     bool infinite;            /* start over at the end of the data */
+    bool streamed;            /* TorchTitan streams this dataset: each iteration begins it anew */
     const struct tt_log *log; /* borrowed; "Dataset c4_test is being re-looped"; may be NULL */
 };
 
@@ -42,6 +43,11 @@ void tt_loader_free(struct tt_loader *loader);
  * fewer in the last batch of a finite loader, 0 after that. */
 TT_MUST_CHECK tt_status tt_loader_next(struct tt_loader *loader, int32_t *input, int32_t *labels, int64_t *nseq,
                                        struct tt_err *err);
+
+/* Begins an iteration, as TorchTitan's iter() of its dataloader: a streamed dataset from its first sample, any other from where it is,
+ * but one that is through from its first again (TorchTitan finds nothing there). The buffer stays; the next batch takes another sample
+ * before it empties it. TT_EINVAL: a pipe that is through. */
+TT_MUST_CHECK tt_status tt_loader_restart(struct tt_loader *loader, struct tt_err *err);
 
 /* The position after the last batch, in the nine-key form of PyTorch's StatefulDataLoader (one process):
  *   {_index_sampler_state: None, _sampler_iter_state: {samples_yielded}, _sampler_iter_yielded, _num_yielded,
@@ -68,9 +74,11 @@ TT_MUST_CHECK tt_status tt_loader_rest(const struct tt_loader *loader, struct tt
 TT_MUST_CHECK tt_status tt_loader_restore_rest(struct tt_loader *loader, const struct tt_value *position, const char *what,
                                                struct tt_err *err);
 
-/* Which path a training.dataset with its training.dataset_path (NULL: unset) means. TT_EINVAL: a name that TorchTitan does not
- * know; TT_EUNSUPPORTED: one that is streamed over a network. *path is borrowed from the argument or static. */
-TT_MUST_CHECK tt_status tt_dataset_path(const char **path, const char *dataset, const char *dataset_path, struct tt_err *err);
+/* Which path a dataset with its dataset_path (NULL: unset) means, settings of `section`; *streamed: as the options above. TT_EINVAL: a
+ * name that TorchTitan does not know; TT_EUNSUPPORTED: one that is streamed over a network. *path is borrowed from the argument or
+ * static. */
+TT_MUST_CHECK tt_status tt_dataset_path(const char **path, bool *streamed, const char *section, const char *dataset,
+                                        const char *dataset_path, struct tt_err *err);
 
 /* Document ids of a batch, for masks: doc[b, t] = how many of input[b, 0..t-1] are eos, so that EOS ends its own document; input
  * and doc (nseq, seq_len). */

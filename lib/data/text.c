@@ -97,7 +97,7 @@ static tt_status list_files(struct tt_text *t, const char *path, struct tt_err *
     if (!copy)
         return tt_err_nomem(err, 0, "a path");
     if (strcmp(path, "-") != 0 && !tt_path_exists(path))
-        return tt_err_set(err, TT_ENOENT, "%s: no such file or folder (training.dataset_path)", path);
+        return tt_err_set(err, TT_ENOENT, "%s: no such file or folder (dataset_path)", path);
     if (tt_path_is_dir(path)) {
         const tt_status st = tt_data_files(&t->arena, path, &paths, &n, err);
         if (st != TT_OK)

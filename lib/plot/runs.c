@@ -33,6 +33,7 @@ static bool take_number(double *out, const struct tt_value *v)
     return true;
 }
 
+/* out->step -1: the line is a validation's, which is not drawn. */
 static tt_status take_line(struct tt_plot_point *out, const char *line, size_t nbytes, const char *where, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
@@ -47,7 +48,7 @@ static tt_status take_line(struct tt_plot_point *out, const char *line, size_t n
         if (!take_number(&point.value[m], tt_value_get(object, tt_plot_metrics[m].key)))
             st = tt_err_set(err, TT_EFORMAT, "%s: expected a number or null for \"%s\"", where, tt_plot_metrics[m].key);
     if (st == TT_OK) {
-        point.step = (double)step->u.i;
+        point.step = tt_value_get(object, "validation_loss") ? -1 : (double)step->u.i;
         *out = point;
     }
     tt_arena_release(&arena);
@@ -93,10 +94,12 @@ static tt_status take_lines(struct tt_plot_run *out, struct tt_arena *arena, con
         const tt_status st = take_line(&point, line, (size_t)(end - line), where, err);
         if (st != TT_OK)
             return st;
+        line = end + 1;
+        if (point.step < 0)
+            continue;
         while (n > 0 && points[n - 1].step >= point.step)
             n--;
         points[n++] = point;
-        line = end + 1;
     }
     if (n == 0)
         return tt_err_set(err, TT_EFORMAT, "%s: expected a JSON object a line, found no line", path);

@@ -44,6 +44,7 @@ struct tt_plan {
     uint64_t input_nbytes[TT_NINPUTS]; /* of one microbatch */
 
     struct block arena, role[TT_NROLES], input[TT_NINPUTS], constant[TT_NCONSTS], losses, scalars;
+    void *borrowed; /* the shared plan's arena, where this plan has none of its own */
 };
 
 static uint64_t align_up(uint64_t n)
@@ -372,8 +373,12 @@ static void place_params(struct tt_plan *plan, const struct tt_program *prog, ui
     }
 }
 
+/* Does another plan have the parameters' buffers of this role? */
+static bool is_shared(const struct tt_plan *plan, int role) { return plan->opts.share && plan->opts.share->role[role].p; }
+
 static tt_status plan_outside(struct tt_plan *plan, struct tt_err *err)
 {
+    const struct tt_plan *share = plan->opts.share;
     const struct tt_program *prog = plan->opts.model;
     const size_t n = (size_t)plan->opts.params->n, nmb = (size_t)plan->opts.sched->nmb;
     uint64_t nbytes[TT_NROLES] = { 0 };
@@ -387,8 +392,10 @@ static tt_status plan_outside(struct tt_plan *plan, struct tt_err *err)
     }
     place_params(plan, prog, nbytes);
     place_params(plan, plan->opts.step, nbytes);
-    for (int role = 0; role < TT_NROLES; role++)
+    for (int role = 0; role < TT_NROLES; role++) {
+        nbytes[role] = is_shared(plan, role) ? 0 : nbytes[role];
         plan->role[role].nbytes = nbytes[role];
+    }
     for (tt_val v = 0; v < prog->nvals; v++) {
         const struct tt_valdesc *d = &prog->val[v];
         if (d->cls == TT_INPUT)
@@ -398,6 +405,10 @@ static tt_status plan_outside(struct tt_plan *plan, struct tt_err *err)
     }
     plan->losses.nbytes = nmb * sizeof(float);
     plan->scalars.nbytes = sizeof(struct tt_scalars) + n * sizeof(double) + nmb * sizeof(struct tt_adam_now);
+    if (share && share->arena.p && share->arena.nbytes >= plan->cost.arena) {
+        plan->borrowed = share->arena.p;
+        plan->cost.arena = 0;
+    }
     plan->arena.nbytes = plan->cost.arena;
 
     plan->cost.params = nbytes[TT_ROLE_SHARD];
@@ -496,7 +507,7 @@ float *tt_plan_losses(const struct tt_plan *plan)
 /* Parameters of a shared plan are where that one has them. */
 void *tt_plan_param(const struct tt_plan *plan, int param, enum tt_role role)
 {
-    if (plan->opts.share && plan->opts.share->role[role].p)
+    if (is_shared(plan, role))
         return tt_plan_param(plan->opts.share, param, role);
     const uint64_t offset = plan->param_offset[role][param];
     return offset == UINT64_MAX ? NULL : at(&plan->role[role], offset);
@@ -526,13 +537,18 @@ static void *scalar_at(const struct tt_plan *plan, const struct tt_valdesc *d, c
     return NULL;
 }
 
+static void *arena_at(const struct tt_plan *plan, uint64_t offset)
+{
+    return plan->borrowed ? (char *)plan->borrowed + offset : at(&plan->arena, offset);
+}
+
 static void *thing_at(const struct tt_plan *plan, size_t thing, int mb)
 {
     const size_t place = thing < plan->opts.model->nvals ? plan->root[thing] : thing;
 
     if (span_of(plan, thing, mb)->end < 0)
         return NULL;
-    return at(&plan->arena, plan->offset[(size_t)plan->slot[mb] * plan->nthings + place]);
+    return arena_at(plan, plan->offset[(size_t)plan->slot[mb] * plan->nthings + place]);
 }
 
 static void *value_at(const struct tt_plan *plan, const struct event *e, tt_val v)
@@ -554,15 +570,14 @@ static void *value_at(const struct tt_plan *plan, const struct event *e, tt_val 
 
 static void *scratch_at(const struct tt_plan *plan, const struct event *e)
 {
-    return e->mb < 0 ? at(&plan->arena, plan->side_offset) : thing_at(plan, plan->opts.model->nvals + (size_t)e->op, e->mb);
+    return e->mb < 0 ? arena_at(plan, plan->side_offset) : thing_at(plan, plan->opts.model->nvals + (size_t)e->op, e->mb);
 }
 
 tt_status tt_plan_bind(struct tt_plan *plan, struct tt_err *err)
 {
     for (int i = 0; block_at(plan, i); i++) {
         struct block *block = block_at(plan, i);
-        const bool is_role = block >= plan->role && block < plan->role + TT_NROLES;
-        if (block->nbytes == 0 || (is_role && plan->opts.share && plan->opts.share->role[block - plan->role].p))
+        if (block->nbytes == 0)
             continue;
         const tt_status status = plan->opts.device->ops->alloc(plan->opts.device, block->nbytes, &block->p, err);
         if (status != TT_OK)

@@ -9,7 +9,7 @@
 #include "program/program.h"
 #include "program/schedule.h"
 
-/* Bytes by kind, floating point operations of a step. */
+/* Bytes by kind, without those that are another plan's (share), floating point operations of a step. */
 struct tt_cost {
     uint64_t arena;    /* activations, gradients in flight, scratch: what the packing came to */
     uint64_t live_max; /* the most that is alive at once: arena can be no smaller */
@@ -26,7 +26,9 @@ struct tt_plan_opts {
     int rank;
     const struct tt_params *params;
     struct tt_device *device;
-    const struct tt_plan *share; /* NULL, or a bound plan whose parameters this one uses: validation beside training */
+    /* NULL, or a bound plan whose parameters this one uses, and whose arena where that is large enough: validation beside training,
+     * one of which runs at a time. */
+    const struct tt_plan *share;
 };
 
 TT_MUST_CHECK tt_status tt_plan_new(struct tt_plan **out, const struct tt_plan_opts *opts, struct tt_err *err);

@@ -293,6 +293,14 @@ static tt_status load_hf(struct tt_checkpointer *c, struct tt_train_state *state
     return st;
 }
 
+/* Whatever it has been: TorchTitan has nothing of it in a checkpoint and begins the validation data anew. */
+static void load_validation(struct tt_checkpointer *c, struct tt_train_state *state, struct tt_ckpt *ckpt)
+{
+    struct tt_err why;
+    if (tt_state_load_validation(state, ckpt, &why) != TT_OK)
+        tt_log_line(c->log, TT_LOG_WARNING, "The validation data is begun anew: %s", why.msg);
+}
+
 static bool is_damage(tt_status status) { return status == TT_EFORMAT || status == TT_EIO || status == TT_ENOENT; }
 
 /* *unfit: it cannot be read, or lacks a part, which another checkpoint may well not; else the failure is one of the settings.
@@ -323,6 +331,8 @@ static tt_status load_from(struct tt_checkpointer *c, struct tt_train_state *sta
     }
     if (status == TT_OK)
         status = tt_state_load(state, ckpt, parts & ~tensors, c->pool, err);
+    if (status == TT_OK && parts & TT_STATE_DATALOADER)
+        load_validation(c, state, ckpt);
     tt_ckpt_close(ckpt);
     return status;
 }

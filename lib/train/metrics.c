@@ -67,7 +67,7 @@ static void put_grouped_fixed(struct tt_buf *out, int decimals, double x)
     put_grouped(out, digits);
 }
 
-/* --- the step line ------------------------------------------------------------------------------------------------------- */
+/* --- the lines ----------------------------------------------------------------------------------------------------------- */
 
 static void put_memory(struct tt_buf *out, int width, uint64_t used, uint64_t total)
 {
@@ -92,6 +92,17 @@ void tt_step_line_format(struct tt_buf *out, const struct tt_step_line *line, co
     tt_buf_printf(out, "  %smfu: ", c->magenta);
     put_fixed(out, 0, 2, line->mfu);
     tt_buf_printf(out, "%%%s", c->reset);
+}
+
+void tt_validation_line_format(struct tt_buf *out, const struct tt_validation_line *line, const struct tt_colors *c)
+{
+    tt_buf_printf(out, "%svalidate step: %2" PRId64 "  %sloss: ", c->yellow, line->report.step, c->green);
+    put_fixed(out, 7, 4, line->report.loss);
+    tt_buf_printf(out, "  %smemory: ", c->turquoise);
+    put_memory(out, 5, line->memory, line->memory_total);
+    tt_buf_printf(out, "  %stps: ", c->blue);
+    put_grouped_fixed(out, 0, line->tps);
+    tt_buf_str(out, c->reset);
 }
 
 /* --- a run's metrics ----------------------------------------------------------------------------------------------------- */
@@ -153,6 +164,16 @@ static void put_json(struct tt_buf *out, const char *name, int digits, double x)
         tt_buf_printf(out, ", \"%s\": null", name);
 }
 
+/* Appends an object's line to the file, and gives up the text. */
+static tt_status put_line(struct tt_metrics *m, struct tt_buf *out, struct tt_err *err)
+{
+    tt_status status = tt_buf_check(out, "a line of metrics", err);
+    if (status == TT_OK && (fwrite(out->data, 1, out->len, m->jsonl) != out->len || fflush(m->jsonl) != 0))
+        status = tt_err_errno(err, errno, "%s", m->jsonl_path);
+    tt_buf_release(out);
+    return status;
+}
+
 static tt_status write_json(struct tt_metrics *m, const struct tt_step_line *line, struct tt_err *err)
 {
     struct tt_buf out = { 0 };
@@ -167,12 +188,21 @@ static tt_status write_json(struct tt_metrics *m, const struct tt_step_line *lin
     put_json(&out, "seconds", 9, line->end_to_end);
     put_json(&out, "data_seconds", 9, m->step.data_seconds);
     tt_buf_printf(&out, ", \"memory\": %" PRIu64 "}\n", line->memory);
+    return put_line(m, &out, err);
+}
 
-    tt_status status = tt_buf_check(&out, "a line of metrics", err);
-    if (status == TT_OK && (fwrite(out.data, 1, out.len, m->jsonl) != out.len || fflush(m->jsonl) != 0))
-        status = tt_err_errno(err, errno, "%s", m->jsonl_path);
-    tt_buf_release(&out);
-    return status;
+/* No name but step's and memory's is one of a step's object. */
+static tt_status write_validation_json(struct tt_metrics *m, const struct tt_validation_line *line, struct tt_err *err)
+{
+    const struct tt_validation_report *r = &line->report;
+    struct tt_buf out = { 0 };
+    tt_buf_printf(&out, "{\"step\": %" PRId64, r->step);
+    put_json(&out, "validation_loss", 9, r->loss);
+    tt_buf_printf(&out, ", \"validation_ntokens\": %" PRId64, r->ntokens);
+    put_json(&out, "validation_tps", 9, (double)r->ntokens / r->seconds);
+    put_json(&out, "validation_seconds", 9, r->seconds);
+    tt_buf_printf(&out, ", \"memory\": %" PRIu64 "}\n", line->memory);
+    return put_line(m, &out, err);
 }
 
 /* Between two steps, so that neither the start nor a step waits for it; its memory is not the steps'. */
@@ -230,6 +260,17 @@ static tt_status write_tensorboard(struct tt_metrics *m, const struct tt_step_li
     return tt_tensorboard_write(&m->tensorboard, line->report.step, scalars, sizeof scalars / sizeof *scalars, err);
 }
 
+static tt_status write_validation_tensorboard(struct tt_metrics *m, const struct tt_validation_line *line, struct tt_err *err)
+{
+    const double gib = (double)line->memory / GIB, percent = 100.0 * (double)line->memory / (double)line->memory_total;
+    const struct tt_tfscalar scalars[] = {
+        { "validation_metrics/loss", line->report.loss },       { "validation_metrics/throughput(tps)", line->tps },
+        { "validation_metrics/memory/max_active(GiB)", gib },   { "validation_metrics/memory/max_active(%)", percent },
+        { "validation_metrics/memory/max_reserved(GiB)", gib }, { "validation_metrics/memory/max_reserved(%)", percent },
+    };
+    return tt_tensorboard_write(&m->tensorboard, line->report.step, scalars, sizeof scalars / sizeof *scalars, err);
+}
+
 static tt_status log_line(struct tt_metrics *m, const struct tt_step_report *report, uint64_t memory, double now,
                           struct tt_err *err)
 {
@@ -264,6 +305,27 @@ tt_status tt_metrics_step(struct tt_metrics *m, const struct tt_step_report *rep
         tt_memory_reset_peak();
     }
     m->step = (struct tt_metrics_span){ .start = tt_seconds() };
+    return status;
+}
+
+tt_status tt_metrics_validation(struct tt_metrics *m, const struct tt_validation_report *report, struct tt_err *err)
+{
+    const struct tt_validation_line line = {
+        .report = *report,
+        .memory = tt_memory_peak(),
+        .memory_total = m->memory_total,
+        .tps = (double)(m->line.ntokens + report->ntokens) / (tt_seconds() - m->line.start),
+    };
+    struct tt_buf text = { 0 };
+    tt_validation_line_format(&text, &line, m->colors);
+    tt_log_line(m->log, TT_LOG_INFO, "%s", tt_buf_cstr(&text));
+    tt_buf_release(&text);
+
+    tt_status status = m->jsonl ? write_validation_json(m, &line, err) : TT_OK;
+    if (status == TT_OK && m->tensorboard.path)
+        status = write_validation_tensorboard(m, &line, err);
+    tt_memory_reset_peak();
+    m->line = m->step = (struct tt_metrics_span){ .start = tt_seconds() };
     return status;
 }
 

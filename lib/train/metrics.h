@@ -1,12 +1,13 @@
-/* lib/train/metrics.h: what a run reports about its steps: TorchTitan's step line in the log, the same and more for TensorBoard, and
- * a JSON object a step.
+/* lib/train/metrics.h: what a run reports about its steps and validations: TorchTitan's lines in the log, the same and more for
+ * TensorBoard, and a JSON object each.
  *
  *   step:  1  loss:  8.17051  grad_norm:  0.8591  memory:  0.31GiB(1.29%)  tps: 12,345  tflops: 0.44  mfu: 0.14%
+ *   validate step:  1  loss:  8.1613  memory:  0.31GiB(1.29%)  tps: 23,456
  *
- * The line, and TensorBoard's numbers, come at step 1 and every log_freq steps; memory is the peak of resident memory since the
- * last line, tps the tokens of this data-parallel rank since then over the time. mfu is held against what the machine reaches in
- * products of the run's type (train/peak.h), which is measured when the first step is reported and logged then. TorchTitan, which
- * knows accelerators only, takes an A100's 312 TFLOPS for any other device. */
+ * A step's line, and TensorBoard's numbers, come at step 1 and every log_freq steps, a validation's always; memory is the peak of
+ * resident memory since the last line of either, tps the tokens of this data-parallel rank since then over the time. mfu is held
+ * against what the machine reaches in products of the run's type (train/peak.h), which is measured when the first step is reported
+ * and logged then. TorchTitan, which knows accelerators only, takes an A100's 312 TFLOPS for any other device. */
 #ifndef TT_TRAIN_METRICS_H
 #define TT_TRAIN_METRICS_H
 
@@ -34,6 +35,13 @@ struct tt_step_report {
     float grad_norm;      /* before clipping */
     double lr;            /* that the step was taken with */
     int64_t ntokens_seen; /* by this rank, since the first step of all */
+};
+
+struct tt_validation_report {
+    int64_t step;
+    double loss;     /* mean of the batches' */
+    int64_t ntokens; /* of this validation */
+    double seconds;
 };
 
 /* What happened since `start`. */
@@ -72,6 +80,10 @@ void tt_metrics_count(struct tt_metrics *metrics, int64_t ntokens, double second
  * measures the peak, which no step's time includes. */
 TT_MUST_CHECK tt_status tt_metrics_step(struct tt_metrics *metrics, const struct tt_step_report *report, struct tt_err *err);
 
+/* A validation is done: its JSON object and its line; the time until now is not the next step's. */
+TT_MUST_CHECK tt_status tt_metrics_validation(struct tt_metrics *metrics, const struct tt_validation_report *report,
+                                              struct tt_err *err);
+
 /* Closes the files, whose last bytes can fail late. Fine on a zeroed struct and twice. */
 TT_MUST_CHECK tt_status tt_metrics_close(struct tt_metrics *metrics, struct tt_err *err);
 
@@ -87,6 +99,13 @@ struct tt_step_line {
     double end_to_end, data_loading, data_loading_pct;
 };
 void tt_step_line_format(struct tt_buf *out, const struct tt_step_line *line, const struct tt_colors *colors);
+
+struct tt_validation_line {
+    struct tt_validation_report report;
+    uint64_t memory, memory_total; /* bytes */
+    double tps;
+};
+void tt_validation_line_format(struct tt_buf *out, const struct tt_validation_line *line, const struct tt_colors *colors);
 
 /* 1234567 as "1,234,567". */
 void tt_buf_thousands(struct tt_buf *out, int64_t n);

@@ -374,6 +374,20 @@ static tt_status add_loader(struct items *out, const struct tt_train_state *s, s
     return status;
 }
 
+static tt_status add_validation(struct items *out, const struct tt_train_state *s, struct tt_err *err)
+{
+    struct tt_arena *a = out->arena;
+    struct tt_value *root = tt_value_map(a), *position;
+    const tt_status status = tt_loader_state(s->validation, a, &position, err);
+    if (status != TT_OK)
+        return status;
+    if (!tt_value_set(a, root, "version", tt_value_int(a, 1)) ||
+        !tt_value_set(a, root, "due", tt_value_bool(a, s->validation_due)) || !tt_value_set(a, root, "position", position))
+        return tt_err_nomem(err, 0, "the position in the validation data");
+    add_value(out, "dataloader", "titan_validation", root);
+    return TT_OK;
+}
+
 static void add_model(struct items *out, const struct tt_train_state *s)
 {
     for (size_t i = 0; i < s->ntensors; i++) {
@@ -397,6 +411,8 @@ tt_status tt_state_items(struct tt_save_item **items, size_t *nitems, struct tt_
         add_optimizer(&out, state);
     if (parts & TT_STATE_DATALOADER && state->loader)
         status = add_loader(&out, state, err);
+    if (status == TT_OK && parts & TT_STATE_DATALOADER && state->validation)
+        status = add_validation(&out, state, err);
     if (parts & TT_STATE_LR)
         add_fields(&out, "lr_scheduler", lr_fields, state);
     if (parts & TT_STATE_MODEL)
@@ -535,6 +551,29 @@ static tt_status load_loader(struct tt_train_state *state, struct tt_ckpt *ckpt,
                    : tt_err_nomem(err, strlen(ckpt->path), "a message");
     if (status == TT_OK)
         status = tt_loader_restore(state->loader, position, where, err);
+    tt_arena_release(&arena);
+    return status;
+}
+
+tt_status tt_state_load_validation(struct tt_train_state *state, struct tt_ckpt *ckpt, struct tt_err *err)
+{
+    static const char fqn[] = "dataloader.titan_validation";
+    struct tt_arena arena = { 0 };
+    const struct tt_value *v;
+
+    if (!state->validation || !tt_entries_find(&ckpt->entries, fqn))
+        return TT_OK;
+    const char *where = tt_arena_printf(&arena, "%s: %s", ckpt->path, fqn);
+    tt_status status = where ? tt_ckpt_value(ckpt, fqn, &v, err) : tt_err_nomem(err, strlen(ckpt->path), "a message");
+    if (status == TT_OK) {
+        const struct tt_value *version = tt_value_get(v, "version"), *due = tt_value_get(v, "due");
+        if (!version || version->kind != TT_V_INT || version->u.i != 1 || !due || due->kind != TT_V_BOOL)
+            status = tt_err_set(err, TT_EFORMAT, "%s: expected a dict of version 1 that says whether a validation is due", where);
+        else
+            status = tt_loader_restore(state->validation, tt_value_get(v, "position"), where, err);
+        if (status == TT_OK)
+            state->validation_due = due->u.b;
+    }
     tt_arena_release(&arena);
     return status;
 }

@@ -6,6 +6,8 @@
  *                                                       with optimizer.early_step_in_backward, where TorchTitan saves the first's alone
  *   dataloader.dp_rank_<r>, .world_size                 a pickle in bytes; int. Or, where other ranks began the pass over the data,
  *   dataloader.titan_position                           a dict (data/rest.h)
+ *   dataloader.titan_validation                         a dict, with validation alone: version 1, the dataloader's position, and whether the
+ *                                                       step's validation, which is after its save, was yet to come (due)
  *   lr_scheduler.base_lrs, .last_epoch, ._step_count, ._is_initial, ._get_lr_called_within_step, ._last_lr
  *   <fqn>                                               the parameters */
 #ifndef TT_TRAIN_STATE_H
@@ -61,6 +63,8 @@ struct tt_train_state {
     struct tt_param_group group;
     struct tt_lr lr;
     struct tt_loader *loader; /* NULL: nothing to save or load of it */
+    struct tt_loader *validation; /* the same */
+    bool validation_due;          /* of this step */
     int dp_rank, dp_world;
     int64_t step, ntokens_seen;
 };
@@ -83,6 +87,10 @@ TT_MUST_CHECK tt_status tt_state_check(struct tt_ckpt *ckpt, unsigned parts, str
  * that titan does not have (amsgrad, maximize), parameters whose groups or step counts differ or that have none where others do. */
 TT_MUST_CHECK tt_status tt_state_load(struct tt_train_state *state, struct tt_ckpt *ckpt, unsigned parts, struct tt_pool *pool,
                                       struct tt_err *err);
+
+/* Goes to the checkpoint's position in the validation data, where both have one. Where it is not such a position, or not one of this
+ * data, nothing is changed. */
+TT_MUST_CHECK tt_status tt_state_load_validation(struct tt_train_state *state, struct tt_ckpt *ckpt, struct tt_err *err);
 
 /* The model alone, of what a recipe makes; name: of its input, for messages. */
 TT_MUST_CHECK tt_status tt_state_load_model(struct tt_train_state *state, struct tt_recipe *recipe, const char *name,

@@ -1,9 +1,9 @@
 #include "train/step.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/loader.h"
 #include "model/model.h"
 
 struct tt_step {
@@ -17,6 +17,7 @@ struct tt_step {
     struct tt_step_param *param; /* params.n of them */
     struct tt_step_kept kept;
     bool documents;
+    int64_t vocab_size;
 };
 
 /* --- building --------------------------------------------------------------------------------------------------------------- */
@@ -49,7 +50,7 @@ static tt_status check_opts(const struct tt_step_opts *opts, struct tt_err *err)
     return TT_OK;
 }
 
-/* Forward and backward of a microbatch, with so much kept in between. */
+/* Forward and, but for validation, backward of a microbatch, with so much kept in between. */
 static tt_status record_model(struct tt_program **out, const struct tt_step *step, const struct tt_keep *keep, struct tt_err *err)
 {
     const struct tt_step_opts *o = &step->opts;
@@ -65,8 +66,9 @@ static tt_status record_model(struct tt_program **out, const struct tt_step *ste
     status = tt_rec_finish(&rec, &prog, err);
     if (status != TT_OK)
         return status;
-    status = tt_program_keep(prog, keep, err);
-    if (status == TT_OK)
+    if (!o->eval_of)
+        status = tt_program_keep(prog, keep, err);
+    if (status == TT_OK && !o->eval_of)
         status = tt_program_differentiate(prog, err);
     if (status == TT_OK)
         *out = prog;
@@ -119,7 +121,7 @@ static tt_status record(struct tt_step *step, struct tt_err *err)
         status = record_model(&step->model, step, &step->opts.keep, err);
     if (status == TT_OK)
         status = tt_program_kept_nbytes(&step->kept.nbytes, step->model, err);
-    if (status != TT_OK)
+    if (status != TT_OK || step->opts.eval_of)
         return status;
     return step->opts.step_in_backward ? tt_program_step_in_backward(step->model, err)
                                        : tt_program_record_step(&step->optimizer, &step->params, step->opts.param_dtype, err);
@@ -143,7 +145,12 @@ static tt_status plan(struct tt_step *step, struct tt_err *err)
         return status;
 
     const struct tt_plan_opts how = {
-        .model = step->model, .step = step->optimizer, .sched = &step->sched, .params = &step->params, .device = step->device,
+        .model = step->model,
+        .step = step->optimizer,
+        .sched = &step->sched,
+        .params = &step->params,
+        .device = step->device,
+        .share = step->opts.eval_of ? step->opts.eval_of->plan : NULL,
     };
     status = tt_plan_new(&step->plan, &how, err);
     if (status == TT_OK)
@@ -210,6 +217,7 @@ tt_status tt_step_new(struct tt_step **out, const struct tt_step_opts *opts, str
         return tt_err_nomem(err, sizeof *step, "a step");
     step->opts = *opts;
     step->documents = tt_model_wants_documents(opts->args);
+    step->vocab_size = opts->args->vocab_size;
 
     const tt_status status = build(step, err);
     if (status != TT_OK) {
@@ -265,6 +273,36 @@ int32_t *tt_step_positions(struct tt_step *step, int mb)
     return tt_plan_input(step->plan, TT_IN_POSITIONS, mb);
 }
 
+static tt_status check_tokens(const struct tt_step *step, const int32_t *tokens, int64_t n, const struct tt_config_model *model,
+                              struct tt_err *err)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (tokens[i] < 0 || tokens[i] >= step->vocab_size)
+            return tt_err_set(err, TT_EINVAL, "the tokenizer in %s gave token %" PRId32 ", but %s %s has a vocabulary of %" PRId64,
+                              model->hf_assets_path, tokens[i], model->name, model->flavor, step->vocab_size);
+    return TT_OK;
+}
+
+tt_status tt_step_read(int64_t *nseq, struct tt_step *step, int mb, struct tt_loader *loader, const struct tt_config_model *model,
+                       struct tt_err *err)
+{
+    const int64_t seq_len = step->opts.seq_len, n = step->opts.local_batch * seq_len;
+    int32_t *tokens = tt_step_tokens(step, mb), *labels = tt_step_labels(step, mb);
+
+    tt_status status = tt_loader_next(loader, tokens, labels, nseq, err);
+    if (status == TT_OK)
+        status = check_tokens(step, tokens, *nseq * seq_len, model, err);
+    if (status == TT_OK)
+        status = check_tokens(step, labels, *nseq * seq_len, model, err);
+    if (status != TT_OK)
+        return status;
+    for (int64_t i = *nseq * seq_len; i < n; i++) {
+        tokens[i] = 0;
+        labels[i] = TT_IGNORE_INDEX;
+    }
+    return TT_OK;
+}
+
 const float *tt_step_losses(const struct tt_step *step)
 {
     return tt_plan_losses(step->plan);
@@ -296,18 +334,13 @@ static int64_t count_labels(const struct tt_step *step)
     return valid;
 }
 
-tt_status tt_step_run(struct tt_step *step, const struct tt_step_in *in, struct tt_step_out *out, struct tt_err *err)
+/* The inputs are there; divisor 0: the valid labels of this process. */
+static tt_status run_plan(struct tt_step *step, int64_t divisor, struct tt_step_out *out, struct tt_err *err)
 {
     struct tt_scalars *s = tt_plan_scalars(step->plan);
     const int64_t ntokens = count_labels(step);
-    const int64_t divisor = in->global_tokens > 0 ? in->global_tokens : ntokens;
 
-    const int nsteps = step->opts.step_in_backward ? step->opts.nmicrobatches : 1;
-
-    s->inv_tokens = 1 / (float)divisor;
-    s->max_norm = in->max_norm;
-    for (int i = 0; i < nsteps; i++)
-        s->adam[i] = (struct tt_adam_now){ tt_adam_consts(&in->hyper), tt_adam_scalars(&in->hyper, in->step + i) };
+    s->inv_tokens = 1 / (float)(divisor > 0 ? divisor : ntokens);
     for (int mb = 0; step->documents && mb < step->opts.nmicrobatches; mb++)
         tt_document_ids(tt_plan_input(step->plan, TT_IN_DOCUMENTS, mb), tt_step_tokens(step, mb), step->opts.local_batch,
                         step->opts.seq_len, step->opts.eos_id);
@@ -315,8 +348,24 @@ tt_status tt_step_run(struct tt_step *step, const struct tt_step_in *in, struct 
     const tt_status status = tt_plan_run(step->plan, err);
     if (status != TT_OK)
         return status;
-    *out = (struct tt_step_out){ .grad_norm = s->grad_norm, .ntokens = ntokens, .nsteps = nsteps };
+    *out = (struct tt_step_out){ .grad_norm = s->grad_norm, .ntokens = ntokens };
     for (int mb = 0; mb < step->opts.nmicrobatches; mb++)
         out->loss += tt_step_losses(step)[mb];
     return TT_OK;
 }
+
+tt_status tt_step_run(struct tt_step *step, const struct tt_step_in *in, struct tt_step_out *out, struct tt_err *err)
+{
+    struct tt_scalars *s = tt_plan_scalars(step->plan);
+    const int nsteps = step->opts.step_in_backward ? step->opts.nmicrobatches : 1;
+
+    s->max_norm = in->max_norm;
+    for (int i = 0; i < nsteps; i++)
+        s->adam[i] = (struct tt_adam_now){ tt_adam_consts(&in->hyper), tt_adam_scalars(&in->hyper, in->step + i) };
+    const tt_status status = run_plan(step, in->global_tokens, out, err);
+    if (status == TT_OK)
+        out->nsteps = nsteps;
+    return status;
+}
+
+tt_status tt_step_eval(struct tt_step *step, struct tt_step_out *out, struct tt_err *err) { return run_plan(step, 0, out, err); }

@@ -14,6 +14,8 @@
 
 #include "base/err.h"
 #include "base/pool.h"
+#include "config/config.h"
+#include "data/loader.h"
 #include "family/family.h"
 #include "kernels.h"
 #include "program/plan.h"
@@ -36,6 +38,9 @@ struct tt_step_opts {
     struct tt_pool *pool;              /* borrowed as long as the step lives; NULL: one thread */
     const struct tt_kernels *kernels;  /* NULL: tt_kernels_cpu() */
     bool plan_only; /* no memory is touched: tt_step_cost and the names and shapes are all there is */
+    /* NULL, or a step of the same model whose parameters this one uses and which outlives it: the loss alone, tt_step_eval instead of
+     * tt_step_run. The two take turns. */
+    const struct tt_step *eval_of;
 };
 
 /* A parameter with all that belongs to it, each numel elements of dtype, contiguous; NULL under plan_only. grad is NULL with
@@ -59,6 +64,11 @@ int32_t *tt_step_tokens(struct tt_step *step, int mb);
 int32_t *tt_step_labels(struct tt_step *step, int mb);
 int32_t *tt_step_positions(struct tt_step *step, int mb);
 
+/* Reads the next batch into microbatch mb; *nseq is 0 at the end of the data. A short last batch is filled up with sequences that do
+ * not count. TT_EINVAL: a token that the model has no embedding for comes from a tokenizer of another model, which `model` names. */
+TT_MUST_CHECK tt_status tt_step_read(int64_t *nseq, struct tt_step *step, int mb, struct tt_loader *loader,
+                                     const struct tt_config_model *model, struct tt_err *err);
+
 struct tt_step_in {
     struct tt_adam_hyper hyper; /* lr included: the step's own */
     int64_t step;               /* Adam's count, from 1: 1 + the `step` of the optimizer state; of the first microbatch */
@@ -76,6 +86,9 @@ struct tt_step_out {
 TT_MUST_CHECK tt_status tt_step_run(struct tt_step *step, const struct tt_step_in *in, struct tt_step_out *out, struct tt_err *err);
 
 const struct tt_plan *tt_step_plan(const struct tt_step *step);
+
+/* The loss alone, of a step with eval_of. */
+TT_MUST_CHECK tt_status tt_step_eval(struct tt_step *step, struct tt_step_out *out, struct tt_err *err);
 
 /* As tt_plan_watch. */
 void tt_step_watch(struct tt_step *step, const struct tt_plan_watch *watch);

@@ -18,6 +18,7 @@
 #include "train/rng.h"
 #include "train/state.h"
 #include "train/step.h"
+#include "train/validator.h"
 
 struct trainer {
     const struct tt_config *config;
@@ -36,6 +37,7 @@ struct trainer {
     struct tt_tokenizer *tokenizer;
     struct tt_loader *loader;
     struct tt_step *step;
+    struct tt_validator validator;
     int nmicrobatches;
 
     struct tt_lr_schedule schedule;
@@ -119,12 +121,18 @@ static tt_status open_data(struct trainer *t, struct tt_err *err)
 {
     const struct tt_config_training *training = &t->config->training;
     const char *path;
+    bool streamed;
 
     tt_status status = tt_tokenizer_open(&t->tokenizer, t->config->model.hf_assets_path, err);
     if (status != TT_OK)
         return status;
     INFO(t, "Loading tokenizer from %s", tt_tokenizer_source(t->tokenizer));
-    status = tt_dataset_path(&path, training->dataset, training->dataset_path, err);
+    status = tt_dataset_path(&path, &streamed, "training", training->dataset, training->dataset_path, err);
+    if (status == TT_OK && streamed)
+        status = tt_err_set(err, TT_EUNSUPPORTED,
+                            "training.dataset %s is streamed by TorchTitan, which titan does not do; use "
+                            "--training.dataset c4_test --training.dataset_path PATH for local files",
+                            training->dataset);
     if (status != TT_OK)
         return status;
     INFO(t, "Preparing %s dataset from %s", training->dataset, path);
@@ -183,7 +191,8 @@ static tt_status make_step(struct trainer *t, struct tt_err *err)
     const struct tt_step_param *p = tt_step_params(t->step, &n);
     for (int i = 0; i < n; i++)
         t->weight[i] = p[i].value;
-    return TT_OK;
+    return t->config->checkpoint.create_seed_checkpoint ? TT_OK
+                                                        : tt_validator_init(&t->validator, t->config, &opts, t->step, t->log, err);
 }
 
 /* Weights without a step around them, for a seed checkpoint that holds nothing else. */
@@ -279,6 +288,7 @@ static void release(struct trainer *t)
     if (t->owned)
         for (int i = 0; i < t->params.n; i++)
             free(t->weight[i]);
+    tt_validator_release(&t->validator);
     tt_step_free(t->step);
     tt_loader_free(t->loader);
     tt_tokenizer_free(t->tokenizer);
@@ -288,38 +298,14 @@ static void release(struct trainer *t)
 
 /* --- a step ------------------------------------------------------------------------------------------------------------------- */
 
-/* A token that the model has no embedding for comes from a tokenizer of another model. */
-static tt_status check_tokens(const struct trainer *t, const int32_t *tokens, int64_t n, struct tt_err *err)
-{
-    for (int64_t i = 0; i < n; i++)
-        if (tokens[i] < 0 || tokens[i] >= t->args.vocab_size)
-            return tt_err_set(err, TT_EINVAL, "the tokenizer in %s gave token %" PRId32 ", but %s %s has a vocabulary of %" PRId64,
-                              t->config->model.hf_assets_path, tokens[i], t->config->model.name, t->config->model.flavor,
-                              t->args.vocab_size);
-    return TT_OK;
-}
-
-/* The next batch into microbatch mb; *nseq is 0 at the end of the data. A short last batch is filled up with sequences that do
- * not count. */
 static tt_status read_microbatch(struct trainer *t, int mb, int64_t *nseq, struct tt_err *err)
 {
-    const int64_t batch = t->config->training.local_batch_size, seq_len = t->config->training.seq_len;
-    int32_t *tokens = tt_step_tokens(t->step, mb), *labels = tt_step_labels(t->step, mb);
     const double start = tt_seconds();
-
-    tt_status status = tt_loader_next(t->loader, tokens, labels, nseq, err);
-    if (status == TT_OK)
-        status = check_tokens(t, tokens, *nseq * seq_len, err);
-    if (status == TT_OK)
-        status = check_tokens(t, labels, *nseq * seq_len, err);
+    const tt_status status = tt_step_read(nseq, t->step, mb, t->loader, &t->config->model, err);
     if (status != TT_OK)
         return status;
-    for (int64_t i = *nseq * seq_len; i < batch * seq_len; i++) {
-        tokens[i] = 0;
-        labels[i] = TT_IGNORE_INDEX;
-    }
-    t->state.ntokens_seen += *nseq * seq_len;
-    tt_metrics_count(&t->metrics, *nseq * seq_len, tt_seconds() - start);
+    t->state.ntokens_seen += *nseq * t->config->training.seq_len;
+    tt_metrics_count(&t->metrics, *nseq * t->config->training.seq_len, tt_seconds() - start);
     return TT_OK;
 }
 
@@ -400,8 +386,12 @@ static tt_status train(bool *stopped, struct trainer *t, struct tt_err *err)
         }
         if (status == TT_OK)
             status = take_step(t, err);
+        s->validation_due = tt_validator_is_due(&t->validator, s->step);
         if (status == TT_OK)
             status = tt_checkpointer_save(&t->checkpointer, s, s->step == steps ? TT_SAVE_LAST : TT_SAVE_DUE, err);
+        if (status == TT_OK && s->validation_due)
+            status = tt_validator_run(&t->validator, s->step, &t->metrics, err);
+        s->validation_due = false;
         if (status == TT_OK)
             status = tt_profiler_end(&t->profiler, s->step, err);
         if (status != TT_OK)
@@ -416,12 +406,16 @@ static tt_status run(bool *stopped, struct trainer *t, struct tt_err *err)
     bool loaded;
 
     INFO(t, "Mixed precision training is handled by AMP");
+    tt_status status = tt_validator_open(&t->validator, t->tokenizer, t->log, err);
+    if (status != TT_OK)
+        return status;
+    t->state.validation = t->validator.loader;
     INFO(t,
          "Trainer is initialized with local batch size %" PRId64 ", global batch size %" PRId64
          ", gradient accumulation steps %d, sequence length %" PRId64 ", total steps %" PRId64 " (warmup %" PRId64 ")",
          training->local_batch_size, training->local_batch_size * t->nmicrobatches, t->nmicrobatches, training->seq_len,
          training->steps, t->config->lr_scheduler.warmup_steps);
-    tt_status status = tt_checkpointer_load(&t->checkpointer, &t->state, &loaded, err);
+    status = tt_checkpointer_load(&t->checkpointer, &t->state, &loaded, err);
     if (status == TT_OK)
         status = tt_lr_check(&t->state.lr, training->steps - t->state.step, err);
     if (status == TT_OK)
@@ -432,6 +426,12 @@ static tt_status run(bool *stopped, struct trainer *t, struct tt_err *err)
         INFO(t, "Would train from step %" PRId64 " to %" PRId64, t->state.step + 1, training->steps);
         return TT_OK;
     }
+    if (t->state.validation_due) {
+        INFO(t, "Reading past the data of the validation after step %" PRId64 ", which is not made again", t->state.step);
+        status = tt_validator_skip(&t->validator, err);
+    }
+    if (status != TT_OK)
+        return status;
     INFO(t, "Training starts at step %" PRId64, t->state.step + 1);
     status = tt_profiler_open(&t->profiler, t->config, t->step, t->log, err);
     if (status != TT_OK)

@@ -76,7 +76,8 @@ class Workdir(tempfile.TemporaryDirectory):
 
 
 def titan(work, flavor, settings, fields=None, program="titan-train", fails=False):
-    """The steps of a run: dicts with step, loss, grad_norm, lr, ntokens. `fails`: the run must end with exit 1; its message."""
+    """The steps of a run: dicts with step, loss, grad_norm, lr, ntokens and, where there was a validation, validation_loss. `fails`: the
+    run must end with exit 1; its message."""
     jsonl = work.path("steps.jsonl")
     if os.path.exists(jsonl):
         os.remove(jsonl)
@@ -93,7 +94,11 @@ def titan(work, flavor, settings, fields=None, program="titan-train", fails=Fals
     if not os.path.exists(jsonl):
         return []
     with open(jsonl) as f:
-        return [json.loads(line) for line in f]
+        lines = [json.loads(line) for line in f]
+    ours = {line["step"]: line for line in lines if "loss" in line}
+    for line in lines:
+        ours[line["step"]].update({key: line[key] for key in line if key.startswith("validation_")})
+    return list(ours.values())
 
 
 # --- TorchTitan --------------------------------------------------------------------------------------------------------------
@@ -117,7 +122,14 @@ def prepare():
                       "ntokens": extra_metrics["n_tokens_seen"]})  # fmt: skip
         original(self, step, global_avg_loss, global_max_loss, grad_norm, extra_metrics)
 
+    original_validation = metrics.MetricsProcessor.log_validation
+
+    def log_validation(self, loss, step, extra_metrics=None):
+        steps[-1]["validation_loss"] = loss
+        original_validation(self, loss, step, extra_metrics)
+
     metrics.MetricsProcessor.log = log
+    metrics.MetricsProcessor.log_validation = log_validation
     train.time.sleep = lambda seconds: None  # "for other ranks to complete"
 
 

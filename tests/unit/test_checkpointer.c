@@ -102,6 +102,52 @@ static void test_all_of_the_state_comes_back(void **state)
     assert_next_batch(f, 5);
 }
 
+static void next_of(struct tt_loader *loader, int32_t *tokens)
+{
+    int32_t labels[BATCH * SEQ];
+    int64_t nseq;
+    assert_int_equal(tt_loader_next(loader, tokens, labels, &nseq, NULL), TT_OK);
+}
+
+static void test_the_place_in_the_validation_data_comes_back_or_is_begun_anew(void **state)
+{
+    struct fixture *f = *state;
+    struct tt_loader_opts opts = {
+        .dataset = "c4_test", .path = "tests/assets/c4_test", .seq_len = SEQ, .local_batch = BATCH, .dp_world = 1, .infinite = true
+    };
+    int32_t found[BATCH * SEQ], next[BATCH * SEQ];
+    bool loaded;
+    assert_int_equal(tt_loader_new(&f->validation, f->tokenizer, &opts, NULL), TT_OK);
+    for (int i = 0; i < 400; i++)
+        next_of(f->validation, next);
+    f->state.validation = f->validation;
+    f->state.validation_due = true;
+    f->config.checkpoint.last_save_model_only = false;
+    run_to(f, 3);
+    next_of(f->validation, next);
+
+    assert_true(load(f, NULL)); /* without validation */
+    assert_false(f->state.validation_due);
+    f->state.validation = f->validation;
+    assert_int_equal(tt_checkpointer_load(&f->checkpointer, &f->state, &loaded, NULL), TT_OK);
+    assert_true(f->state.validation_due);
+    next_of(f->validation, found);
+    assert_memory_equal(found, next, sizeof found);
+    assert_string_equal(tt_buf_cstr(&f->warnings), "");
+
+    /* In other data there is no such place. */
+    tt_loader_free(f->validation);
+    opts.path = "tests/golden/data/samples";
+    assert_int_equal(tt_loader_new(&f->validation, f->tokenizer, &opts, NULL), TT_OK);
+    f->state.validation = f->validation;
+    f->state.validation_due = false;
+    assert_int_equal(tt_checkpointer_load(&f->checkpointer, &f->state, &loaded, NULL), TT_OK);
+    assert_true(loaded);
+    assert_false(f->state.validation_due);
+    assert_true(warned(f, "The validation data is begun anew: ") &&
+                warned(f, "dataloader.titan_validation: dataset_state.sample_idx"));
+}
+
 static void test_only_complete_steps_with_exact_names_count(void **state)
 {
     struct fixture *f = *state;
@@ -498,6 +544,7 @@ int main(void)
         CASE(test_the_first_step_and_load_only),
         CASE(test_a_run_that_is_stopped_saves_what_no_checkpoint_has),
         CASE(test_all_of_the_state_comes_back),
+        CASE(test_the_place_in_the_validation_data_comes_back_or_is_begun_anew),
         CASE(test_only_complete_steps_with_exact_names_count),
         CASE(test_a_folder_without_a_complete_step_counts_as_absent),
         CASE(test_a_model_only_step_is_skipped_with_the_way_to_train_anew),

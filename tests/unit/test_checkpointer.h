@@ -27,7 +27,7 @@ struct fixture {
     char dir[64];
     struct tt_config config;
     struct tt_tokenizer *tokenizer;
-    struct tt_loader *loader;
+    struct tt_loader *loader, *validation;
     float weight[2][6], exp_avg[2][6], exp_avg_sq[2][6];
     struct tt_state_tensor tensors[2];
     struct tt_train_state state;
@@ -111,6 +111,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
     tt_checkpointer_release(&f->checkpointer);
     tt_loader_free(f->loader);
+    tt_loader_free(f->validation);
     tt_tokenizer_free(f->tokenizer);
     tt_buf_release(&f->warnings);
     const tt_status status = tt_remove_all(f->dir, NULL);

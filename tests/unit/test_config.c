@@ -447,7 +447,10 @@ static const char *const not_honoured[] = {
     "fault_tolerance.enable",
     "experimental.custom_import",
     "experimental.custom_args_module",
-    "validation.enable",
+    "validation.dataloader.num_workers",
+    "validation.dataloader.persistent_workers",
+    "validation.dataloader.pin_memory",
+    "validation.dataloader.prefetch_factor",
     "debug.moe_force_load_balance",
 };
 

@@ -415,12 +415,85 @@ static void test_names_of_datasets(void **state)
     (void)state;
     struct tt_err err;
     const char *path;
-    assert_int_equal(tt_dataset_path(&path, "C4_test", NULL, &err), TT_OK);
+    bool streamed;
+    assert_int_equal(tt_dataset_path(&path, &streamed, "training", "C4_test", NULL, &err), TT_OK);
     assert_string_equal(path, "tests/assets/c4_test");
-    assert_int_equal(tt_dataset_path(&path, "c4_test", "mine", &err), TT_OK);
+    assert_false(streamed);
+    assert_int_equal(tt_dataset_path(&path, &streamed, "training", "c4_test", "mine", &err), TT_OK);
     assert_string_equal(path, "mine");
-    assert_int_equal(tt_dataset_path(&path, "c4", NULL, &err), TT_EUNSUPPORTED);
-    assert_int_equal(tt_dataset_path(&path, "pile", NULL, &err), TT_EINVAL);
+    assert_int_equal(tt_dataset_path(&path, &streamed, "validation", "c4_validation", "mine", &err), TT_OK);
+    assert_true(streamed);
+    assert_int_equal(tt_dataset_path(&path, &streamed, "validation", "c4_validation", NULL, &err), TT_EUNSUPPORTED);
+    assert_non_null(strstr(err.msg, "validation.dataset c4_validation"));
+    assert_int_equal(tt_dataset_path(&path, &streamed, "training", "pile", NULL, &err), TT_EINVAL);
+}
+
+/* Samples of 5 tokens, <bos> x space digit <eos>, in sequences of 3 and the label behind them: the next sequence's inputs. */
+static void expect_tokens(struct tt_loader *l, const char *want)
+{
+    static const char *const names[] = { "<bos>", "x", " ", "0", "1", "2", "<eos>" };
+    struct tt_buf found = { 0 };
+    int32_t input[3], labels[3], id[7];
+    int64_t nseq;
+    struct tt_err err;
+    static const char *const texts[] = { "x 0", "x 1", "x 2" };
+    struct tt_encoder *enc;
+
+    assert_int_equal(tt_encoder_new(&enc, tok, &err), TT_OK);
+    for (int i = 0; i < 3; i++) {
+        struct tt_tokens t = { 0 };
+        assert_int_equal(tt_encode(enc, &t, texts[i], 3, TT_ENCODE_BOS | TT_ENCODE_EOS, &err), TT_OK);
+        assert_int_equal(t.n, 5);
+        id[0] = t.id[0], id[1] = t.id[1], id[2] = t.id[2], id[3 + i] = t.id[3], id[6] = t.id[4];
+        tt_tokens_release(&t);
+    }
+    tt_encoder_free(enc);
+    assert_int_equal(tt_loader_next(l, input, labels, &nseq, &err), TT_OK);
+    for (int i = 0; i < 3 * nseq; i++)
+        for (int k = 0; k < 7; k++)
+            if (input[i] == id[k])
+                tt_buf_str(&found, names[k]);
+    assert_string_equal(tt_buf_cstr(&found), want);
+    tt_buf_release(&found);
+}
+
+static void test_an_iteration_begins_where_the_last_one_ended_or_streamed_data_anew(void **state)
+{
+    (void)state;
+    struct tt_err err;
+    struct tt_loader *l;
+    struct tt_loader_opts o = {
+        .dataset = "d", .path = write_lines("again.json", "x", 3), .seq_len = 3, .local_batch = 1, .dp_world = 1, .infinite = true
+    };
+    for (int streamed = 0; streamed < 2; streamed++) {
+        o.streamed = streamed;
+        assert_int_equal(tt_loader_new(&l, tok, &o, &err), TT_OK);
+        assert_int_equal(tt_loader_restart(l, &err), TT_OK);
+        expect_tokens(l, "<bos>x ");
+        expect_tokens(l, "<eos><bos>x");
+        assert_int_equal(tt_loader_restart(l, &err), TT_OK);
+        expect_tokens(l, "1<eos><bos>"); /* the buffer had "1", <eos> */
+        expect_tokens(l, streamed ? " 0<eos>" : " 2<eos>");
+        tt_loader_free(l);
+    }
+    o.infinite = false;
+    for (int streamed = 0; streamed < 2; streamed++) { /* 15 tokens are 3 sequences of 4, and 3 left over */
+        o.streamed = streamed;
+        assert_int_equal(tt_loader_new(&l, tok, &o, &err), TT_OK);
+        for (int i = 0; i < 2; i++)
+            expect_tokens(l, i == 0 ? "<bos>x " : "<eos><bos>x");
+        expect_tokens(l, "1<eos><bos>");
+        expect_tokens(l, "");
+        struct tt_value *end = a_state(l);
+        for (int restored = 0; restored < 2; restored++) {
+            if (restored)
+                assert_int_equal(tt_loader_restore(l, end, "end", &err), TT_OK);
+            assert_int_equal(tt_loader_restart(l, &err), TT_OK);
+            expect_tokens(l, " 2<eos>");
+            expect_tokens(l, "x 0");
+        }
+        tt_loader_free(l);
+    }
 }
 
 static void test_eos_ends_its_own_document(void **state)
@@ -445,6 +518,7 @@ int main(void)
         cmocka_unit_test(test_ranks_without_samples_and_endless_nothing_are_errors),
         cmocka_unit_test(test_a_pipe_is_read_once_and_ends),
         cmocka_unit_test(test_names_of_datasets),
+        cmocka_unit_test(test_an_iteration_begins_where_the_last_one_ended_or_streamed_data_anew),
         cmocka_unit_test(test_eos_ends_its_own_document),
     };
     return cmocka_run_group_tests_name("loader", tests, set_up, tear_down);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "cli/run_log.h"
 #include "train/memory.h"
@@ -52,6 +53,23 @@ static void test_a_step_line_is_that_of_torchtitan(void **state)
     tt_buf_release(&out);
 }
 
+static void test_a_validation_line_is_that_of_torchtitan(void **state)
+{
+    (void)state;
+    struct tt_buf out = { 0 };
+    struct tt_validation_line line = {
+        .report = { .step = 1, .loss = 8.1705051 },
+        .memory = 1503238554,
+        .memory_total = (uint64_t)24 << 30,
+        .tps = 1234567.5,
+    };
+    tt_validation_line_format(&out, &line, tt_colors(true));
+    assert_string_equal(tt_buf_cstr(&out),
+                        "\033[33mvalidate step:  1  \033[32mloss:  8.1705  \033[38;2;54;234;195mmemory:  1.40GiB(5.83%)  "
+                        "\033[34mtps: 1,234,568\033[39m");
+    tt_buf_release(&out);
+}
+
 static void test_a_log_line_is_that_of_torchtitan(void **state)
 {
     (void)state;
@@ -77,6 +95,12 @@ static void hear(void *ctx, enum tt_log_level level, const char *line)
         return;
     heard->n++;
     snprintf(heard->last, sizeof heard->last, "%s", line);
+}
+
+static void hear_all(void *ctx, enum tt_log_level level, const char *line)
+{
+    (void)level;
+    tt_buf_printf(ctx, "%s\n", line);
 }
 
 static struct tt_config config_of(const char *jsonl)
@@ -137,6 +161,34 @@ static void test_json_has_a_line_a_step_and_a_resumed_run_adds_to_it(void **stat
     unlink(path);
 }
 
+/* Its time and tokens are not those of the steps around it. */
+static void test_a_validation_is_a_line_and_a_json_object_of_its_own(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/titan-metrics-XXXXXX";
+    close(mkstemp(path));
+    const struct tt_config config = config_of(path);
+    struct tt_buf lines = { 0 }, text = { 0 };
+    const struct tt_log log = { hear_all, &lines };
+    struct tt_metrics m;
+    tt_metrics_init(&m, &log, false, 4);
+    assert_int_equal(tt_metrics_open(&m, &config, false, NULL), TT_OK);
+    step_through(&m, 1, 2);
+    usleep(30000);
+    const struct tt_validation_report report = { .step = 2, .loss = 7.5, .ntokens = 900, .seconds = 0.03125 };
+    assert_int_equal(tt_metrics_validation(&m, &report, NULL), TT_OK);
+    assert_non_null(strstr(tt_buf_cstr(&lines), "\nvalidate step:  2  loss:  7.5000  memory: "));
+    assert_int_equal(m.line.ntokens + m.line.nsteps + m.step.nsteps, 0);
+    assert_true(tt_seconds() - m.line.start < 0.03);
+    assert_int_equal(tt_metrics_close(&m, NULL), TT_OK);
+    assert_int_equal(tt_file_read_all(&text, path, 1 << 20, NULL), TT_OK);
+    assert_non_null(strstr(tt_buf_cstr(&text), "\n{\"step\": 2, \"validation_loss\": 7.5, \"validation_ntokens\": 900, "
+                                               "\"validation_tps\": 28800, \"validation_seconds\": 0.03125, \"memory\": "));
+    tt_buf_release(&lines);
+    tt_buf_release(&text);
+    unlink(path);
+}
+
 static void test_a_json_file_that_cannot_be_written_is_an_error_with_its_name(void **state)
 {
     (void)state;
@@ -174,9 +226,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_step_line_is_that_of_torchtitan),
+        cmocka_unit_test(test_a_validation_line_is_that_of_torchtitan),
         cmocka_unit_test(test_a_log_line_is_that_of_torchtitan),
         cmocka_unit_test(test_lines_come_at_step_1_and_every_log_freq),
         cmocka_unit_test(test_json_has_a_line_a_step_and_a_resumed_run_adds_to_it),
+        cmocka_unit_test(test_a_validation_is_a_line_and_a_json_object_of_its_own),
         cmocka_unit_test(test_a_json_file_that_cannot_be_written_is_an_error_with_its_name),
         cmocka_unit_test(test_peak_memory_sees_what_was_touched),
     };

@@ -166,6 +166,49 @@ static void test_nothing_is_allocated_after_the_first_step(void **state)
         assert_true(nallocs > 0); /* the counter counts */
 }
 
+/* Of a longer or a shorter batch than training's: with an arena of its own, or in training's. */
+static void test_the_loss_alone_is_that_of_a_step_and_changes_nothing(void **state)
+{
+    (void)state;
+    for (int seq_len = 20; seq_len <= 200; seq_len += 180)
+        for (int prec = TT_PREC_F32; prec <= TT_PREC_PARAM; prec++) {
+            struct tt_step_opts opts = small_opts((enum tt_prec)prec), other;
+            struct tt_step *train = make(&opts);
+            struct tt_step_out out[3];
+            struct tt_err err;
+
+            other = opts;
+            other.eval_of = train;
+            other.nmicrobatches = 1;
+            other.local_batch = 3;
+            other.seq_len = seq_len;
+            struct tt_step *eval = make(&other);
+            assert_int_equal(tt_step_cost(eval)->params, 0);
+            assert_true((tt_step_cost(eval)->arena > 0) == (seq_len == 200));
+            other.eval_of = NULL;
+            struct tt_step *whole = make(&other);
+            fill_params(train);
+            fill_params(whole);
+            fill_tokens(train, 2, 74);
+            fill_tokens(eval, 1, 3 * seq_len);
+            fill_tokens(whole, 1, 3 * seq_len);
+            const struct tt_step_out before = run(train, 1);
+            assert_true(before.loss > 0);
+            fill_params(train); /* which has stepped */
+            assert_int_equal(tt_step_eval(eval, &out[0], &err), TT_OK);
+            const int allocs = nallocs;
+            assert_int_equal(tt_step_eval(eval, &out[1], &err), TT_OK);
+            assert_int_equal(nallocs, allocs);
+            out[2] = run(whole, 1);
+            assert_true(out[0].loss == out[2].loss && out[1].loss == out[0].loss);
+            assert_int_equal(out[0].ntokens, out[2].ntokens);
+            assert_true(run(train, 1).loss == before.loss);
+            tt_step_free(whole);
+            tt_step_free(eval);
+            tt_step_free(train);
+        }
+}
+
 /* Runs two steps; returns the parameters, one after another, and the loss. */
 static uint8_t *outcome(const struct tt_step_opts *opts, size_t *nbytes, float *loss)
 {
@@ -454,6 +497,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_loss_falls),
         cmocka_unit_test(test_nothing_is_allocated_after_the_first_step),
+        cmocka_unit_test(test_the_loss_alone_is_that_of_a_step_and_changes_nothing),
         cmocka_unit_test(test_two_runs_are_equal_bit_for_bit),
         cmocka_unit_test(test_what_is_kept_does_not_change_the_numbers),
         cmocka_unit_test(test_keeping_less_takes_less_memory_and_more_operations),

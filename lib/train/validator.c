@@ -1,0 +1,128 @@
+#include "train/validator.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+static tt_status check_config(const struct tt_config *config, struct tt_err *err)
+{
+    const struct tt_config_validation *v = &config->validation;
+    if (v->seq_len > config->training.seq_len)
+        return tt_err_set(err, TT_EINVAL,
+                          "%s is %" PRId64 ": expected at most training.seq_len, %" PRId64 ", for the model has no positions beyond",
+                          tt_config_where(config, "validation.seq_len"), v->seq_len, config->training.seq_len);
+    if (v->dataset_path && strcmp(v->dataset_path, "-") == 0)
+        return tt_err_set(err, TT_EINVAL, "%s: the standard input cannot be read again and again",
+                          tt_config_where(config, "validation.dataset_path"));
+    return TT_OK;
+}
+
+tt_status tt_validator_init(struct tt_validator *out, const struct tt_config *config, const struct tt_step_opts *opts,
+                            const struct tt_step *train, const struct tt_log *log, struct tt_err *err)
+{
+    *out = (struct tt_validator){ 0 };
+    if (!config->validation.enable)
+        return TT_OK;
+    tt_status status = check_config(config, err);
+    if (status != TT_OK)
+        return status;
+    struct tt_step_opts own = *opts;
+    own.local_batch = config->validation.local_batch_size;
+    own.seq_len = config->validation.seq_len;
+    own.nmicrobatches = 1;
+    own.step_in_backward = false;
+    own.eval_of = train;
+    out->config = config;
+    status = tt_step_new(&out->step, &own, err);
+    if (status != TT_OK)
+        return status;
+    const struct tt_cost *cost = tt_step_cost(out->step);
+    tt_log_line(log, TT_LOG_INFO, "Validation takes %.2fGiB beside what training takes",
+                (double)(cost->arena + cost->copies + cost->inputs) / (double)(1 << 30));
+    return TT_OK;
+}
+
+tt_status tt_validator_open(struct tt_validator *v, const struct tt_tokenizer *tok, const struct tt_log *log, struct tt_err *err)
+{
+    struct tt_loader_opts opts = { .dp_world = 1, .log = log };
+    if (!v->step)
+        return TT_OK;
+
+    const struct tt_config_validation *c = &v->config->validation;
+    opts.dataset = c->dataset;
+    opts.seq_len = c->seq_len;
+    opts.local_batch = c->local_batch_size;
+    opts.infinite = c->steps != -1;
+    tt_status status = tt_dataset_path(&opts.path, &opts.streamed, "validation", c->dataset, c->dataset_path, err);
+    if (status != TT_OK)
+        return status;
+    tt_log_line(log, TT_LOG_INFO, "Preparing %s dataset from %s", c->dataset, opts.path);
+    status = tt_loader_new(&v->loader, tok, &opts, err);
+    if (status == TT_OK && c->steps == -1)
+        tt_log_line(log, TT_LOG_WARNING,
+                    "Setting validation steps to -1 might cause hangs because of unequal sample counts across ranks when dataset is "
+                    "exhausted.");
+    return status;
+}
+
+void tt_validator_release(struct tt_validator *v)
+{
+    tt_loader_free(v->loader);
+    tt_step_free(v->step);
+    *v = (struct tt_validator){ 0 };
+}
+
+bool tt_validator_is_due(const struct tt_validator *v, int64_t step)
+{
+    return v->step && (step == 1 || step % v->config->validation.freq == 0);
+}
+
+/* The next batch of a validation that has had n; *nseq 0: there is none. Behind the last of validation.steps batches lies one that is
+ * read and not counted. */
+static tt_status read_batch(struct tt_validator *v, int64_t n, int64_t *nseq, struct tt_err *err)
+{
+    const tt_status status = tt_step_read(nseq, v->step, 0, v->loader, &v->config->model, err);
+    if (status == TT_OK && n == v->config->validation.steps)
+        *nseq = 0;
+    return status;
+}
+
+tt_status tt_validator_run(struct tt_validator *v, int64_t step, struct tt_metrics *metrics, struct tt_err *err)
+{
+    const double start = tt_seconds();
+    int64_t n = 0, nseq = 0, ntokens = 0;
+    float sum = 0;
+
+    tt_status status = tt_loader_restart(v->loader, err);
+    if (status == TT_OK)
+        status = read_batch(v, n, &nseq, err);
+    while (status == TT_OK && nseq > 0) {
+        struct tt_step_out out;
+        status = tt_step_eval(v->step, &out, err);
+        if (status != TT_OK)
+            break;
+        sum += out.loss;
+        ntokens += nseq * v->config->validation.seq_len;
+        status = read_batch(v, ++n, &nseq, err);
+    }
+    if (status != TT_OK)
+        return status;
+    if (n == 0)
+        return tt_err_set(err, TT_EINVAL, "%s: the data has fewer than the %" PRId64 " tokens of a sequence and its labels",
+                          tt_config_where(v->config, "validation.dataset_path"), v->config->validation.seq_len + 1);
+    const struct tt_validation_report report = {
+        .step = step, .loss = sum / (float)n, .ntokens = ntokens, .seconds = tt_seconds() - start
+    };
+    return tt_metrics_validation(metrics, &report, err);
+}
+
+tt_status tt_validator_skip(struct tt_validator *v, struct tt_err *err)
+{
+    int64_t n = 0, nseq = 0;
+    tt_status status = tt_loader_restart(v->loader, err);
+    do
+        status = status == TT_OK ? read_batch(v, n++, &nseq, err) : status;
+    while (status == TT_OK && nseq > 0);
+    return status;
+}
