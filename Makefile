@@ -50,7 +50,7 @@ isa_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mp
 cpu_obj := $(foreach i,$(isas),$(patsubst kernels/cpu/%.c,$(B)/kernels/cpu/$(i)/%.o,$(wildcard kernels/cpu/*.c)))
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo check unit clean format interop-full bench bench-tools bench-kernels bench-async kills kills-train fuzz fuzz-build fuzz-coverage \
+.PHONY: all help deps demo check unit clean format interop-full bench bench-tools bench-memory bench-kernels bench-async kills kills-train fuzz fuzz-build fuzz-coverage \
         coverage-build bless install \
         uninstall compile_commands.json tools generate
 
@@ -96,6 +96,9 @@ bench-tools: all                    ## the checkpoint tools against cp and again
 
 bench-async: all                    ## what saving 400 MB in the background costs training: waiting, slower steps
 	@BIN=$(BIN) python3 tests/bench/async.py
+
+bench-memory: all                   ## memory and speed of each mode of activation checkpointing; memory of short sequences; the start
+	@BIN=$(BIN) tests/bench/memory.sh
 
 bench-kernels: $(bench_bin)         ## each kernel's speed on this machine
 	@for b in $(bench_bin); do $$b || exit 1; done

@@ -12,9 +12,9 @@ complete -c titan-seed -l profiling.save_traces_folder -r -d 'The folder for tra
 complete -c titan-seed -l profiling.profile_freq -x -d 'Steps from one trace to the next; at least profiling.profiler_active and profiling.profiler_warmup together'
 complete -c titan-seed -l profiling.profiler_active -x -d 'Steps that a trace records'
 complete -c titan-seed -l profiling.profiler_warmup -x -d 'Steps that PyTorch\'s profiler runs for before it records; titan\'s needs none, but they count in profiling.profile_freq'
-complete -c titan-seed -l profiling.enable_memory_snapshot -d 'Write snapshots of the memory in use'
+complete -c titan-seed -l profiling.enable_memory_snapshot -d 'Write where the memory of a step goes, every profiling.profile_freq steps'
 complete -c titan-seed -l profiling.no_enable_memory_snapshot
-complete -c titan-seed -l profiling.save_memory_snapshot_folder -r -d 'The folder for snapshots, below job.dump_folder'
+complete -c titan-seed -l profiling.save_memory_snapshot_folder -r -d 'The folder for memory snapshots, below job.dump_folder'
 complete -c titan-seed -l metrics.log_freq -x -d 'Steps from one line of metrics to the next'
 complete -c titan-seed -l metrics.enable_tensorboard -d 'Write metrics for TensorBoard'
 complete -c titan-seed -l metrics.no_enable_tensorboard

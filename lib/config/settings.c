@@ -98,11 +98,10 @@ const struct tt_setting tt_settings[] = {
     { FIELD(profiling.profiler_warmup), TT_SET_INT, .def = "3", .bound = &at_least_0,
       .text = "Steps that PyTorch's profiler runs for before it records; titan's needs none, but they count in "
               "profiling.profile_freq." },
-    { FIELD(profiling.enable_memory_snapshot), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
-      .why = "titan plans its memory before the first step and takes no snapshots",
-      .text = "Write snapshots of the memory in use." },
-    { FIELD(profiling.save_memory_snapshot_folder), TT_SET_STR, .def = "memory_snapshot", .honour = TT_GOES_WITH,
-      .with = "profiling.enable_memory_snapshot", .text = "The folder for snapshots, below job.dump_folder." },
+    { FIELD(profiling.enable_memory_snapshot), TT_SET_BOOL, .def = "False",
+      .text = "Write where the memory of a step goes, every profiling.profile_freq steps." },
+    { FIELD(profiling.save_memory_snapshot_folder), TT_SET_STR, .def = "memory_snapshot",
+      .text = "The folder for memory snapshots, below job.dump_folder." },
 
     /* metrics */
     { FIELD(metrics.log_freq), TT_SET_INT, .def = "10", .bound = &at_least_1,

@@ -173,3 +173,29 @@ const struct tt_opdef tt_opdefs[TT_NOPS] = {
     [TT_OP_CLIP] = { .name = "clip" },
     [TT_OP_ADAM] = { .name = "adam" },
 };
+
+const char *tt_phase_name(enum tt_phase phase)
+{
+    switch (phase) {
+    case TT_F: return "forward";
+    case TT_I: return "input gradient";
+    case TT_W: return "weight gradient";
+    case TT_U: return "gather";
+    case TT_S: return "optimizer";
+    }
+    return "";
+}
+
+static int first_param(const tt_val *operand, int n, const struct tt_valdesc *val)
+{
+    for (int i = 0; i < n; i++)
+        if (operand[i] != TT_NO_VAL && val[operand[i]].cls == TT_PARAM)
+            return val[operand[i]].ref;
+    return -1;
+}
+
+int tt_op_param(const struct tt_op *op, const struct tt_valdesc *val)
+{
+    const int written = first_param(op->out, op->nout, val);
+    return written >= 0 ? written : first_param(op->in, op->nin, val);
+}

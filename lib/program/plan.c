@@ -518,6 +518,69 @@ struct tt_scalars *tt_plan_scalars(const struct tt_plan *plan)
     return plan->scalars.p;
 }
 
+/* --- looking at the plan ----------------------------------------------------------------------------------------------------- */
+
+int tt_plan_nops(const struct tt_plan *plan) { return plan->nevents; }
+
+const struct tt_op *tt_plan_op(const struct tt_plan *plan, int i, const struct tt_program **prog, int *mb)
+{
+    const struct event *e = &plan->event[i];
+    *prog = e->prog;
+    *mb = e->mb;
+    return &e->prog->op[e->op];
+}
+
+static int by_begin(const void *va, const void *vb)
+{
+    const struct tt_plan_buffer *a = va, *b = vb;
+    if (a->begin != b->begin)
+        return a->begin - b->begin;
+    return a->offset != b->offset ? (a->offset < b->offset ? -1 : 1) : 0;
+}
+
+/* The scratch of the operations outside the microbatches is one piece; each has its own there. */
+static size_t add_side_scratch(const struct tt_plan *plan, struct tt_plan_buffer *out)
+{
+    struct tt_device *device = plan->opts.device;
+    size_t n = 0;
+
+    for (int t = 0; t < plan->nevents; t++) {
+        const struct event *e = &plan->event[t];
+        const uint64_t nbytes = e->mb < 0 ? device->ops->scratch(device, &e->prog->op[e->op], e->prog->val) : 0;
+        if (nbytes > 0)
+            out[n++] = (struct tt_plan_buffer){ plan->side_offset, nbytes, t, t, TT_NO_VAL };
+    }
+    return n;
+}
+
+tt_status tt_plan_buffers(struct tt_plan_buffer **out, size_t *n, const struct tt_plan *plan, struct tt_err *err)
+{
+    const size_t nmb = (size_t)plan->opts.sched->nmb, cap = plan->nthings * nmb + (size_t)plan->nevents;
+    struct tt_plan_buffer *buffer = calloc(cap + 1, sizeof *buffer);
+    size_t found = 0;
+
+    if (!buffer)
+        return tt_err_nomem(err, cap * sizeof *buffer, "the buffers of a plan");
+    for (size_t i = 0; i < plan->nthings * nmb; i++) {
+        const size_t thing = i / nmb, mb = i % nmb;
+        const struct tt_span *span = span_of(plan, thing, (int)mb);
+        if (!is_own_place(plan, thing) || span->end < 0)
+            continue;
+        buffer[found++] = (struct tt_plan_buffer){
+            .offset = plan->offset[(size_t)plan->slot[mb] * plan->nthings + thing],
+            .nbytes = plan->thing_nbytes[thing],
+            .begin = span->begin,
+            .end = span->end,
+            .value = thing < plan->opts.model->nvals ? (tt_val)thing : TT_NO_VAL,
+        };
+    }
+    found += add_side_scratch(plan, buffer + found);
+    qsort(buffer, found, sizeof *buffer, by_begin);
+    *out = buffer;
+    *n = found;
+    return TT_OK;
+}
+
 /* --- pointers --------------------------------------------------------------------------------------------------------------- */
 
 static void *scalar_at(const struct tt_plan *plan, const struct tt_valdesc *d, const struct event *e)

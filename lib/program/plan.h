@@ -45,6 +45,21 @@ float *tt_plan_losses(const struct tt_plan *plan); /* one a microbatch */
 void *tt_plan_param(const struct tt_plan *plan, int param, enum tt_role role);
 struct tt_scalars *tt_plan_scalars(const struct tt_plan *plan);
 
+/* What takes room in the arena, from one operation of the step to another, both included: a value of the model's program, or scratch
+ * of the operation that it begins with. Values that lie over one are part of it. */
+struct tt_plan_buffer {
+    uint64_t offset, nbytes;
+    int begin, end; /* operations of the step, from 0 */
+    tt_val value;   /* TT_NO_VAL: scratch */
+};
+
+/* All of them, in the order in which they begin; the caller frees. */
+TT_MUST_CHECK tt_status tt_plan_buffers(struct tt_plan_buffer **out, size_t *n, const struct tt_plan *plan, struct tt_err *err);
+
+/* The operations of a step in their order. *mb -1: of no microbatch. */
+int tt_plan_nops(const struct tt_plan *plan);
+const struct tt_op *tt_plan_op(const struct tt_plan *plan, int i, const struct tt_program **prog, int *mb);
+
 TT_MUST_CHECK tt_status tt_plan_run(struct tt_plan *plan, struct tt_err *err);
 
 /* Who is told of each operation that has run, of which microbatch (-1: of none), and from when to when, in tt_seconds(). The

@@ -52,6 +52,8 @@ struct tt_valdesc {
 
 /* forward, input gradient, weight gradient, gathering of parameters, optimizer step */
 enum tt_phase { TT_F = 'F', TT_I = 'I', TT_W = 'W', TT_U = 'U', TT_S = 'S' };
+const char *tt_phase_name(enum tt_phase phase); /* "forward", "input gradient" ... */
+
 enum tt_queue { TT_Q_COMPUTE, TT_Q_GATHER, TT_Q_REDUCE, TT_Q_TP, TT_Q_CP, TT_Q_EP, TT_Q_PP_NEXT, TT_Q_PP_PREV, TT_Q_COPY, TT_NQ };
 
 /* Operands in their order; [x]: may be missing; arg and real where there are any. W and I are a forward's gradients. */
@@ -165,6 +167,9 @@ TT_MUST_CHECK tt_status tt_program_record_step(struct tt_program **out, const st
  * more reads the parameter. Gradients are activations then, and copies of parameters are made in every forward. Once; after
  * tt_program_differentiate. */
 TT_MUST_CHECK tt_status tt_program_step_in_backward(struct tt_program *prog, struct tt_err *err);
+
+/* The first parameter that op writes, or else reads: its index; -1: none. */
+int tt_op_param(const struct tt_op *op, const struct tt_valdesc *val);
 
 static inline int64_t tt_val_numel(const struct tt_valdesc *val)
 {

@@ -32,18 +32,6 @@ static void put_event(struct tt_buf *out, const char *category, const char *name
                   category, name, (long)getpid(), 1e6 * (begin - zero), 1e6 * (end - begin));
 }
 
-static const char *phase_name(enum tt_phase phase)
-{
-    switch (phase) {
-    case TT_F: return "forward";
-    case TT_I: return "input gradient";
-    case TT_W: return "weight gradient";
-    case TT_U: return "gather";
-    case TT_S: return "optimizer";
-    }
-    return "";
-}
-
 /* "Input Dims" and "Input type", or those of the outputs, as PyTorch has them; an operand that is not there is empty. */
 static void put_operands(struct tt_buf *out, const char *which, const struct tt_valdesc *val, const tt_val *operand, int n)
 {
@@ -69,35 +57,24 @@ static uint64_t operand_bytes(const struct tt_valdesc *val, const tt_val *operan
     return nbytes;
 }
 
-/* The first parameter among operands, or false. */
-static bool put_param(struct tt_buf *out, const struct tt_profiler *p, const struct tt_valdesc *val, const tt_val *operand, int n)
-{
-    int nparams;
-    const struct tt_step_param *params = tt_step_params(p->step, &nparams);
-
-    for (int i = 0; i < n; i++)
-        if (operand[i] != TT_NO_VAL && val[operand[i]].cls == TT_PARAM) {
-            const char *fqn = params[val[operand[i]].ref].param->fqn;
-            tt_buf_str(out, ", \"param\": ");
-            tt_json_write_str(out, fqn, strlen(fqn));
-            return true;
-        }
-    return false;
-}
-
 static void put_op(struct tt_buf *out, const struct tt_profiler *p, const struct op_record *r, double zero)
 {
     const struct tt_op *op = r->call->op;
     const struct tt_valdesc *val = r->call->val;
+    const int param = tt_op_param(op, val);
+    int nparams;
+    const struct tt_step_param *params = tt_step_params(p->step, &nparams);
 
     put_event(out, "cpu_op", op->def->name, zero, r->begin, r->end);
-    tt_buf_printf(out, "\"phase\": \"%s\"", phase_name(op->phase));
+    tt_buf_printf(out, "\"phase\": \"%s\"", tt_phase_name(op->phase));
     if (r->mb >= 0)
         tt_buf_printf(out, ", \"microbatch\": %d", r->mb);
     if (op->out[0] != TT_NO_VAL && val[op->out[0]].layer >= 0)
         tt_buf_printf(out, ", \"layer\": %d", val[op->out[0]].layer);
-    if (!put_param(out, p, val, op->out, op->nout))
-        put_param(out, p, val, op->in, op->nin);
+    if (param >= 0) {
+        tt_buf_str(out, ", \"param\": ");
+        tt_json_write_str(out, params[param].param->fqn, strlen(params[param].param->fqn));
+    }
     put_operands(out, "Input", val, op->in, op->nin);
     put_operands(out, "Output", val, op->out, op->nout);
     tt_buf_printf(out, ", \"bytes\": %" PRIu64, operand_bytes(val, op->in, op->nin) + operand_bytes(val, op->out, op->nout));

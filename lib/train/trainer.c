@@ -13,6 +13,7 @@
 #include "train/checkpoint.h"
 #include "train/init.h"
 #include "train/launch.h"
+#include "train/memory_snapshot.h"
 #include "train/metrics.h"
 #include "train/profiler.h"
 #include "train/rng.h"
@@ -45,6 +46,7 @@ struct trainer {
     struct tt_checkpointer checkpointer;
     struct tt_metrics metrics;
     struct tt_profiler profiler;
+    struct tt_memory_snapshot snapshot;
 };
 
 #define INFO(t, ...) tt_log_line((t)->log, TT_LOG_INFO, __VA_ARGS__)
@@ -166,6 +168,24 @@ static tt_status count_microbatches(struct trainer *t, struct tt_err *err)
 
 /* --- weights, optimizer, state ----------------------------------------------------------------------------------------------- */
 
+/* What the step would have taken that there was no memory for. That error is the one to tell. */
+static void snapshot_without_memory(const struct trainer *t, const struct tt_step_opts *opts)
+{
+    struct tt_step_opts plan = *opts;
+    struct tt_memory_snapshot snapshot = { 0 };
+    struct tt_step *step = NULL;
+
+    plan.plan_only = true;
+    tt_status status = tt_step_new(&step, &plan, NULL);
+    if (status == TT_OK)
+        status = tt_memory_snapshot_open(&snapshot, t->config, step, t->log, NULL);
+    if (status == TT_OK)
+        status = tt_memory_snapshot_exit(&snapshot, NULL);
+    (void)status; /* the folder may not be writable either */
+    tt_memory_snapshot_release(&snapshot);
+    tt_step_free(step);
+}
+
 static tt_status make_step(struct trainer *t, struct tt_err *err)
 {
     const struct tt_config_training *training = &t->config->training;
@@ -185,6 +205,8 @@ static tt_status make_step(struct trainer *t, struct tt_err *err)
     tt_status status = tt_activations_choose(&opts, t->config, &t->params, err);
     if (status == TT_OK)
         status = tt_step_new(&t->step, &opts, err);
+    if (status == TT_ENOMEM && t->config->profiling.enable_memory_snapshot && !t->opts->dry_run)
+        snapshot_without_memory(t, &opts);
     if (status != TT_OK)
         return status;
     tt_activations_log(t->config, t->step, t->log);
@@ -283,6 +305,7 @@ static tt_status build(struct trainer *t, struct tt_err *err)
 
 static void release(struct trainer *t)
 {
+    tt_memory_snapshot_release(&t->snapshot);
     tt_profiler_release(&t->profiler);
     tt_checkpointer_release(&t->checkpointer);
     if (t->owned)
@@ -394,6 +417,8 @@ static tt_status train(bool *stopped, struct trainer *t, struct tt_err *err)
         s->validation_due = false;
         if (status == TT_OK)
             status = tt_profiler_end(&t->profiler, s->step, err);
+        if (status == TT_OK)
+            status = tt_memory_snapshot_end(&t->snapshot, s->step, err);
         if (status != TT_OK)
             return status;
     }
@@ -434,6 +459,8 @@ static tt_status run(bool *stopped, struct trainer *t, struct tt_err *err)
         return status;
     INFO(t, "Training starts at step %" PRId64, t->state.step + 1);
     status = tt_profiler_open(&t->profiler, t->config, t->step, t->log, err);
+    if (status == TT_OK)
+        status = tt_memory_snapshot_open(&t->snapshot, t->config, t->step, t->log, err);
     if (status != TT_OK)
         return status;
     if (t->opts->started)
