@@ -11,7 +11,7 @@ from runs import F32, TINY, Workdir, check, finish, titan
 from torch.cuda import _memory_viz
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchtitan.config.job_config import ActivationCheckpoint
-from torchtitan.distributed.activation_checkpoint import apply_ac
+from torchtitan.distributed import activation_checkpoint
 from torchtitan.models.llama3 import Transformer, TransformerModelArgs
 from torchtitan.models.llama3.infra.parallelize import _op_sac_save_list
 
@@ -54,7 +54,9 @@ def products(mode):
     with torch.no_grad():
         model.init_weights()
     if mode:
-        apply_ac(model, ActivationCheckpoint(**mode, early_stop=True), op_sac_save_list=SAVED)
+        activation_checkpoint._layer_sac_count = 0  # of all models of a process
+        how = ActivationCheckpoint(**mode, early_stop=True)
+        activation_checkpoint.apply_ac(model, how, op_sac_save_list=SAVED)
     with Products() as seen:
         model(torch.arange(32).reshape(1, 32)).sum().backward()
     return seen.count
