@@ -103,6 +103,12 @@ static struct tt_added_token *find(const struct tt_added *added, const char *con
     return tt_map_get(&added->by_content, content, n, &i) ? &added->tokens[i] : NULL;
 }
 
+bool tt_added_is_special(const struct tt_added *added, const char *text, size_t n)
+{
+    const struct tt_added_token *t = find(added, text, n);
+    return t && t->special;
+}
+
 int32_t tt_added_id(const struct tt_added *added, const char *content, size_t n)
 {
     const struct tt_added_token *t = find(added, content, n);
@@ -112,19 +118,19 @@ int32_t tt_added_id(const struct tt_added *added, const char *content, size_t n)
 const struct tt_added_token *tt_added_by_id(const struct tt_added *added, int32_t id)
 {
     for (size_t i = 0; i < added->n; i++)
-        if (added->tokens[i].id == id)
+        if (added->tokens[i].id == id && !added->tokens[i].hidden)
             return &added->tokens[i];
     return NULL;
 }
 
-static tt_status normal_form(struct tt_added *added, struct tt_added_token *t, const struct tt_normalizer *norm, struct tt_err *err)
+/* Where the form is not normalized, that of an earlier call stays and is what decoding gives (the reference's way). */
+static tt_status normal_form(struct tt_added *added, struct tt_added_token *t, const struct tt_normalizer *norm,
+                             struct tt_regex_scratch *scratch, struct tt_err *err)
 {
-    t->normal = t->content;
-    t->nnormal = t->n;
     if (!t->normalized || norm->n == 0)
         return TT_OK;
     struct tt_buf form = { 0 };
-    tt_status st = tt_normalize(norm, &form, t->content, t->n, err);
+    tt_status st = tt_normalize(norm, scratch, &form, t->content, t->n, err);
     if (st == TT_OK)
         st = tt_buf_check(&form, "an added token", err);
     if (st == TT_OK) {
@@ -135,6 +141,13 @@ static tt_status normal_form(struct tt_added *added, struct tt_added_token *t, c
     }
     tt_buf_release(&form);
     return st;
+}
+
+/* An id has one token: a later one hides the earlier. The model's ids may have gaps, and the next free one counts tokens, not ids. */
+static void hide_others(struct tt_added *added, int32_t id)
+{
+    for (size_t i = 0; i < added->n; i++)
+        added->tokens[i].hidden |= added->tokens[i].id == id;
 }
 
 static tt_status append(struct tt_added *added, struct tt_added_token t, struct tt_err *err)
@@ -153,30 +166,34 @@ static tt_status append(struct tt_added *added, struct tt_added_token t, struct 
     return st;
 }
 
-static int64_t next_free(const struct tt_added *added, const struct tt_bpe *bpe)
+static int64_t next_free(const struct tt_added *added, const struct tt_vocab *vocab)
 {
     int64_t max = -1;
     for (size_t i = 0; i < added->n; i++)
         if (added->tokens[i].id > max)
             max = added->tokens[i].id;
-    const int64_t nmodel = (int64_t)tt_bpe_nvocab(bpe);
+    const int64_t nmodel = (int64_t)vocab->n;
     return max >= nmodel || (nmodel == 0 && max >= 0) ? max + 1 : nmodel;
 }
 
-static tt_status add_one(struct tt_added *added, struct tt_added_token t, int64_t *next, const struct tt_bpe *bpe,
-                         const struct tt_normalizer *norm, const char *where, struct tt_err *err)
+static tt_status add_one(struct tt_added *added, struct tt_added_token t, int64_t *next, const struct tt_vocab *vocab,
+                         const struct tt_normalizer *norm, struct tt_regex_scratch *scratch, const char *where, struct tt_err *err)
 {
     struct tt_added_token *old = find(added, t.content, t.n);
     if (old) {
         t.content = old->content;
         t.id = old->id;
         t.special = t.special || old->special; /* once special, always so */
-        const tt_status st = normal_form(added, &t, norm, err);
-        if (st == TT_OK)
+        t.normal = old->normal;
+        t.nnormal = old->nnormal;
+        const tt_status st = normal_form(added, &t, norm, scratch, err);
+        if (st == TT_OK) {
+            hide_others(added, t.id);
             *old = t;
+        }
         return st;
     }
-    t.id = tt_bpe_id(bpe, t.content, t.n);
+    t.id = tt_vocab_id(vocab, t.content, t.n);
     if (t.id == TT_NO_TOKEN) {
         if (*next > INT32_MAX - 1)
             return tt_err_set(err, TT_EFORMAT, "%s: no id is left for \"%.200s\"", where, t.content);
@@ -185,22 +202,26 @@ static tt_status add_one(struct tt_added *added, struct tt_added_token t, int64_
     t.content = tt_arena_strn(&added->arena, t.content, t.n);
     if (!t.content)
         return tt_err_nomem(err, t.n, "an added token");
-    const tt_status st = normal_form(added, &t, norm, err);
+    t.normal = t.content;
+    t.nnormal = t.n;
+    hide_others(added, t.id);
+    const tt_status st = normal_form(added, &t, norm, scratch, err);
     return st == TT_OK ? append(added, t, err) : st;
 }
 
-tt_status tt_added_add(struct tt_added *added, const struct tt_added_token *tokens, size_t n, const struct tt_bpe *bpe,
+tt_status tt_added_add(struct tt_added *added, const struct tt_added_token *tokens, size_t n, const struct tt_vocab *vocab,
                        const struct tt_normalizer *norm, const char *where, struct tt_err *err)
 {
-    int64_t next = next_free(added, bpe);
-    for (size_t i = 0; i < n; i++) {
-        if (tokens[i].n == 0)
-            continue;
-        const tt_status st = add_one(added, tokens[i], &next, bpe, norm, where, err);
-        if (st != TT_OK)
-            return st;
-    }
-    return TT_OK;
+    int64_t next = next_free(added, vocab);
+    struct tt_regex_scratch *scratch;
+    tt_status st = tt_regex_scratch_new(&scratch, err);
+    if (st != TT_OK)
+        return st;
+    for (size_t i = 0; st == TT_OK && i < n; i++)
+        if (tokens[i].n > 0)
+            st = add_one(added, tokens[i], &next, vocab, norm, scratch, where, err);
+    tt_regex_scratch_free(scratch);
+    return st;
 }
 
 static tt_status index_kind(struct tt_added_trie **out, const struct tt_added *added, bool normalized, const char *where,
@@ -213,12 +234,14 @@ static tt_status index_kind(struct tt_added_trie **out, const struct tt_added *a
     size_t n = 0;
     for (size_t i = 0; st == TT_OK && i < added->n; i++) {
         const struct tt_added_token *a = &added->tokens[i];
-        if (a->normalized != normalized || a->nnormal == 0)
+        const char *look_for = normalized ? a->normal : a->content;
+        const size_t len = normalized ? a->nnormal : a->n;
+        if (a->hidden || a->normalized != normalized || len == 0)
             continue;
         int32_t old = -1;
-        st = trie_put(t, a->normal, a->nnormal, (int32_t)i, &old, err);
+        st = trie_put(t, look_for, len, (int32_t)i, &old, err);
         if (st == TT_OK && old >= 0)
-            st = tt_err_set(err, TT_EFORMAT, "%s: \"%.200s\" and \"%.200s\" have the same normal form", where,
+            st = tt_err_set(err, TT_EFORMAT, "%s: \"%.200s\" and \"%.200s\" have the same normal form, which of them is it?", where,
                             added->tokens[old].content, a->content);
         n++;
     }

@@ -11,17 +11,18 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/map.h"
-#include "data/bpe.h"
 #include "data/normalize.h"
 #include "data/pieces.h"
+#include "data/vocab.h"
 
 struct tt_added_token {
-    const char *content, *normal; /* as given; as looked for and decoded */
+    const char *content, *normal; /* as given; as looked for if normalized, and as decoded */
     size_t n, nnormal;
     int32_t id;
     bool single_word;    /* not inside a word */
     bool lstrip, rstrip; /* takes the white space before or behind it with it */
     bool normalized, special;
+    bool hidden; /* a later token has its id: it is not looked for, nor does the id mean it */
 };
 
 struct tt_added_trie;
@@ -41,7 +42,7 @@ void tt_added_release(struct tt_added *added);
  * next free id, one that is there already takes the new settings. Only content and the flags of `tokens` are read; empty ones do
  * not count. tt_added_index must follow. */
 TT_MUST_CHECK tt_status tt_added_add(struct tt_added *added, const struct tt_added_token *tokens, size_t n,
-                                     const struct tt_bpe *bpe, const struct tt_normalizer *norm, const char *where,
+                                     const struct tt_vocab *vocab, const struct tt_normalizer *norm, const char *where,
                                      struct tt_err *err);
 
 /* Makes what is searched with. TT_EFORMAT: two tokens with one normal form. */
@@ -49,6 +50,9 @@ TT_MUST_CHECK tt_status tt_added_index(struct tt_added *added, const char *where
 
 int32_t tt_added_id(const struct tt_added *added, const char *content, size_t n);
 const struct tt_added_token *tt_added_by_id(const struct tt_added *added, int32_t id); /* NULL: none */
+
+/* Whether text is that of a special token. */
+bool tt_added_is_special(const struct tt_added *added, const char *text, size_t n);
 
 /* Cuts the tokens of one kind out of every piece that is text. */
 TT_MUST_CHECK tt_status tt_added_split(const struct tt_added *added, bool normalized, struct tt_pieces *ps, struct tt_err *err);

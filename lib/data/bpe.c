@@ -9,56 +9,17 @@
 
 /* --- vocabulary -------------------------------------------------------------------------------------------------------- */
 
-static int by_id(const void *a, const void *b)
-{
-    const struct tt_vocab_token *x = a, *y = b;
-    return (x->id > y->id) - (x->id < y->id);
-}
-
-static tt_status add_token(struct tt_bpe *bpe, const struct tt_pair *pair, struct tt_err *err)
-{
-    const char *name = pair->key->u.str.s;
-    const size_t n = pair->key->u.str.nbytes;
-    int32_t id;
-    tt_status st = tt_token_id_of(&id, pair->value, bpe->where, "vocab", err);
-    if (st != TT_OK)
-        return tt_err_set(err, TT_EFORMAT, "%s: vocab: \"%s\": expected an id from 0 to 2147483646", bpe->where, name);
-    const char *kept = tt_arena_strn(&bpe->arena, name, n);
-    if (!kept)
-        return tt_err_nomem(err, n, "a vocabulary");
-    bool added;
-    st = tt_map_put(&bpe->vocab, kept, n, (uint64_t)id, &added, NULL, err);
-    if (st == TT_OK && added)
-        bpe->by_id[bpe->ntokens++] = (struct tt_vocab_token){ kept, n, id };
-    return st;
-}
-
-static tt_status read_vocab(struct tt_bpe *bpe, const struct tt_value *model, struct tt_err *err)
-{
-    const struct tt_value *vocab;
-    tt_status st = tt_field_tree(&vocab, model, "vocab", TT_V_MAP, TT_REQUIRED, bpe->where, err);
-    if (st != TT_OK)
-        return st;
-    bpe->by_id = calloc(vocab->u.map.n + 1, sizeof *bpe->by_id);
-    if (!bpe->by_id)
-        return tt_err_nomem(err, vocab->u.map.n * sizeof *bpe->by_id, "a vocabulary");
-    for (size_t i = 0; i < vocab->u.map.n && st == TT_OK; i++)
-        st = add_token(bpe, &vocab->u.map.pairs[i], err);
-    qsort(bpe->by_id, bpe->ntokens, sizeof *bpe->by_id, by_id);
-    return st;
-}
-
 /* Look-ups that every word makes, as arrays. */
 static void index_characters(struct tt_bpe *bpe)
 {
     for (uint32_t cp = 0; cp < TT_BPE_FAST_CHARS; cp++) {
         char s[4];
-        bpe->char_id[cp] = tt_bpe_id(bpe, s, tt_utf8_put(s, cp));
+        bpe->char_id[cp] = tt_vocab_id(bpe->vocab, s, tt_utf8_put(s, cp));
     }
     for (unsigned b = 0; b < 256; b++) {
         static const char hex[] = "0123456789ABCDEF";
         const char name[] = { '<', '0', 'x', hex[b >> 4], hex[b & 15], '>' };
-        bpe->byte_id[b] = tt_bpe_id(bpe, name, sizeof name);
+        bpe->byte_id[b] = tt_vocab_id(bpe->vocab, name, sizeof name);
     }
 }
 
@@ -91,7 +52,7 @@ static tt_status read_merge(struct half half[2], const struct tt_value *v, bool 
 
 static tt_status known(int32_t *id, const struct tt_bpe *bpe, const char *s, size_t n, size_t i, struct tt_err *err)
 {
-    *id = tt_bpe_id(bpe, s, n);
+    *id = tt_vocab_id(bpe->vocab, s, n);
     if (*id == TT_NO_TOKEN)
         return tt_err_set(err, TT_EFORMAT, "%s: merges[%zu]: \"%.*s\" is not in vocab", bpe->where, i, n > 200 ? 200 : (int)n, s);
     return TT_OK;
@@ -168,11 +129,7 @@ static tt_status read_settings(struct tt_bpe *bpe, const struct tt_value *model,
     static const char *const affixes[] = { "continuing_subword_prefix", "end_of_word_suffix" };
     const char *s = NULL;
     size_t n = 0;
-    tt_status st = tt_field_str(&s, &n, model, "type", TT_OPTIONAL, bpe->where, err);
-    if (st != TT_OK)
-        return st;
-    if (s && strcmp(s, "BPE") != 0)
-        return tt_err_set(err, TT_EUNSUPPORTED, "%s: type \"%s\" is not supported (BPE is)", bpe->where, s);
+    tt_status st;
     for (int i = 0; i < 2; i++) {
         n = 0;
         if ((st = tt_field_str(&s, &n, model, affixes[i], TT_OPTIONAL, bpe->where, err)) != TT_OK)
@@ -199,21 +156,21 @@ static tt_status read_unk(struct tt_bpe *bpe, const struct tt_value *model, stru
     const tt_status st = tt_field_str(&s, &bpe->nunk, model, "unk_token", TT_OPTIONAL, bpe->where, err);
     if (st != TT_OK || !s)
         return st;
-    bpe->unk_id = tt_bpe_id(bpe, s, bpe->nunk);
+    bpe->unk_id = tt_vocab_id(bpe->vocab, s, bpe->nunk);
     bpe->unk = tt_arena_strn(&bpe->arena, s, bpe->nunk);
     return bpe->unk ? TT_OK : tt_err_nomem(err, bpe->nunk, "a token");
 }
 
-tt_status tt_bpe_new(struct tt_bpe **out, const struct tt_value *model, const char *where, struct tt_err *err)
+tt_status tt_bpe_new(struct tt_bpe **out, const struct tt_vocab *vocab, const struct tt_value *model, const char *where,
+                     struct tt_err *err)
 {
     struct tt_bpe *bpe = calloc(1, sizeof *bpe);
     if (!bpe || !(bpe->where = strdup(where))) {
         free(bpe);
         return tt_err_nomem(err, sizeof *bpe, "a BPE model");
     }
+    bpe->vocab = vocab;
     tt_status st = read_settings(bpe, model, err);
-    if (st == TT_OK)
-        st = read_vocab(bpe, model, err);
     if (st == TT_OK)
         st = read_merges(bpe, model, err);
     if (st == TT_OK)
@@ -231,30 +188,8 @@ void tt_bpe_free(struct tt_bpe *bpe)
 {
     if (!bpe)
         return;
-    tt_map_release(&bpe->vocab);
     tt_arena_release(&bpe->arena);
-    free(bpe->by_id);
     free(bpe->merges);
     free(bpe->where);
     free(bpe);
-}
-
-size_t tt_bpe_nvocab(const struct tt_bpe *bpe) { return bpe->ntokens; }
-
-int64_t tt_bpe_nids(const struct tt_bpe *bpe) { return bpe->ntokens ? (int64_t)bpe->by_id[bpe->ntokens - 1].id + 1 : 0; }
-
-int32_t tt_bpe_id(const struct tt_bpe *bpe, const char *token, size_t n)
-{
-    uint64_t id;
-    return tt_map_get(&bpe->vocab, token, n, &id) ? (int32_t)id : TT_NO_TOKEN;
-}
-
-const char *tt_bpe_token(const struct tt_bpe *bpe, int32_t id, size_t *n)
-{
-    const struct tt_vocab_token key = { .id = id };
-    const struct tt_vocab_token *t = bsearch(&key, bpe->by_id, bpe->ntokens, sizeof key, by_id);
-    if (!t)
-        return NULL;
-    *n = t->n;
-    return t->s;
 }

@@ -12,20 +12,17 @@
 
 #include "base/err.h"
 #include "data/tokenizer.h"
+#include "data/vocab.h"
 #include "value/value.h"
 
 struct tt_bpe;
 struct tt_bpe_scratch; /* of one thread: symbols under way and a cache of words */
 
-/* model: the field of a tokenizer.json; nothing of it is kept. Settings that change tokens at random or that titan does not have
- * (dropout, continuing_subword_prefix, end_of_word_suffix) are TT_EUNSUPPORTED. */
-TT_MUST_CHECK tt_status tt_bpe_new(struct tt_bpe **out, const struct tt_value *model, const char *where, struct tt_err *err);
+/* model: the field of a tokenizer.json, vocab its vocabulary, which is borrowed. Settings that change tokens at random or that titan
+ * does not have (dropout, continuing_subword_prefix, end_of_word_suffix) are TT_EUNSUPPORTED. */
+TT_MUST_CHECK tt_status tt_bpe_new(struct tt_bpe **out, const struct tt_vocab *vocab, const struct tt_value *model,
+                                   const char *where, struct tt_err *err);
 void tt_bpe_free(struct tt_bpe *bpe);
-
-size_t tt_bpe_nvocab(const struct tt_bpe *bpe);
-int64_t tt_bpe_nids(const struct tt_bpe *bpe); /* the largest id and one */
-int32_t tt_bpe_id(const struct tt_bpe *bpe, const char *token, size_t n); /* TT_NO_TOKEN: none */
-const char *tt_bpe_token(const struct tt_bpe *bpe, int32_t id, size_t *n); /* NULL: none */
 
 TT_MUST_CHECK tt_status tt_bpe_scratch_new(struct tt_bpe_scratch **out, struct tt_err *err);
 void tt_bpe_scratch_free(struct tt_bpe_scratch *scratch);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "data/bpe_private.h"
 #include "data/unicode.h"
 
@@ -100,7 +101,7 @@ static tt_status start(const struct tt_bpe *bpe, struct tt_bpe_scratch *s, const
     s->nsym = 0;
     for (size_t i = 0; i < n; i += len) {
         const uint32_t cp = tt_utf8_get(word + i, &len);
-        const int32_t id = cp < TT_BPE_FAST_CHARS ? bpe->char_id[cp] : tt_bpe_id(bpe, word + i, len);
+        const int32_t id = cp < TT_BPE_FAST_CHARS ? bpe->char_id[cp] : tt_vocab_id(bpe->vocab, word + i, len);
         if (id != TT_NO_TOKEN) {
             if (held)
                 push(s, bpe->unk_id);
@@ -251,7 +252,7 @@ tt_status tt_bpe_word(const struct tt_bpe *bpe, struct tt_bpe_scratch *s, const 
                       struct tt_err *err)
 {
     if (n > CACHE_WORD) {
-        const int32_t id = bpe->ignore_merges ? tt_bpe_id(bpe, word, n) : TT_NO_TOKEN;
+        const int32_t id = bpe->ignore_merges ? tt_vocab_id(bpe->vocab, word, n) : TT_NO_TOKEN;
         return id != TT_NO_TOKEN ? tt_tokens_append(out, &id, 1, err) : merge_word(bpe, s, word, n, out, err);
     }
     struct cached *c = &s->cache[tt_hash_bytes(word, n) % CACHE_SLOTS];
@@ -259,7 +260,7 @@ tt_status tt_bpe_word(const struct tt_bpe *bpe, struct tt_bpe_scratch *s, const 
         return tt_tokens_append(out, c->id, c->nids, err);
 
     const size_t from = out->n;
-    const int32_t id = bpe->ignore_merges ? tt_bpe_id(bpe, word, n) : TT_NO_TOKEN;
+    const int32_t id = bpe->ignore_merges ? tt_vocab_id(bpe->vocab, word, n) : TT_NO_TOKEN;
     const tt_status st = id != TT_NO_TOKEN ? tt_tokens_append(out, &id, 1, err) : merge_word(bpe, s, word, n, out, err);
     const size_t nids = out->n - from;
     if (st == TT_OK && n > 0 && nids > 0 && nids <= CACHE_IDS) {

@@ -3,7 +3,6 @@
 #define TT_DATA_BPE_PRIVATE_H
 
 #include "base/arena.h"
-#include "base/map.h"
 #include "data/bpe.h"
 
 /* Open addressing, nslots a power of two, at most half full; a free slot has new_id TT_NO_TOKEN. */
@@ -13,19 +12,11 @@ struct tt_merge {
     int32_t new_id;
 };
 
-struct tt_vocab_token {
-    const char *s;
-    size_t n;
-    int32_t id;
-};
-
 enum { TT_BPE_FAST_CHARS = 0x180 }; /* every character of byte-level text is below this */
 
 struct tt_bpe {
     struct tt_arena arena;
-    struct tt_map vocab;          /* token to id; keys in arena */
-    struct tt_vocab_token *by_id; /* ordered by id */
-    size_t ntokens;
+    const struct tt_vocab *vocab;
     struct tt_merge *merges;
     size_t nslots;
     int32_t char_id[TT_BPE_FAST_CHARS]; /* of one-character tokens */

@@ -1,5 +1,10 @@
 #include "data/fields.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "value/utf8.h"
+
 static bool absent(const struct tt_value *v) { return !v || v->kind == TT_V_NULL; }
 
 tt_status tt_field_wrong(const struct tt_value *found, const char *expected, const char *where, const char *key, struct tt_err *err)
@@ -44,6 +49,48 @@ tt_status tt_field_tree(const struct tt_value **out, const struct tt_value *map,
     if (absent(v) || v->kind != kind)
         return tt_field_wrong(v, kind == TT_V_LIST ? "a list" : "an object", where, key, err);
     *out = v;
+    return TT_OK;
+}
+
+tt_status tt_field_char(char out[4], uint8_t *nbytes, const struct tt_value *map, const char *key, const char *where,
+                        struct tt_err *err)
+{
+    const char *s = "";
+    size_t n = 0;
+    const tt_status st = tt_field_str(&s, &n, map, key, TT_REQUIRED, where, err);
+    if (st != TT_OK)
+        return st;
+    if (n == 0 || tt_utf8_len(s, n) != n)
+        return tt_err_set(err, TT_EFORMAT, "%s: %s: expected one character, found \"%.60s\"", where, key, s);
+    memcpy(out, s, n);
+    *nbytes = (uint8_t)n;
+    return TT_OK;
+}
+
+tt_status tt_field_copy(char **out, size_t *nbytes, const struct tt_value *map, const char *key, const char *where,
+                        struct tt_err *err)
+{
+    const char *s = "";
+    size_t n = 0;
+    const tt_status st = tt_field_str(&s, &n, map, key, TT_REQUIRED, where, err);
+    if (st != TT_OK)
+        return st;
+    char *copy = malloc(n + 1);
+    if (!copy)
+        return tt_err_nomem(err, n, key);
+    memcpy(copy, s, n);
+    copy[n] = '\0';
+    *out = copy;
+    *nbytes = n;
+    return TT_OK;
+}
+
+tt_status tt_field_count(int64_t *out, const struct tt_value *map, const char *key, const char *where, struct tt_err *err)
+{
+    const struct tt_value *v = tt_value_get(map, key);
+    if (absent(v) || v->kind != TT_V_INT || v->u.i < 0)
+        return tt_field_wrong(v, "an integer of at least 0", where, key, err);
+    *out = v->u.i;
     return TT_OK;
 }
 

@@ -20,25 +20,94 @@ static const struct {
     { "NFKD", UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT },
 };
 
+enum kind { FORM, REPLACE, PREPEND, STRIP };
+
+struct tt_norm_step {
+    enum kind kind;
+    int form;            /* FORM: a row of forms */
+    struct tt_regex *re; /* REPLACE: what ... */
+    char *text;          /* ... becomes this. PREPEND: what is put in front */
+    size_t ntext;
+    bool left, right; /* STRIP: at which end */
+};
+
+enum { STEPS_MAX = 64, DEPTH_MAX = 16 };
+
+/* --- reading it from JSON ---------------------------------------------------------------------------------------------- */
+
+static void step_release(struct tt_norm_step *step)
+{
+    tt_regex_free(step->re);
+    free(step->text);
+}
+
+/* The step is the normalizer's from here on, or freed. */
+static tt_status push(struct tt_normalizer *out, struct tt_norm_step step, const char *where, struct tt_err *err)
+{
+    if (out->n == STEPS_MAX) {
+        step_release(&step);
+        return tt_err_set(err, TT_EUNSUPPORTED, "%s: more than %d normalizers", where, STEPS_MAX);
+    }
+    out->steps[out->n++] = step;
+    return TT_OK;
+}
+
+static tt_status add_replace(struct tt_normalizer *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+{
+    (void)depth;
+    struct tt_norm_step step = { .kind = REPLACE };
+    tt_status st = tt_regex_read(&step.re, v, where, err);
+    if (st == TT_OK)
+        st = tt_field_copy(&step.text, &step.ntext, v, "content", where, err);
+    if (st == TT_OK)
+        return push(out, step, where, err);
+    step_release(&step);
+    return st;
+}
+
+static tt_status add_prepend(struct tt_normalizer *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+{
+    (void)depth;
+    struct tt_norm_step step = { .kind = PREPEND };
+    const tt_status st = tt_field_copy(&step.text, &step.ntext, v, "prepend", where, err);
+    return st == TT_OK ? push(out, step, where, err) : st;
+}
+
+static tt_status add_strip(struct tt_normalizer *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+{
+    (void)depth;
+    struct tt_norm_step step = { .kind = STRIP };
+    tt_status st = tt_field_bool(&step.left, v, "strip_left", TT_REQUIRED, where, err);
+    if (st == TT_OK)
+        st = tt_field_bool(&step.right, v, "strip_right", TT_REQUIRED, where, err);
+    return st == TT_OK ? push(out, step, where, err) : st;
+}
+
 static tt_status add(struct tt_normalizer *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err);
 
 static tt_status add_sequence(struct tt_normalizer *out, const struct tt_value *v, const char *where, int depth,
                               struct tt_err *err)
 {
     const struct tt_value *list;
-    const tt_status st = tt_field_tree(&list, v, "normalizers", TT_V_LIST, TT_REQUIRED, where, err);
-    if (st != TT_OK)
-        return st;
-    for (size_t i = 0; i < list->u.list.n; i++) {
+    tt_status st = tt_field_tree(&list, v, "normalizers", TT_V_LIST, TT_REQUIRED, where, err);
+    for (size_t i = 0; st == TT_OK && i < list->u.list.n; i++) {
         struct tt_arena names = { 0 };
         const char *place = tt_arena_printf(&names, "%s.normalizers[%zu]", where, i);
-        const tt_status each = place ? add(out, list->u.list.items[i], place, depth + 1, err) : tt_err_nomem(err, 0, "a name");
+        st = place ? add(out, list->u.list.items[i], place, depth + 1, err) : tt_err_nomem(err, 0, "a name");
         tt_arena_release(&names);
-        if (each != TT_OK)
-            return each;
     }
-    return TT_OK;
+    return st;
 }
+
+static const struct {
+    const char *type;
+    tt_status (*add)(struct tt_normalizer *, const struct tt_value *, const char *where, int depth, struct tt_err *);
+} types[] = {
+    { "Sequence", add_sequence },
+    { "Replace", add_replace },
+    { "Prepend", add_prepend },
+    { "Strip", add_strip },
+};
 
 static tt_status add(struct tt_normalizer *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
 {
@@ -47,17 +116,16 @@ static tt_status add(struct tt_normalizer *out, const struct tt_value *v, const 
     const tt_status st = tt_field_str(&type, &ntype, v, "type", TT_REQUIRED, where, err);
     if (st != TT_OK)
         return st;
-    if (strcmp(type, "Sequence") == 0 && depth < TT_NORMALIZERS_MAX)
-        return add_sequence(out, v, where, depth, err);
-    for (int i = 0; i < (int)(sizeof forms / sizeof *forms); i++) {
-        if (strcmp(type, forms[i].type) != 0)
-            continue;
-        if (out->n == TT_NORMALIZERS_MAX)
-            return tt_err_set(err, TT_EUNSUPPORTED, "%s: more than %d normalizers", where, TT_NORMALIZERS_MAX);
-        out->form[out->n++] = i;
-        return TT_OK;
-    }
-    return tt_err_set(err, TT_EUNSUPPORTED, "%s: normalizer \"%s\" is not supported (NFC, NFD, NFKC, NFKD, Sequence are)", where,
+    if (depth > DEPTH_MAX)
+        return tt_err_set(err, TT_EUNSUPPORTED, "%s: more than %d sequences inside each other", where, DEPTH_MAX);
+    for (int i = 0; i < (int)(sizeof forms / sizeof *forms); i++)
+        if (strcmp(type, forms[i].type) == 0)
+            return push(out, (struct tt_norm_step){ .kind = FORM, .form = i }, where, err);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(type, types[i].type) == 0)
+            return types[i].add(out, v, where, depth, err);
+    return tt_err_set(err, TT_EUNSUPPORTED,
+                      "%s: normalizer \"%s\" is not supported (NFC, NFD, NFKC, NFKD, Replace, Prepend, Strip, Sequence are)", where,
                       type);
 }
 
@@ -65,13 +133,27 @@ tt_status tt_normalizer_init(struct tt_normalizer *out, const struct tt_value *v
 {
     struct tt_normalizer norm = { 0 };
     if (v && v->kind != TT_V_NULL) {
+        if (!(norm.steps = calloc(STEPS_MAX, sizeof *norm.steps)))
+            return tt_err_nomem(err, STEPS_MAX * sizeof *norm.steps, "a normalizer");
         const tt_status st = add(&norm, v, where, 0, err);
-        if (st != TT_OK)
+        if (st != TT_OK) {
+            tt_normalizer_release(&norm);
             return st;
+        }
     }
     *out = norm;
     return TT_OK;
 }
+
+void tt_normalizer_release(struct tt_normalizer *norm)
+{
+    for (int i = 0; i < norm->n; i++)
+        step_release(&norm->steps[i]);
+    free(norm->steps);
+    *norm = (struct tt_normalizer){ 0 };
+}
+
+/* --- running it -------------------------------------------------------------------------------------------------------- */
 
 /* A run without inert code points, which are boundaries: nothing before one can join or change places with what follows it. */
 static tt_status run(int form, struct tt_buf *out, const char *s, size_t n, struct tt_err *err)
@@ -90,8 +172,12 @@ static tt_status run(int form, struct tt_buf *out, const char *s, size_t n, stru
     return TT_OK;
 }
 
-static tt_status apply(int form, struct tt_buf *out, const char *s, size_t n, struct tt_err *err)
+static tt_status apply_form(int form, struct tt_buf *out, const char *s, size_t n, struct tt_err *err)
 {
+    if (tt_ascii_only(s, n)) {
+        tt_buf_put(out, s, n);
+        return TT_OK;
+    }
     size_t begin = 0, len = 1;
     for (size_t i = 0; i < n; i += len) {
         const uint32_t cp = tt_utf8_get(s + i, &len);
@@ -106,28 +192,84 @@ static tt_status apply(int form, struct tt_buf *out, const char *s, size_t n, st
     return run(form, out, s + begin, n - begin, err);
 }
 
-tt_status tt_normalize(const struct tt_normalizer *norm, struct tt_buf *out, const char *s, size_t n, struct tt_err *err)
+/* Every step turns *head (pieces.h) of s into that of what it appends. */
+static void strip(const struct tt_norm_step *step, struct tt_buf *out, const char *s, size_t n, size_t *head)
 {
-    if (norm->n == 0 || tt_ascii_only(s, n)) {
+    size_t at = 0, len = 0, end = n;
+    while (step->left && at < n && tt_unicode_is_white(tt_utf8_get(s + at, &len)))
+        at += len;
+    for (size_t i = n; step->right && end > at; end = i) {
+        while (--i > at && ((unsigned char)s[i] & 0xc0) == 0x80)
+            ;
+        if (!tt_unicode_is_white(tt_utf8_get(s + i, &len)))
+            break;
+    }
+    tt_buf_put(out, s + at, end - at);
+    *head = (*head < end ? *head : end) - (*head < at ? *head : at);
+}
+
+/* The form of the head alone is as long as what the head becomes, give or take what joins it. */
+static tt_status form(const struct tt_norm_step *step, struct tt_buf *out, const char *s, size_t n, size_t *head,
+                      struct tt_err *err)
+{
+    const size_t from = out->len;
+    tt_status st = apply_form(step->form, out, s, *head, err);
+    size_t end = out->len - from;
+    out->len = from;
+    if (st == TT_OK)
+        st = apply_form(step->form, out, s, n, err);
+    while (from + end < out->len && (out->data[from + end] & 0xc0) == 0x80)
+        end++;
+    *head = from + end < out->len ? end : out->len - from;
+    return st;
+}
+
+static tt_status apply(const struct tt_norm_step *step, struct tt_regex_scratch *scratch, struct tt_buf *out, const char *s,
+                       size_t n, size_t *head, struct tt_err *err)
+{
+    switch (step->kind) {
+    case FORM: return form(step, out, s, n, head, err);
+    case REPLACE: return tt_regex_replace(step->re, scratch, out, s, n, step->text, step->ntext, head, err);
+    case STRIP: strip(step, out, s, n, head); return TT_OK;
+    default: /* PREPEND */
+        if (n > 0)
+            tt_buf_put(out, step->text, step->ntext);
         tt_buf_put(out, s, n);
+        if (n > 0 && *head > 0)
+            *head += step->ntext;
         return TT_OK;
     }
+}
+
+static tt_status normalize(const struct tt_normalizer *norm, struct tt_regex_scratch *scratch, struct tt_buf *out, const char *s,
+                           size_t n, size_t *head, struct tt_err *err)
+{
     struct tt_buf step[2] = { { 0 }, { 0 } };
     tt_status st = TT_OK;
     for (int i = 0; i < norm->n && st == TT_OK; i++) {
         struct tt_buf *to = i == norm->n - 1 ? out : &step[i & 1];
         if (to != out)
             tt_buf_clear(to);
-        st = apply(norm->form[i], to, s, n, err);
+        st = apply(&norm->steps[i], scratch, to, s, n, head, err);
         s = (const char *)to->data;
         n = to->len;
     }
+    if (norm->n == 0)
+        tt_buf_put(out, s, n);
     tt_buf_release(&step[0]);
     tt_buf_release(&step[1]);
     return st;
 }
 
-tt_status tt_normalize_pieces(const struct tt_normalizer *norm, struct tt_pieces *ps, struct tt_err *err)
+tt_status tt_normalize(const struct tt_normalizer *norm, struct tt_regex_scratch *scratch, struct tt_buf *out, const char *s,
+                       size_t n, struct tt_err *err)
+{
+    size_t head = 0;
+    return normalize(norm, scratch, out, s, n, &head, err);
+}
+
+tt_status tt_normalize_pieces(const struct tt_normalizer *norm, struct tt_regex_scratch *scratch, struct tt_pieces *ps,
+                              struct tt_err *err)
 {
     if (norm->n == 0)
         return TT_OK;
@@ -135,11 +277,14 @@ tt_status tt_normalize_pieces(const struct tt_normalizer *norm, struct tt_pieces
     for (size_t i = 0; i < ps->n; i++) {
         const struct tt_piece *p = &ps->p[i];
         const size_t at = out->len;
+        size_t head = p->at == 0 ? ps->head : 0;
         tt_status st = TT_OK;
         if (p->id == TT_NO_TOKEN)
-            st = tt_normalize(norm, out, ps->text + p->at, p->n, err);
+            st = normalize(norm, scratch, out, ps->text + p->at, p->n, &head, err);
         else
             tt_buf_put(out, ps->text + p->at, p->n);
+        if (p->at == 0)
+            ps->head = head;
         if (st == TT_OK)
             st = tt_pieces_emit(ps, at, out->len - at, p->id, err);
         if (st != TT_OK)

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "data/unicode.h"
+
 void tt_pieces_release(struct tt_pieces *ps)
 {
     free(ps->p);
@@ -15,6 +17,9 @@ tt_status tt_pieces_start(struct tt_pieces *ps, const char *text, size_t nbytes,
 {
     ps->text = text;
     ps->nnext = 0;
+    ps->head = 0;
+    if (nbytes > 0)
+        tt_utf8_get(text, &ps->head);
     const tt_status st = tt_pieces_emit(ps, 0, nbytes, TT_NO_TOKEN, err);
     tt_pieces_turn(ps);
     return st;

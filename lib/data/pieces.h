@@ -21,6 +21,7 @@ struct tt_pieces {
     const char *text; /* the caller's, or what a step wrote */
     struct tt_piece *p;
     size_t n;
+    size_t head; /* how many bytes of `text` stand for the first character of the caller's: a piece among them is the first */
 
     struct tt_piece *next; /* the rest is private */
     size_t nnext, cap, cap_next;

@@ -8,18 +8,30 @@
 #include "data/unicode.h"
 
 enum behavior { ISOLATED, REMOVED, CONTIGUOUS, MERGED_PREVIOUS, MERGED_NEXT };
-enum kind { SPLIT, PREFIX_SPACE, BYTES };
+enum kind { SPLIT, PREFIX, METASPACE, BYTES };
 
 struct tt_pretok_step {
     enum kind kind;
     struct tt_regex *re; /* SPLIT */
     enum behavior behavior;
-    bool invert; /* what lies between the matches is what the behavior is about */
+    bool invert;  /* what lies between the matches is what the behavior is about */
+    char mark[4]; /* PREFIX, METASPACE: a character to put in front of a piece that does not begin with it ... */
+    uint8_t nmark;
+    enum tt_prepend scheme; /* ... of which pieces. METASPACE: spaces become it first */
 };
 
 enum { STEPS_MAX = 64, DEPTH_MAX = 16 };
 
 /* As tokenizer.json spells them. */
+static const struct {
+    const char *name;
+    enum tt_prepend scheme;
+} schemes[] = {
+    { "never", TT_PREPEND_NEVER },
+    { "first", TT_PREPEND_FIRST },
+    { "always", TT_PREPEND_ALWAYS },
+};
+
 static const struct { const char *name; enum behavior behavior; } behaviors[] = {
     { "Isolated", ISOLATED },
     { "Removed", REMOVED },
@@ -72,18 +84,13 @@ static tt_status read_behavior(enum behavior *out, const struct tt_value *v, con
 static tt_status add_split(struct tt_pretok *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
 {
     (void)depth;
-    const struct tt_value *pattern;
-    const char *text = NULL;
-    size_t n = 0;
-    bool invert = false;
-    enum behavior behavior = ISOLATED;
-    tt_status st = tt_field_tree(&pattern, v, "pattern", TT_V_MAP, TT_REQUIRED, where, err);
-    if (st != TT_OK || (st = read_behavior(&behavior, v, where, err)) != TT_OK ||
-        (st = tt_field_bool(&invert, v, "invert", TT_REQUIRED, where, err)) != TT_OK)
-        return st;
-    const bool literal = tt_value_get(pattern, "String") != NULL;
-    st = tt_field_str(&text, &n, pattern, literal ? "String" : "Regex", TT_REQUIRED, where, err);
-    return st == TT_OK ? push_split(out, text, n, literal, behavior, invert, where, err) : st;
+    struct tt_pretok_step step = { .kind = SPLIT };
+    tt_status st = read_behavior(&step.behavior, v, where, err);
+    if (st == TT_OK)
+        st = tt_field_bool(&step.invert, v, "invert", TT_REQUIRED, where, err);
+    if (st == TT_OK)
+        st = tt_regex_read(&step.re, v, where, err);
+    return st == TT_OK ? push(out, step, where, err) : st;
 }
 
 static tt_status add_bytelevel(struct tt_pretok *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
@@ -96,11 +103,48 @@ static tt_status add_bytelevel(struct tt_pretok *out, const struct tt_value *v, 
     if (st == TT_OK)
         st = tt_field_bool(&use_regex, v, "use_regex", TT_OPTIONAL, where, err);
     if (st == TT_OK && prefix)
-        st = push(out, (struct tt_pretok_step){ .kind = PREFIX_SPACE }, where, err);
+        st = push(out, (struct tt_pretok_step){ .kind = PREFIX, .mark = " ", .nmark = 1, .scheme = TT_PREPEND_ALWAYS }, where, err);
     if (st == TT_OK && use_regex)
         st = push_split(out, gpt2_pattern, strlen(gpt2_pattern), false, ISOLATED, false, where, err);
     if (st == TT_OK)
         st = push(out, (struct tt_pretok_step){ .kind = BYTES }, where, err);
+    return st;
+}
+
+tt_status tt_prepend_read(enum tt_prepend *out, const struct tt_value *v, const char *where, struct tt_err *err)
+{
+    const char *name = "always";
+    size_t n = 0;
+    bool prefix = true; /* the older form, which cannot say "first" */
+    tt_status st = tt_field_str(&name, &n, v, "prepend_scheme", TT_OPTIONAL, where, err);
+    if (st == TT_OK)
+        st = tt_field_bool(&prefix, v, "add_prefix_space", TT_OPTIONAL, where, err);
+    if (st != TT_OK)
+        return st;
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (strcmp(name, schemes[i].name) == 0) {
+            *out = schemes[i].scheme;
+            if (prefix || *out == TT_PREPEND_NEVER)
+                return TT_OK;
+            return tt_err_set(err, TT_EFORMAT, "%s: prepend_scheme is \"%s\" where add_prefix_space is false", where, name);
+        }
+    return tt_err_set(err, TT_EFORMAT, "%s: prepend_scheme: expected always, first or never, found \"%s\"", where, name);
+}
+
+static tt_status add_metaspace(struct tt_pretok *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+{
+    (void)depth;
+    struct tt_pretok_step step = { .kind = METASPACE };
+    bool cut = true;
+    tt_status st = tt_field_char(step.mark, &step.nmark, v, "replacement", where, err);
+    if (st == TT_OK)
+        st = tt_prepend_read(&step.scheme, v, where, err);
+    if (st == TT_OK)
+        st = tt_field_bool(&cut, v, "split", TT_OPTIONAL, where, err);
+    if (st == TT_OK)
+        st = push(out, step, where, err);
+    if (st == TT_OK && cut)
+        st = push_split(out, step.mark, step.nmark, true, MERGED_NEXT, false, where, err);
     return st;
 }
 
@@ -146,12 +190,9 @@ static const struct {
     const char *type;
     tt_status (*add)(struct tt_pretok *, const struct tt_value *, const char *where, int depth, struct tt_err *);
 } types[] = {
-    { "Split", add_split },
-    { "ByteLevel", add_bytelevel },
-    { "Sequence", add_sequence },
-    { "Digits", add_digits },
-    { "Whitespace", add_whitespace },
-    { "WhitespaceSplit", add_whitespace_split },
+    { "Split", add_split },         { "ByteLevel", add_bytelevel },   { "Sequence", add_sequence },
+    { "Digits", add_digits },       { "Whitespace", add_whitespace }, { "WhitespaceSplit", add_whitespace_split },
+    { "Metaspace", add_metaspace },
 };
 
 static tt_status add(struct tt_pretok *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
@@ -166,8 +207,10 @@ static tt_status add(struct tt_pretok *out, const struct tt_value *v, const char
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (strcmp(type, types[i].type) == 0)
             return types[i].add(out, v, where, depth, err);
-    return tt_err_set(err, TT_EUNSUPPORTED, "%s: pre-tokenizer \"%s\" is not supported (Split, ByteLevel, Sequence, Digits, "
-                      "Whitespace, WhitespaceSplit are)", where, type);
+    return tt_err_set(err, TT_EUNSUPPORTED,
+                      "%s: pre-tokenizer \"%s\" is not supported (Split, ByteLevel, Sequence, Digits, "
+                      "Whitespace, WhitespaceSplit, Metaspace are)",
+                      where, type);
 }
 
 tt_status tt_pretok_init(struct tt_pretok *out, const struct tt_value *v, const char *where, struct tt_err *err)
@@ -283,20 +326,56 @@ static tt_status split(const struct tt_pretok_step *step, struct tt_regex_scratc
     return TT_OK;
 }
 
-/* Rewrites every piece that is text: with a space in front where it has none, or its bytes as characters. */
+/* Spaces as the step's mark. */
+static void put_marked(struct tt_buf *out, const struct tt_pretok_step *step, const char *s, size_t n)
+{
+    size_t done = 0;
+    for (size_t i = 0; i < n; i++)
+        if (s[i] == ' ') {
+            tt_buf_put(out, s + done, i - done);
+            tt_buf_put(out, step->mark, step->nmark);
+            done = i + 1;
+        }
+    tt_buf_put(out, s + done, n - done);
+}
+
+static void put_text(struct tt_buf *out, const struct tt_pretok_step *step, const char *s, size_t n)
+{
+    if (step->kind == BYTES)
+        tt_bytelevel_put(out, s, n);
+    else if (step->kind == METASPACE)
+        put_marked(out, step, s, n);
+    else
+        tt_buf_put(out, s, n);
+}
+
+static bool wants_mark(const struct tt_pretok_step *step, const char *s, size_t n, bool first)
+{
+    if (step->scheme == TT_PREPEND_NEVER || (step->scheme == TT_PREPEND_FIRST && !first) ||
+        (step->kind == METASPACE && s[0] == ' '))
+        return false;
+    return n < step->nmark || memcmp(s, step->mark, step->nmark) != 0;
+}
+
+/* Writes every piece that is text anew: its bytes as characters, or its spaces as a mark and one in front where it has none. */
 static tt_status rewrite(const struct tt_pretok_step *step, struct tt_pieces *ps, struct tt_err *err)
 {
     struct tt_buf *out = tt_pieces_rewrite(ps);
+    const size_t old = ps->head;
+    ps->head = 0;
     for (size_t i = 0; i < ps->n; i++) {
         const struct tt_piece *p = &ps->p[i];
         const char *s = ps->text + p->at;
-        const size_t at = out->len;
-        if (p->id == TT_NO_TOKEN && step->kind == BYTES) {
-            tt_bytelevel_put(out, s, p->n);
-        } else {
-            if (p->id == TT_NO_TOKEN && s[0] != ' ')
-                tt_buf_byte(out, ' ');
+        const size_t at = out->len, first = p->at < old ? (old - p->at < p->n ? old - p->at : p->n) : 0;
+        if (p->id != TT_NO_TOKEN) {
             tt_buf_put(out, s, p->n);
+        } else {
+            if (wants_mark(step, s, p->n, first > 0))
+                tt_buf_put(out, step->mark, step->nmark);
+            put_text(out, step, s, first);
+            if (first > 0)
+                ps->head = out->len;
+            put_text(out, step, s + first, p->n - first);
         }
         const tt_status st = tt_pieces_emit(ps, at, out->len - at, p->id, err);
         if (st != TT_OK)

@@ -7,6 +7,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "data/fields.h"
 #include "data/unicode.h"
 
 struct tt_regex {
@@ -431,6 +432,19 @@ tt_status tt_regex_new(struct tt_regex **out, const char *pattern, size_t nbytes
     return TT_OK;
 }
 
+tt_status tt_regex_read(struct tt_regex **out, const struct tt_value *v, const char *where, struct tt_err *err)
+{
+    const struct tt_value *pattern;
+    const char *text = NULL;
+    size_t n = 0;
+    tt_status st = tt_field_tree(&pattern, v, "pattern", TT_V_MAP, TT_REQUIRED, where, err);
+    if (st != TT_OK)
+        return st;
+    const bool literal = tt_value_get(pattern, "String") != NULL;
+    st = tt_field_str(&text, &n, pattern, literal ? "String" : "Regex", TT_REQUIRED, where, err);
+    return st == TT_OK ? tt_regex_new(out, text, n, literal, where, err) : st;
+}
+
 void tt_regex_free(struct tt_regex *re)
 {
     if (!re)
@@ -517,5 +531,29 @@ tt_status tt_regex_next(struct tt_regex_iter *it, bool *found, size_t *start, si
         *found = true;
         return TT_OK;
     }
+    return TT_OK;
+}
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+tt_status tt_regex_replace(const struct tt_regex *re, struct tt_regex_scratch *scratch, struct tt_buf *out, const char *s, size_t n,
+                           const char *by, size_t nby, size_t *head, struct tt_err *err)
+{
+    struct tt_regex_iter it = { .re = re, .scratch = scratch, .text = s, .nbytes = n };
+    const size_t old = *head;
+    size_t done = 0, start = 0, end = 0;
+    *head = 0;
+    for (bool found = n > 0; found; done = end) {
+        const tt_status st = tt_regex_next(&it, &found, &start, &end, err);
+        if (st != TT_OK)
+            return st;
+        if (!found)
+            break;
+        tt_buf_put(out, s + done, start - done);
+        tt_buf_put(out, by, nby);
+        *head += least(start, old) - least(done, old) + (end <= old ? nby : 0);
+    }
+    tt_buf_put(out, s + done, n - done);
+    *head += least(n, old) - least(done, old);
     return TT_OK;
 }

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "value/value.h"
 
 struct tt_regex;         /* never changes: shared between threads */
 struct tt_regex_scratch; /* of one thread, for any regex */
@@ -24,6 +25,8 @@ TT_MUST_CHECK tt_status tt_regex_translate(struct tt_buf *out, const char *patte
 /* literal: pattern is plain text, not an expression. */
 TT_MUST_CHECK tt_status tt_regex_new(struct tt_regex **out, const char *pattern, size_t nbytes, bool literal, const char *where,
                                      struct tt_err *err);
+/* "pattern" of v: {"Regex": "..."} or {"String": "..."}. */
+TT_MUST_CHECK tt_status tt_regex_read(struct tt_regex **out, const struct tt_value *v, const char *where, struct tt_err *err);
 void tt_regex_free(struct tt_regex *re);
 
 TT_MUST_CHECK tt_status tt_regex_scratch_new(struct tt_regex_scratch **out, struct tt_err *err);
@@ -40,5 +43,10 @@ struct tt_regex_iter {
 
 /* *found: whether [*start, *end) is the next match. TT_EFORMAT: the pattern needs more steps or memory than is reasonable. */
 TT_MUST_CHECK tt_status tt_regex_next(struct tt_regex_iter *it, bool *found, size_t *start, size_t *end, struct tt_err *err);
+
+/* Appends s with every match replaced by `by`; an empty s stays so. *head: how many bytes of s, at its beginning, stand for
+ * something that the caller follows; then how many of the result do. What replaces several characters stands for the last. */
+TT_MUST_CHECK tt_status tt_regex_replace(const struct tt_regex *re, struct tt_regex_scratch *scratch, struct tt_buf *out,
+                                         const char *s, size_t n, const char *by, size_t nby, size_t *head, struct tt_err *err);
 
 #endif

@@ -38,15 +38,15 @@ int32_t tt_tokenizer_eos(const struct tt_tokenizer *tok) { return tok->eos; }
 
 int64_t tt_tokenizer_nvocab(const struct tt_tokenizer *tok)
 {
-    int64_t n = (int64_t)tt_bpe_nvocab(tok->bpe);
+    int64_t n = (int64_t)tok->vocab.n;
     for (size_t i = 0; i < tok->added.n; i++)
-        n += tt_bpe_id(tok->bpe, tok->added.tokens[i].content, tok->added.tokens[i].n) == TT_NO_TOKEN;
+        n += tt_vocab_id(&tok->vocab, tok->added.tokens[i].content, tok->added.tokens[i].n) == TT_NO_TOKEN;
     return n;
 }
 
 int64_t tt_tokenizer_nids(const struct tt_tokenizer *tok)
 {
-    int64_t n = tt_bpe_nids(tok->bpe);
+    int64_t n = tt_vocab_nids(&tok->vocab);
     for (size_t i = 0; i < tok->added.n; i++)
         if (tok->added.tokens[i].id >= n)
             n = (int64_t)tok->added.tokens[i].id + 1;
@@ -56,7 +56,7 @@ int64_t tt_tokenizer_nids(const struct tt_tokenizer *tok)
 int32_t tt_tokenizer_id(const struct tt_tokenizer *tok, const char *token, size_t nbytes)
 {
     const int32_t id = tt_added_id(&tok->added, token, nbytes);
-    return id != TT_NO_TOKEN ? id : tt_bpe_id(tok->bpe, token, nbytes);
+    return id != TT_NO_TOKEN ? id : tt_vocab_id(&tok->vocab, token, nbytes);
 }
 
 /* --- encoding ---------------------------------------------------------------------------------------------------------- */
@@ -75,7 +75,7 @@ tt_status tt_encoder_new(struct tt_encoder **out, const struct tt_tokenizer *tok
         return tt_err_nomem(err, sizeof *enc, "an encoder");
     enc->tok = tok;
     tt_status st = tt_regex_scratch_new(&enc->regex, err);
-    if (st == TT_OK)
+    if (st == TT_OK && tok->bpe)
         st = tt_bpe_scratch_new(&enc->bpe, err);
     if (st != TT_OK) {
         tt_encoder_free(enc);
@@ -102,7 +102,7 @@ static tt_status cut(struct tt_encoder *enc, const char *text, size_t nbytes, st
     if (st == TT_OK)
         st = tt_added_split(&tok->added, false, &enc->pieces, err);
     if (st == TT_OK)
-        st = tt_normalize_pieces(&tok->norm, &enc->pieces, err);
+        st = tt_normalize_pieces(&tok->norm, enc->regex, &enc->pieces, err);
     if (st == TT_OK)
         st = tt_added_split(&tok->added, true, &enc->pieces, err);
     if (st == TT_OK)
@@ -110,12 +110,20 @@ static tt_status cut(struct tt_encoder *enc, const char *text, size_t nbytes, st
     return st;
 }
 
-static tt_status merge(struct tt_encoder *enc, struct tt_tokens *out, struct tt_err *err)
+static tt_status word(struct tt_encoder *enc, const struct tt_piece *p, struct tt_tokens *out, struct tt_err *err)
+{
+    const struct tt_tokenizer *tok = enc->tok;
+    const char *text = enc->pieces.text + p->at;
+    if (p->id != TT_NO_TOKEN)
+        return tt_tokens_append(out, &p->id, 1, err);
+    return tok->bpe ? tt_bpe_word(tok->bpe, enc->bpe, text, p->n, out, err)
+                    : tt_wordlevel_word(&tok->words, &tok->vocab, text, p->n, out, err);
+}
+
+static tt_status model(struct tt_encoder *enc, struct tt_tokens *out, struct tt_err *err)
 {
     for (size_t i = 0; i < enc->pieces.n; i++) {
-        const struct tt_piece *p = &enc->pieces.p[i];
-        const tt_status st = p->id != TT_NO_TOKEN ? tt_tokens_append(out, &p->id, 1, err)
-                                                  : tt_bpe_word(enc->tok->bpe, enc->bpe, enc->pieces.text + p->at, p->n, out, err);
+        const tt_status st = word(enc, &enc->pieces.p[i], out, err);
         if (st != TT_OK)
             return st;
     }
@@ -149,7 +157,7 @@ tt_status tt_encode(struct tt_encoder *enc, struct tt_tokens *out, const char *t
     if (st == TT_OK)
         st = around(out, bos && !tok->has_bos && tok->bos != TT_NO_TOKEN, tok->bos, own ? &tok->prefix : NULL, true, err);
     if (st == TT_OK)
-        st = merge(enc, out, err);
+        st = model(enc, out, err);
     if (st == TT_OK)
         st = around(out, eos && !tok->has_eos && tok->eos != TT_NO_TOKEN, tok->eos, own ? &tok->suffix : NULL, false, err);
     return st;

@@ -1,12 +1,14 @@
 /* lib/data/tokenizer.h: text to token ids and back, as Hugging Face tokenizers 0.23 and TorchTitan's wrapper around it do it.
  *
  * A folder holds, as model.hf_assets_path names it, in this order of preference (TorchTitan's):
- *   tokenizer.json                  the whole pipeline: added tokens, normalizer, pre-tokenizer, BPE, post-processor, decoder
+ *   tokenizer.json                  the whole pipeline: added tokens, normalizer, pre-tokenizer, model, post-processor, decoder
  *   vocab.json|txt + merges.txt     byte-level BPE with GPT-2's splitting and no prefix space
+ *   vocab.json|txt                  whole texts between special tokens are words, "[UNK]" stands for those that are not there
  * and beside it, if there, tokenizer_config.json: its special tokens are added to the pipeline's and name BOS and EOS.
  *
- * Text goes: split at added tokens, normalize, split at normalized added tokens, pre-tokenize into words, byte-level map, merge
- * pairs by rank, template. A component or a setting that titan does not have is an error that names it, never a guess.
+ * Text goes: split at added tokens, normalize, split at normalized added tokens, pre-tokenize into words, the model (merge pairs
+ * by rank, or look the word up), template. A component or a setting that titan does not have is an error that names it, never a
+ * guess.
  *
  * A tokenizer never changes after it was opened and is shared between threads; an encoder holds the scratch memory and the word
  * cache of one thread. */
@@ -39,7 +41,7 @@ void tt_tokenizer_free(struct tt_tokenizer *tok);
 
 enum { TT_NO_TOKEN = -1 };
 
-/* The files that it was made of: "tokenizer.json", "vocab.json + merges.txt", "vocab.txt + merges.txt". */
+/* The files that it was made of: "tokenizer.json", "vocab.json + merges.txt", "vocab.txt" ... */
 const char *tt_tokenizer_source(const struct tt_tokenizer *tok);
 
 /* TT_NO_TOKEN where unset: no tokenizer_config.json, no such key in it, or (EOS) the same text as BOS. */
@@ -70,5 +72,20 @@ TT_MUST_CHECK tt_status tt_encode(struct tt_encoder *enc, struct tt_tokens *out,
 /* Appends the text of ids. Bytes that are not UTF-8 become U+FFFD, an id that no token has is left out; both as there. */
 TT_MUST_CHECK tt_status tt_decode(const struct tt_tokenizer *tok, struct tt_buf *out, const int32_t *id, size_t n,
                                   bool skip_special, struct tt_err *err);
+
+/* The same for ids that come one at a time, as a sampler makes them. */
+struct tt_decode_stream;
+
+/* tok is borrowed and must outlive the stream. */
+TT_MUST_CHECK tt_status tt_decode_stream_new(struct tt_decode_stream **out, const struct tt_tokenizer *tok, bool skip_special,
+                                             struct tt_err *err);
+void tt_decode_stream_free(struct tt_decode_stream *stream);
+
+/* Appends the text that id completes: nothing while a character's bytes are not all there. TT_EUNSUPPORTED where the decoder makes
+ * id change text that has gone out already. */
+TT_MUST_CHECK tt_status tt_decode_stream_put(struct tt_decode_stream *stream, struct tt_buf *out, int32_t id, struct tt_err *err);
+
+/* Appends what was held back, with U+FFFD for what never became a character. The stream then is as new. */
+TT_MUST_CHECK tt_status tt_decode_stream_end(struct tt_decode_stream *stream, struct tt_buf *out, struct tt_err *err);
 
 #endif

@@ -104,7 +104,7 @@ static tt_status add_special(struct tt_tokenizer *tok, const struct tt_value *ro
     if (st == TT_OK)
         st = read_decoder(&c, decoder, path, err);
     if (st == TT_OK && c.n > 0)
-        st = tt_added_add(&tok->added, c.tokens, c.n, tok->bpe, &tok->norm, path, err);
+        st = tt_added_add(&tok->added, c.tokens, c.n, &tok->vocab, &tok->norm, path, err);
     if (st == TT_OK && c.n > 0)
         st = tt_added_index(&tok->added, path, err);
     if (st == TT_OK && c.found_bos)

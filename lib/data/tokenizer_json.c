@@ -44,7 +44,7 @@ static tt_status read_added(struct tt_tokenizer *tok, const struct tt_value *roo
             st = tt_token_id_of(&id, tt_value_get(list->u.list.items[i], "id"), each, "id", err);
     }
     if (st == TT_OK)
-        st = tt_added_add(&tok->added, tokens, list->u.list.n, tok->bpe, &tok->norm, where, err);
+        st = tt_added_add(&tok->added, tokens, list->u.list.n, &tok->vocab, &tok->norm, where, err);
     if (st == TT_OK)
         st = tt_added_index(&tok->added, where, err);
     tt_arena_release(&names);
@@ -189,29 +189,22 @@ static tt_status add_processor(struct tt_tokenizer *tok, const struct tt_value *
     return tt_err_set(err, TT_EUNSUPPORTED, "%s: post-processor \"%s\" is not supported here", where, type);
 }
 
-/* --- decoder ----------------------------------------------------------------------------------------------------------- */
+/* --- model ------------------------------------------------------------------------------------------------------------- */
 
-static tt_status add_decoder(struct tt_tokenizer *tok, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+static tt_status read_model(struct tt_tokenizer *tok, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    const char *type = "";
+    const char *type = "BPE";
     size_t n = 0;
-    if (!v || v->kind == TT_V_NULL)
-        return TT_OK;
-    tt_status st = tt_field_str(&type, &n, v, "type", TT_REQUIRED, where, err);
+    tt_status st = tt_field_str(&type, &n, v, "type", TT_OPTIONAL, where, err);
     if (st != TT_OK)
         return st;
-    const struct tt_value *list;
-    const bool byte_level = strcmp(type, "ByteLevel") == 0;
-    if (strcmp(type, "Sequence") == 0 && depth < DEPTH_MAX) {
-        st = tt_field_tree(&list, v, "decoders", TT_V_LIST, TT_REQUIRED, where, err);
-        for (size_t i = 0; st == TT_OK && i < list->u.list.n; i++)
-            st = add_decoder(tok, list->u.list.items[i], where, depth + 1, err);
-    } else if ((byte_level || strcmp(type, "Fuse") == 0) && tok->ndecoder < TT_DECODERS_MAX) {
-        tok->decoder[tok->ndecoder++] = byte_level ? TT_DECODE_BYTELEVEL : TT_DECODE_FUSE;
-    } else if (!tok->no_decoder && !(tok->no_decoder = strdup(type))) {
-        st = tt_err_nomem(err, n, "a name");
-    }
-    return st;
+    const bool words = strcmp(type, "WordLevel") == 0;
+    if (!words && strcmp(type, "BPE") != 0)
+        return tt_err_set(err, TT_EUNSUPPORTED, "%s: type \"%s\" is not supported (BPE, WordLevel are)", where, type);
+    st = tt_vocab_read(&tok->vocab, v, where, err);
+    if (st != TT_OK)
+        return st;
+    return words ? tt_wordlevel_init(&tok->words, &tok->vocab, v, where, err) : tt_bpe_new(&tok->bpe, &tok->vocab, v, where, err);
 }
 
 /* --- the whole --------------------------------------------------------------------------------------------------------- */
@@ -250,7 +243,7 @@ tt_status tt_tokenizer_read_json(struct tt_tokenizer *tok, const struct tt_value
         if (!at[i])
             st = tt_err_nomem(err, 0, "names");
     if (st == TT_OK)
-        st = tt_bpe_new(&tok->bpe, model, at[0], err);
+        st = read_model(tok, model, at[0], err);
     if (st == TT_OK)
         st = tt_normalizer_init(&tok->norm, tt_value_get(root, "normalizer"), at[1], err);
     if (st == TT_OK)
@@ -258,7 +251,7 @@ tt_status tt_tokenizer_read_json(struct tt_tokenizer *tok, const struct tt_value
     if (st == TT_OK)
         st = add_processor(tok, tt_value_get(root, "post_processor"), at[3], 0, err);
     if (st == TT_OK)
-        st = add_decoder(tok, tt_value_get(root, "decoder"), at[4], 0, err);
+        st = tt_decoder_init(&tok->decoder, tt_value_get(root, "decoder"), at[4], err);
     if (st == TT_OK)
         st = read_added(tok, root, path, err);
     tt_arena_release(&names);

@@ -9,59 +9,101 @@
 
 enum { JSON_BYTES_MAX = 512 * 1024 * 1024 };
 
-static tt_status parse_file(struct tt_value **out, struct tt_arena *arena, const char *path, struct tt_err *err)
+typedef tt_status parse_fn(struct tt_value **out, struct tt_arena *arena, const void *bytes, size_t nbytes, const char *path,
+                           struct tt_err *err);
+
+static tt_status parse_file(struct tt_value **out, parse_fn *parse, struct tt_arena *arena, const char *path, struct tt_err *err)
 {
     struct tt_buf bytes = { 0 };
     tt_status st = tt_file_read_all(&bytes, path, JSON_BYTES_MAX, err);
     if (st == TT_OK)
-        st = tt_json_parse(out, arena, bytes.data, bytes.len, path, err);
+        st = parse(out, arena, bytes.data, bytes.len, path, err);
     tt_buf_release(&bytes);
     return st;
 }
 
-/* The line at *rest, ended by a NUL in place; NULL after the last. */
+/* --- files of lines, as Python reads them ------------------------------------------------------------------------------ */
+
+static tt_status read_text(struct tt_buf *out, const char *path, struct tt_err *err)
+{
+    const tt_status st = tt_file_read_all(out, path, JSON_BYTES_MAX, err);
+    if (st != TT_OK)
+        return st;
+    const char *text = (const char *)out->data;
+    const size_t bad = tt_utf8_check(text, out->len);
+    if (bad < out->len)
+        return tt_err_set(err, TT_EFORMAT, "%s: byte %zu: not UTF-8", path, bad);
+    const char *nul = out->len ? memchr(text, '\0', out->len) : NULL;
+    if (nul)
+        return tt_err_set(err, TT_EFORMAT, "%s: byte %zu: expected text, found a NUL", path, (size_t)(nul - text));
+    tt_buf_byte(out, '\0');
+    return tt_buf_check(out, path, err);
+}
+
+/* The line at *rest, ended by a NUL in place; NULL after the last. "\r\n" and "\r" end a line too. */
 static char *next_line(char **rest)
 {
     char *line = *rest;
     if (line) {
-        char *end = strchr(line, '\n');
-        *rest = end ? end + 1 : NULL;
-        if (end)
-            *end = '\0';
+        char *end = line + strcspn(line, "\r\n");
+        const size_t n = *end == '\0' ? 0 : end[0] == '\r' && end[1] == '\n' ? 2 : 1;
+        *rest = n ? end + n : NULL;
+        *end = '\0';
     }
     return line;
 }
 
-/* One line each: stripped, empty ones and comments left out, the first two words are a pair. */
-static tt_status parse_merges(struct tt_value *list, struct tt_arena *arena, char *s, struct tt_err *err)
+static bool is_space(const char *s, size_t *len)
 {
-    for (char *line, *rest = s; (line = next_line(&rest)) != NULL;) {
-        line += strspn(line, " \t\r\v\f");
-        if (*line == '#')
-            continue;
-        char *after, *a = strtok_r(line, " \t\r\v\f", &after), *b = a ? strtok_r(NULL, " \t\r\v\f", &after) : NULL;
+    const uint32_t cp = tt_utf8_get(s, len);
+    return tt_unicode_is_white(cp) || (cp >= 0x1c && cp <= 0x1f);
+}
+
+/* The next run of what is no white space at *rest, ended by a NUL in place; NULL: none. */
+static char *next_word(char **rest)
+{
+    size_t len = 0;
+    char *word = *rest;
+    while (*word && is_space(word, &len))
+        word += len;
+    if (!*word)
+        return NULL;
+    char *end = word;
+    while (*end && !is_space(end, &len))
+        end += len;
+    *rest = *end ? end + len : end;
+    *end = '\0';
+    return word;
+}
+
+/* Without the white space at both ends, in place. */
+static char *trimmed(char *line)
+{
+    size_t len = 0;
+    while (*line && is_space(line, &len))
+        line += len;
+    char *end = line;
+    for (char *s = line; *s; s += len)
+        if (!is_space(s, &len))
+            end = s + len;
+    *end = '\0';
+    return line;
+}
+
+/* merges.txt: a line each, its first two words are a pair; comments and shorter lines are left out. */
+static tt_status read_merges(struct tt_value *list, struct tt_arena *arena, const char *path, struct tt_err *err)
+{
+    struct tt_buf bytes = { 0 };
+    tt_status st = read_text(&bytes, path, err);
+    for (char *line, *rest = (char *)bytes.data; st == TT_OK && (line = next_line(&rest)) != NULL;) {
+        char *a = next_word(&line), *b = a && *a != '#' ? next_word(&line) : NULL;
         if (!b)
             continue;
         struct tt_value *pair = tt_value_list(arena);
         if (!tt_value_append(arena, pair, tt_value_str(arena, a)) || !tt_value_append(arena, pair, tt_value_str(arena, b)) ||
             !tt_value_append(arena, list, pair))
-            return tt_err_nomem(err, 0, "merges");
+            st = tt_err_nomem(err, 0, "merges");
     }
-    return TT_OK;
-}
-
-static tt_status read_merges(struct tt_value *list, struct tt_arena *arena, const char *path, struct tt_err *err)
-{
-    struct tt_buf bytes = { 0 };
-    tt_status st = tt_file_read_all(&bytes, path, JSON_BYTES_MAX, err);
-    if (st == TT_OK && tt_utf8_check((const char *)bytes.data, bytes.len) < bytes.len)
-        st = tt_err_set(err, TT_EFORMAT, "%s: byte %zu: not UTF-8", path, tt_utf8_check((const char *)bytes.data, bytes.len));
-    if (st == TT_OK) {
-        tt_buf_byte(&bytes, '\0');
-        st = tt_buf_check(&bytes, path, err);
-    }
-    if (st == TT_OK)
-        st = parse_merges(list, arena, (char *)bytes.data, err);
     tt_buf_release(&bytes);
     return st;
 }
@@ -70,22 +112,15 @@ static tt_status read_merges(struct tt_value *list, struct tt_arena *arena, cons
 static tt_status read_vocab_txt(struct tt_value **out, struct tt_arena *arena, const char *path, struct tt_err *err)
 {
     struct tt_buf bytes = { 0 };
-    tt_status st = tt_file_read_all(&bytes, path, JSON_BYTES_MAX, err);
-    if (st == TT_OK && tt_utf8_check((const char *)bytes.data, bytes.len) < bytes.len)
-        st = tt_err_set(err, TT_EFORMAT, "%s: byte %zu: not UTF-8", path, tt_utf8_check((const char *)bytes.data, bytes.len));
+    tt_status st = read_text(&bytes, path, err);
     struct tt_value *map = tt_value_map(arena);
-    tt_buf_byte(&bytes, '\0');
-    if (st == TT_OK && (bytes.failed || !map))
+    if (st == TT_OK && !map)
         st = tt_err_nomem(err, bytes.len, path);
     int64_t id = 0;
     for (char *line, *rest = (char *)bytes.data; st == TT_OK && (line = next_line(&rest)) != NULL; id++) {
-        line += strspn(line, " \t\r\v\f");
-        size_t n = strlen(line);
-        while (n > 0 && strchr(" \t\r\v\f", line[n - 1]))
-            n--;
-        line[n] = '\0';
-        if (n > 0 && !tt_value_set(arena, map, line, tt_value_int(arena, id)))
-            st = tt_err_nomem(err, n, path);
+        line = trimmed(line);
+        if (*line && !tt_value_set(arena, map, line, tt_value_int(arena, id)))
+            st = tt_err_nomem(err, strlen(line), path);
     }
     tt_buf_release(&bytes);
     if (st == TT_OK)
@@ -93,27 +128,30 @@ static tt_status read_vocab_txt(struct tt_value **out, struct tt_arena *arena, c
     return st;
 }
 
-/* vocab.json or vocab.txt with merges.txt, as the tokenizer.json that they stand for: GPT-2's. */
+/* --- which files ------------------------------------------------------------------------------------------------------- */
+
+/* vocab.json or vocab.txt as the tokenizer.json that it stands for: with merges.txt GPT-2's, without (NULL) one of whole words. */
 static tt_status from_vocab(struct tt_value **out, struct tt_arena *arena, const char *vocab, const char *merges,
                             struct tt_err *err)
 {
-    static const char frame[] =
+    static const char gpt2[] =
         "{\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true},"
         " \"decoder\": {\"type\": \"ByteLevel\"}, \"model\": {\"type\": \"BPE\"}}";
-    struct tt_value *root, *tokens;
-    tt_status st = tt_json_parse(&root, arena, frame, strlen(frame), "the frame of a GPT-2 tokenizer", err);
+    static const char words[] = "{\"model\": {\"type\": \"WordLevel\", \"unk_token\": \"[UNK]\"}}";
+    const char *frame = merges ? gpt2 : words;
+    struct tt_value *root, *tokens, *list = tt_value_list(arena);
+    tt_status st = tt_json_parse(&root, arena, frame, strlen(frame), "the frame of a tokenizer", err);
     if (st == TT_OK)
-        st = tt_has_suffix(vocab, ".txt") ? read_vocab_txt(&tokens, arena, vocab, err) : parse_file(&tokens, arena, vocab, err);
-    if (st != TT_OK)
-        return st;
-    struct tt_value *list = tt_value_list(arena);
-    if (!list)
-        return tt_err_nomem(err, 0, merges);
-    st = read_merges(list, arena, merges, err);
+        st = tt_has_suffix(vocab, ".txt") ? read_vocab_txt(&tokens, arena, vocab, err)
+                                          : parse_file(&tokens, tt_json_parse, arena, vocab, err);
+    if (st == TT_OK && !list)
+        st = tt_err_nomem(err, 0, "merges");
+    if (st == TT_OK && merges)
+        st = read_merges(list, arena, merges, err);
     if (st != TT_OK)
         return st;
     struct tt_value *model = tt_value_get(root, "model");
-    if (!tt_value_set(arena, model, "vocab", tokens) || !tt_value_set(arena, model, "merges", list))
+    if (!tt_value_set(arena, model, "vocab", tokens) || (merges && !tt_value_set(arena, model, "merges", list)))
         return tt_err_nomem(err, 0, "a model");
     *out = root;
     return TT_OK;
@@ -126,16 +164,20 @@ static tt_status pick_and_parse(struct tt_value **out, const char **path, struct
 {
     if (tt_path_exists(f->json)) {
         *path = f->json;
-        return parse_file(out, arena, f->json, err);
+        return parse_file(out, tt_json_parse, arena, f->json, err);
     }
     const char *vocab = tt_path_exists(f->vocab_json) ? f->vocab_json : tt_path_exists(f->vocab_txt) ? f->vocab_txt : NULL;
     if (!vocab)
-        return tt_err_set(err, TT_ENOENT,
-                          "%s: found no tokenizer: expected tokenizer.json, or vocab.json or vocab.txt with merges.txt", dir);
-    if (!tt_path_exists(f->merges))
-        return tt_err_set(err, TT_EUNSUPPORTED, "%s: a vocabulary of whole words (without %s) is not supported", vocab, f->merges);
+        return tt_err_set(err, TT_ENOENT, "%s: found no tokenizer: expected tokenizer.json, vocab.json or vocab.txt", dir);
     *path = vocab;
-    return from_vocab(out, arena, vocab, f->merges, err);
+    return from_vocab(out, arena, vocab, tt_path_exists(f->merges) ? f->merges : NULL, err);
+}
+
+static void name_source(struct tt_tokenizer *tok, const char *path, bool merges)
+{
+    static const char *const names[2][2] = { { "vocab.json", "vocab.json + merges.txt" },
+                                             { "vocab.txt", "vocab.txt + merges.txt" } };
+    tok->source = tt_has_suffix(path, "tokenizer.json") ? "tokenizer.json" : names[tt_has_suffix(path, ".txt")][merges];
 }
 
 static tt_status read_folder(struct tt_tokenizer *tok, struct tt_arena *arena, const char *dir, struct tt_err *err)
@@ -152,11 +194,12 @@ static tt_status read_folder(struct tt_tokenizer *tok, struct tt_arena *arena, c
     struct tt_value *root = NULL, *config = NULL;
     const char *path = NULL;
     tt_status st = pick_and_parse(&root, &path, arena, dir, &f, err);
-    tok->source = path == f.json ? "tokenizer.json" : path == f.vocab_txt ? "vocab.txt + merges.txt" : "vocab.json + merges.txt";
+    if (st == TT_OK)
+        name_source(tok, path, tt_path_exists(f.merges));
     if (st == TT_OK)
         st = tt_tokenizer_read_json(tok, root, path, err);
-    if (st == TT_OK && tt_path_exists(f.config))
-        st = parse_file(&config, arena, f.config, err);
+    if (st == TT_OK && tt_path_exists(f.config)) /* its model_max_length is 1e30 in all digits where there is none */
+        st = parse_file(&config, tt_json_parse_reals, arena, f.config, err);
     if (st == TT_OK)
         st = tt_tokenizer_read_config(tok, config, f.config, err);
     return st;
@@ -188,10 +231,13 @@ void tt_tokenizer_free(struct tt_tokenizer *tok)
     if (!tok)
         return;
     tt_added_release(&tok->added);
+    tt_normalizer_release(&tok->norm);
     tt_pretok_release(&tok->pretok);
+    tt_decoder_release(&tok->decoder);
     tt_bpe_free(tok->bpe);
+    tt_wordlevel_release(&tok->words);
+    tt_vocab_release(&tok->vocab);
     tt_tokens_release(&tok->prefix);
     tt_tokens_release(&tok->suffix);
-    free(tok->no_decoder);
     free(tok);
 }

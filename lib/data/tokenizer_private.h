@@ -5,25 +5,25 @@
 
 #include "data/added.h"
 #include "data/bpe.h"
+#include "data/decoder.h"
 #include "data/fields.h"
 #include "data/normalize.h"
 #include "data/pretokenize.h"
 #include "data/tokenizer.h"
+#include "data/vocab.h"
+#include "data/wordlevel.h"
 #include "value/value.h"
-
-enum tt_decoder_step { TT_DECODE_BYTELEVEL, TT_DECODE_FUSE };
-enum { TT_DECODERS_MAX = 8 };
 
 struct tt_tokenizer {
     const char *source;
     struct tt_added added;
     struct tt_normalizer norm;
     struct tt_pretok pretok;
-    struct tt_bpe *bpe;
+    struct tt_vocab vocab;
+    struct tt_bpe *bpe; /* NULL: words */
+    struct tt_wordlevel words;
     struct tt_tokens prefix, suffix; /* what the post-processor puts around a text */
-    enum tt_decoder_step decoder[TT_DECODERS_MAX];
-    int ndecoder;         /* 0: tokens joined by spaces */
-    char *no_decoder;     /* the type of a decoder that titan does not have: an error once something is to be decoded */
+    struct tt_decoder decoder;
     int32_t bos, eos;     /* TT_NO_TOKEN: unset */
     bool add_bos, add_eos;   /* tokenizer_config.json's add_bos_token, add_eos_token */
     bool has_bos, has_eos;   /* the post-processor adds it already */

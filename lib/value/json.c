@@ -105,6 +105,12 @@ tt_status tt_json_parse_distinct(struct tt_value **out, struct tt_arena *arena, 
     return parse(out, arena, bytes, nbytes, JSON_REJECT_DUPLICATES, path, err);
 }
 
+tt_status tt_json_parse_reals(struct tt_value **out, struct tt_arena *arena, const void *bytes, size_t nbytes, const char *path,
+                              struct tt_err *err)
+{
+    return parse(out, arena, bytes, nbytes, JSON_DECODE_INT_AS_REAL, path, err);
+}
+
 /* --- writing --------------------------------------------------------------------------------------------------------------- */
 
 struct decimal {

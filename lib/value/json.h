@@ -18,6 +18,10 @@ TT_MUST_CHECK tt_status tt_json_parse(struct tt_value **out, struct tt_arena *ar
 TT_MUST_CHECK tt_status tt_json_parse_distinct(struct tt_value **out, struct tt_arena *arena, const void *bytes, size_t nbytes,
                                                const char *path, struct tt_err *err);
 
+/* The same with every number as a float, so that no integer is too big: for files whose numbers no one reads. */
+TT_MUST_CHECK tt_status tt_json_parse_reals(struct tt_value **out, struct tt_arena *arena, const void *bytes, size_t nbytes,
+                                            const char *path, struct tt_err *err);
+
 /* indent 0: on one line, "{"a": 1, "b": [2, 3]}". Else each item on a line of its own, indented by so many spaces a level.
  * A tuple is written as a list, a map's key as a string; BYTES, TENSOR and OBJECT, which JSON does not have, as null. */
 void tt_json_write(struct tt_buf *out, const struct tt_value *value, int indent);

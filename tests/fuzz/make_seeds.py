@@ -2,6 +2,7 @@
 a decoder, and `make fuzz-coverage` counts them. Python's standard library is enough:  python3 tests/fuzz/make_seeds.py"""
 
 import io
+import json
 import os
 import pickle
 import struct
@@ -389,6 +390,29 @@ ZSTD = {
     "block-cut": frame(ITEM)[:8], "compressed-junk": b"\x28\xb5\x2f\xfd\0\x58" + struct.pack("<I", 20 << 3 | 5)[:3] + b"junk" * 5,
 }
 
+# --- tokenizer.json -----------------------------------------------------------------------------------------------------------------
+
+REPLACE = {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}
+STRIP = {"type": "Strip", "strip_left": True, "strip_right": True}
+BOS = {"id": 0, "content": "<s>", "single_word": False, "lstrip": False, "rstrip": False, "normalized": True, "special": True}
+TOKENIZER = {
+    "llama2": {"added_tokens": [BOS],
+               "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, REPLACE | {"pattern": {"String": " "}, "content": "\u2581"}, STRIP, {"type": "NFKC"}]},
+               "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                                  "special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}}},
+               "decoder": {"type": "Sequence", "decoders": [REPLACE, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 1}]},
+               "model": {"type": "BPE", "unk_token": "<s>", "fuse_unk": True, "byte_fallback": True, "merges": ["\u2581 H", "l o"],
+                         "vocab": {"<s>": 0, "\u2581": 1, "H": 2, "\u2581H": 3, "<0xC3>": 4, "<0xA9>": 5, "l": 6, "o": 7, "lo": 8}}},
+    "metaspace": {"normalizer": {"type": "Replace", "pattern": {"Regex": "x*"}, "content": "\u00e9"},
+                  "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+                      {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": True},
+                      {"type": "Split", "pattern": {"Regex": "^.|(?=o)"}, "behavior": "MergedWithNext", "invert": False}]},
+                  "decoder": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always"},
+                  "model": {"vocab": {"H": 1, "e": 2, "\u2581": 5, "\u00e9": 7}, "merges": [], "byte_fallback": True}},
+    "words": {"normalizer": STRIP, "pre_tokenizer": {"type": "Whitespace"}, "model": {"type": "WordLevel", "unk_token": "?", "vocab": {"Hello": 0, "?": 3, "<|eos|>": 9}},
+              "eos_token": "<|eos|>", "added_tokens_decoder": {"4": {"content": "foo"}}},
+}
+
 if __name__ == "__main__":
     if len(sys.argv) != 1:
         sys.exit("usage: make_seeds.py")
@@ -400,3 +424,4 @@ if __name__ == "__main__":
     put("fuzz_item", {"plain": ITEM, "zstd": frame(ITEM), "zstd-blocks": frame(ITEM[:300], ITEM[300:])})
     put("fuzz_metadata", METADATA)
     put("fuzz_zstd", ZSTD)
+    put("fuzz_tokenizer", {name: json.dumps(tree) for name, tree in TOKENIZER.items()})

@@ -152,8 +152,20 @@ static void test_what_is_not_supported_or_wrong_is_named(void **state)
         { "{\"model\": {" VOCAB "}, \"truncation\": {\"max_length\": 8}}", "truncation is not supported" },
         { "{\"model\": {" VOCAB "}, \"normalizer\": {\"type\": \"Lowercase\"}}",
           "normalizer: normalizer \"Lowercase\" is not supported" },
-        { "{\"model\": {" VOCAB "}, \"pre_tokenizer\": {\"type\": \"Metaspace\"}}",
-          "pre-tokenizer \"Metaspace\" is not supported" },
+        { "{\"model\": {\"type\": \"Unigram\"}}", "model: type \"Unigram\" is not supported (BPE, WordLevel are)" },
+        { "{\"model\": {\"type\": \"WordLevel\", \"vocab\": {}}}", "model: unk_token: expected a string, found nothing" },
+        { "{\"model\": {" VOCAB "}, \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Replace\"}]}}",
+          "normalizer.normalizers[0]: pattern: expected an object, found nothing" },
+        { "{\"model\": {" VOCAB "}, \"pre_tokenizer\": {\"type\": \"Punctuation\"}}",
+          "pre-tokenizer \"Punctuation\" is not supported" },
+        { "{\"model\": {" VOCAB "}, \"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": \"ab\"}}",
+          "pre_tokenizer: replacement: expected one character, found \"ab\"" },
+        { "{\"model\": {" VOCAB "}, \"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": \"_\", "
+          "\"add_prefix_space\": false}}",
+          "pre_tokenizer: prepend_scheme is \"always\" where add_prefix_space is false" },
+        { "{\"model\": {" VOCAB "}, \"decoder\": {\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Strip\", \"content\": \" \", "
+          "\"start\": -1}]}}",
+          "decoder.decoders[0]: start: expected an integer of at least 0" },
         { "{\"model\": {" VOCAB
           "}, \"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": "
           "{\"Regex\": \"(\"}, \"behavior\": \"Isolated\", \"invert\": false}]}}",
@@ -171,6 +183,140 @@ static void test_what_is_not_supported_or_wrong_is_named(void **state)
         if (!strstr(err.msg, cases[i].message) || !strstr(err.msg, "/tokenizer.json"))
             fail_msg("case %zu: \"%s\" does not name the file and \"%s\"", i, err.msg, cases[i].message);
     }
+}
+
+/* --- ids back to text -------------------------------------------------------------------------------------------------- */
+
+static struct tt_tokenizer *open_json(const char *json)
+{
+    struct tt_err err = { 0 };
+    struct tt_tokenizer *tok = NULL;
+    struct tt_arena arena = { 0 };
+    assert_int_equal(tt_remove_all(tt_path_join(&arena, folder, "tokenizer_config.json"), &err), TT_OK);
+    assert_int_equal(tt_file_write_all(tt_path_join(&arena, folder, "tokenizer.json"), json, strlen(json), &err), TT_OK);
+    if (tt_tokenizer_open(&tok, folder, &err) != TT_OK)
+        fail_msg("%s", err.msg);
+    tt_arena_release(&arena);
+    return tok;
+}
+
+#define DECODER(d) "{\"model\": {" BYTES "}, \"decoder\": " d "}"
+#define BYTES                                                                                                            \
+    "\"vocab\": {\"\u2581a\": 0, \"b\": 1, \"<0xE2>\": 2, \"<0x82>\": 3, \"<0xAC>\": 4, \"\u2581\": 5, \"<0x41>\": 6}, " \
+    "\"merges\": []"
+#define SEQUENCE(steps) DECODER("{\"type\": \"Sequence\", \"decoders\": [" steps "]}")
+#define REPLACE "{\"type\": \"Replace\", \"pattern\": {\"String\": \"\u2581\"}, \"content\": \" \"}"
+#define LLAMA2                                                                                                               \
+    REPLACE ", {\"type\": \"ByteFallback\"}, {\"type\": \"Fuse\"}, {\"type\": \"Strip\", \"content\": \" \", \"start\": 1, " \
+            "\"stop\": 0}"
+#define METASPACE(scheme) DECODER("{\"type\": \"Metaspace\", \"replacement\": \"\u2581\", \"prepend_scheme\": \"" scheme "\"}")
+
+static void test_decoders_give_what_those_of_the_reference_give(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *text;
+    } cases[] = {
+        /* of ids 0 1 5 0 2 3 4 1 2 3 6 */
+        { "{\"model\": {" BYTES "}}", "\u2581a b \u2581 \u2581a <0xE2> <0x82> <0xAC> b <0xE2> <0x82> <0x41>" },
+        { SEQUENCE(""), "\u2581ab\u2581\u2581a<0xE2><0x82><0xAC>b<0xE2><0x82><0x41>" },
+        { SEQUENCE(LLAMA2), "ab  a\u20acb\ufffd\ufffd\ufffd" },
+        { SEQUENCE(REPLACE ", {\"type\": \"Strip\", \"content\": \" \", \"start\": 1, \"stop\": 0}"),
+          "aba<0xE2><0x82><0xAC>b<0xE2><0x82><0x41>" },
+        { METASPACE("first"), "ab  a<0xE2><0x82><0xAC>b<0xE2><0x82><0x41>" },
+        { METASPACE("never"), " ab  a<0xE2><0x82><0xAC>b<0xE2><0x82><0x41>" },
+    };
+    static const int32_t id[] = { 0, 1, 5, 0, 2, 3, 4, 1, 2, 3, 6 };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tt_err err = { 0 };
+        struct tt_buf text = { 0 };
+        struct tt_tokenizer *tok = open_json(cases[i].json);
+        assert_int_equal(tt_decode(tok, &text, id, sizeof id / sizeof *id, true, &err), TT_OK);
+        assert_string_equal(tt_buf_cstr(&text), cases[i].text);
+        tt_buf_release(&text);
+        tt_tokenizer_free(tok);
+    }
+}
+
+static void test_an_unknown_decoder_is_an_error_when_there_is_something_to_decode(void **state)
+{
+    (void)state;
+    struct tt_err err = { 0 };
+    struct tt_buf text = { 0 };
+    struct tt_tokenizer *tok = open_json(SEQUENCE("{\"type\": \"CTC\"}"));
+    assert_int_equal(tt_decode(tok, &text, &(int32_t){ 1 }, 1, true, &err), TT_EUNSUPPORTED);
+    assert_null(text.data);
+    assert_non_null(strstr(err.msg, "/tokenizer.json: decoder.decoders[0]: decoder \"CTC\" is not supported"));
+    tt_tokenizer_free(tok);
+}
+
+static void test_a_stream_holds_back_a_character_until_it_is_whole(void **state)
+{
+    (void)state;
+    static const int32_t id[] = { 0, 5, 2, 3, 4, 1, 2, 3 };
+    static const char *const texts[] = { "a", " ", "", "", "\u20ac", "b", "", "" };
+    struct tt_err err = { 0 };
+    struct tt_buf text = { 0 };
+    struct tt_decode_stream *stream;
+    struct tt_tokenizer *tok = open_json(SEQUENCE(LLAMA2));
+    assert_int_equal(tt_decode_stream_new(&stream, tok, true, &err), TT_OK);
+    for (int twice = 0; twice < 2; twice++) { /* a stream that ended is as new */
+        for (size_t i = 0; i < sizeof id / sizeof *id; i++) {
+            tt_buf_clear(&text);
+            assert_int_equal(tt_decode_stream_put(stream, &text, id[i], &err), TT_OK);
+            assert_string_equal(tt_buf_cstr(&text), texts[i]);
+        }
+        assert_int_equal(tt_decode_stream_end(stream, &text, &err), TT_OK);
+        assert_string_equal(tt_buf_cstr(&text), "\ufffd\ufffd");
+    }
+    tt_buf_clear(&text);
+    assert_int_equal(tt_decode_stream_put(stream, &text, 6, &err), TT_OK); /* "A", which two broken bytes behind it take along */
+    assert_string_equal(tt_buf_cstr(&text), "A");
+    assert_int_equal(tt_decode_stream_put(stream, &text, 2, &err), TT_OK);
+    assert_int_equal(tt_decode_stream_put(stream, &text, 1, &err), TT_EUNSUPPORTED);
+    tt_decode_stream_free(stream);
+    tt_buf_release(&text);
+    tt_tokenizer_free(tok);
+}
+
+/* --- files without a pipeline ------------------------------------------------------------------------------------------ */
+
+static void test_a_vocabulary_alone_is_one_of_whole_words(void **state)
+{
+    (void)state;
+    static const char vocab[] = "[PAD]\nthe cat\r\n\xc2\xa0\r sat\x1c\n[UNK]",
+                      config[] = "{\"pad_token\": \"[PAD]\", \"model_max_length\": "
+                                 "1000000000000000019884624838656}";
+    char dir[] = "build/test-words-XXXXXX";
+    struct tt_arena arena = { 0 };
+    struct tt_err err = { 0 };
+    struct tt_tokenizer *tok;
+    struct tt_encoder *enc;
+    struct tt_tokens ids = { 0 };
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(tt_file_write_all(tt_path_join(&arena, dir, "vocab.txt"), vocab, sizeof vocab - 1, &err), TT_OK);
+    assert_int_equal(tt_file_write_all(tt_path_join(&arena, dir, "tokenizer_config.json"), config, sizeof config - 1, &err), TT_OK);
+    assert_int_equal(tt_tokenizer_open(&tok, dir, &err), TT_OK);
+    assert_string_equal(tt_tokenizer_source(tok), "vocab.txt");
+    assert_int_equal(tt_tokenizer_nvocab(tok), 4);
+    assert_int_equal(tt_encoder_new(&enc, tok, &err), TT_OK);
+    encode_or_fail(enc, &ids, "the cat[PAD]sat[PAD]the", 23, 0);
+    const int32_t want[] = { 1, 0, 3, 0, 4 };
+    assert_int_equal(ids.n, 5);
+    assert_memory_equal(ids.id, want, sizeof want);
+    tt_encoder_free(enc);
+    tt_tokenizer_free(tok);
+
+    assert_int_equal(tt_file_write_all(tt_path_join(&arena, dir, "vocab.txt"), "the", 3, &err), TT_OK);
+    assert_int_equal(tt_tokenizer_open(&tok, dir, &err), TT_OK);
+    assert_int_equal(tt_encoder_new(&enc, tok, &err), TT_OK);
+    assert_int_equal(tt_encode(enc, &ids, "cat", 3, 0, &err), TT_EFORMAT);
+    assert_non_null(strstr(err.msg, "/vocab.txt: model: \"cat\" is not in vocab, nor is unk_token \"[UNK]\" to stand for it"));
+    tt_encoder_free(enc);
+    tt_tokenizer_free(tok);
+    tt_tokens_release(&ids);
+    assert_int_equal(tt_remove_all(dir, &err), TT_OK);
+    tt_arena_release(&arena);
 }
 
 static void test_every_truncation_and_flipped_bit_is_an_error_or_a_tokenizer(void **state)
@@ -302,6 +448,10 @@ int main(void)
         cmocka_unit_test(test_the_shipped_tokenizer_has_ids_below_2048),
         cmocka_unit_test(test_text_that_is_not_utf8_is_an_error_with_its_place),
         cmocka_unit_test(test_what_is_not_supported_or_wrong_is_named),
+        cmocka_unit_test(test_decoders_give_what_those_of_the_reference_give),
+        cmocka_unit_test(test_an_unknown_decoder_is_an_error_when_there_is_something_to_decode),
+        cmocka_unit_test(test_a_stream_holds_back_a_character_until_it_is_whole),
+        cmocka_unit_test(test_a_vocabulary_alone_is_one_of_whole_words),
         cmocka_unit_test(test_every_truncation_and_flipped_bit_is_an_error_or_a_tokenizer),
         cmocka_unit_test(test_eos_stays_unset_where_it_equals_bos),
         cmocka_unit_test(test_patterns_mean_what_they_mean_to_oniguruma),
