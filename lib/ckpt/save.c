@@ -28,6 +28,7 @@ struct rank_save {
     struct tt_ckpt *memory;
     struct planned *plan;  /* (n) */
     struct tt_copy *copy;
+    struct tt_pace *pace;
     int fd;
     const char *path;
 };
@@ -81,7 +82,10 @@ static tt_status write_file(void *ctx, uint32_t file, const void *bytes, size_t 
 {
     (void)file;
     const struct rank_save *s = ctx;
-    return tt_pwrite_full(s->fd, bytes, nbytes, offset, s->path, err);
+    const tt_status st = tt_pwrite_full(s->fd, bytes, nbytes, offset, s->path, err);
+    if (st == TT_OK && s->pace)
+        tt_pace_rest(s->pace);
+    return st;
 }
 
 static tt_status run_rank(struct rank_save *s, const struct tt_save_opts *opts, struct tt_err *err)
@@ -185,6 +189,7 @@ tt_status tt_dcp_write_rank(struct tt_entries *written, const char *tmp, int ran
     tt_status st = TT_OK;
 
     opts = opts ? opts : &none;
+    s.pace = opts->pace;
     s.path = name ? tt_path_join(&out.arena, tmp, name) : NULL;
     if (!s.plan || !s.path)
         st = tt_err_nomem(err, n * sizeof *s.plan, "the plan of a save");

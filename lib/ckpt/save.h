@@ -15,6 +15,7 @@
 #define TT_CKPT_SAVE_H
 
 #include "base/log.h"
+#include "base/pace.h"
 #include "base/pool.h"
 #include "format/entry.h"
 
@@ -35,6 +36,7 @@ struct tt_save_opts {
     bool cast;               /* write float tensors as `cast_dtype` (export_dtype) */
     enum tt_dtype cast_dtype;
     struct tt_pool *pool;    /* NULL: this thread alone */
+    struct tt_pace *pace;    /* NULL: at full speed; else without a pool */
     const struct tt_log *log;
 };
 

@@ -15,10 +15,14 @@
 #include "train/snapshot.h"
 #include "train/step_dirs.h"
 
+/* Of a core: training has what a save leaves of it, and each step waits for its slowest thread. */
+static const double background_share = 0.1;
+
 /* A save in the background: one at a time. */
 struct tt_checkpointer_background {
     struct tt_checkpointer *owner;
     struct tt_snapshot snapshot;
+    struct tt_pace pace;
     pthread_t thread;
     bool is_running; /* the thread is there; until it has been waited for the rest is its own */
     bool is_saved;
@@ -140,6 +144,7 @@ void tt_checkpointer_wait(struct tt_checkpointer *ckpt)
 
     if (!b || !b->is_running)
         return;
+    tt_pace_hurry(&b->pace);
     pthread_join(b->thread, NULL);
     b->is_running = false;
     tt_arena_release(&b->arena);
@@ -541,7 +546,7 @@ static tt_status save_full(struct tt_checkpointer *c, const struct tt_train_stat
 static void *background_main(void *ctx)
 {
     struct tt_checkpointer_background *b = ctx;
-    const struct tt_save_opts opts = { .log = b->owner->log };
+    const struct tt_save_opts opts = { .pace = &b->pace, .log = b->owner->log };
     const double start = tt_seconds();
     struct tt_err why;
 
@@ -565,6 +570,7 @@ static tt_status start_background(struct tt_checkpointer *c, const struct tt_tra
     b->is_saved = false;
     tt_status status = tt_state_items(&b->items, &b->nitems, &b->arena, &copy, TT_STATE_ALL, err);
     if (status == TT_OK) {
+        tt_pace_init(&b->pace, background_share);
         const int rc = pthread_create(&b->thread, NULL, background_main, b);
         b->is_running = rc == 0;
         if (rc != 0)

@@ -1,6 +1,6 @@
 """How long saving a checkpoint holds training up, in the background against in the foreground, and what the write does to the steps
 beside it. Runs of titan-train with a state of 400 MB in turns, back to back: ROUNDS of each (3), with SAVES saves (3), INTERVAL
-steps (40) apart, in DIR (build). For each round
+steps (12) apart, in DIR (build). For each round
 
   blocked   the longest time that training stood still for a save of the background run (its first one included) against the
             shortest save of the foreground run
@@ -17,7 +17,7 @@ import tempfile
 from datetime import datetime
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ROUNDS, SAVES, INTERVAL = int(os.environ.get("ROUNDS", 3)), int(os.environ.get("SAVES", 3)), int(os.environ.get("INTERVAL", 40))
+ROUNDS, SAVES, INTERVAL = int(os.environ.get("ROUNDS", 3)), int(os.environ.get("SAVES", 3)), int(os.environ.get("INTERVAL", 12))
 DIR = os.environ.get("DIR", os.path.join(ROOT, "build"))
 FLAVOR = {"dim": 512, "n_layers": 9, "n_heads": 8, "vocab_size": 2560, "multiple_of": 256}  # with moments 401 MB
 FLAGS = [

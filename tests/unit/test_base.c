@@ -5,11 +5,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/map.h"
+#include "base/pace.h"
 #include "base/pool.h"
 #include "value/value.h"
 
@@ -98,6 +102,37 @@ static void test_a_pool_covers_every_index_once(void **state)
     tt_pool_free(pool);
 }
 
+/* Takes 5 ms of processor time, and rests. */
+static void *work(void *pace)
+{
+    struct timespec t;
+    do
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    while (t.tv_sec == 0 && t.tv_nsec < 5 * 1000 * 1000);
+    tt_pace_rest(pace);
+    return NULL;
+}
+
+static double seconds_of_work(struct tt_pace *pace)
+{
+    const double start = tt_seconds();
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, work, pace), 0);
+    pthread_join(thread, NULL);
+    return tt_seconds() - start;
+}
+
+static void test_a_paced_thread_takes_its_share_until_it_is_hurried(void **state)
+{
+    (void)state;
+    struct tt_pace pace;
+    tt_pace_init(&pace, 0.1);
+    assert_true(seconds_of_work(&pace) >= 0.05);
+    tt_pace_init(&pace, 0.0001); /* a rest of 50 seconds */
+    tt_pace_hurry(&pace);
+    assert_true(seconds_of_work(&pace) < 25);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +141,7 @@ int main(void)
         cmocka_unit_test(test_a_map_finds_what_was_put_and_nothing_else),
         cmocka_unit_test(test_values_nest_and_compare),
         cmocka_unit_test(test_a_pool_covers_every_index_once),
+        cmocka_unit_test(test_a_paced_thread_takes_its_share_until_it_is_hurried),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
