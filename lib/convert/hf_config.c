@@ -127,14 +127,18 @@ static const struct tt_value *rope_table(const struct tt_value *config)
     return table && table->kind == TT_V_MAP ? table : NULL;
 }
 
-static const struct tt_value *config_value(const struct tt_value *config, const struct tt_hf_field *f)
+static const struct tt_value *config_value(struct tt_arena *arena, const struct tt_value *config, const struct tt_hf_field *f)
 {
-    const struct tt_value *v = tt_value_get(config, f->key);
+    struct tt_value *v = tt_value_get(config, f->key);
     if (!v && f->also)
         v = tt_value_get(config, f->also);
     if (!v && strcmp(f->key, "rope_theta") == 0)
         v = tt_value_get(rope_table(config), f->key);
-    return v && v->kind == TT_V_NULL && !f->or_null ? NULL : v;
+    if (v && v->kind == TT_V_NULL && !f->or_null)
+        v = NULL;
+    if (!v && f->absent && tt_json_parse(&v, arena, f->absent, strlen(f->absent), f->key, NULL) != TT_OK)
+        v = NULL;
+    return v;
 }
 
 /* Appends "key is X, the flavor's is Y". */
@@ -147,22 +151,31 @@ static void note_difference(struct tt_buf *out, const char *table, const char *k
     tt_json_write(out, want, 0);
 }
 
-/* A table that is not there is the type "default"; of two of one type, the settings that both have are compared. */
-static void compare_rope(struct tt_buf *differ, struct tt_arena *arena, const struct tt_value *config, const struct tt_value *want)
+/* Of a table that is not there it is "default", which a llama3 that scales by 1 is too. */
+static const struct tt_value *rope_type(struct tt_arena *arena, const struct tt_value *table)
 {
-    const struct tt_value *table = rope_table(config), *type = tt_value_get(table, "rope_type");
-    const struct tt_value *want_type = tt_value_get(want, "rope_type");
+    const struct tt_value *type = tt_value_get(table, "rope_type"), *factor = tt_value_get(table, "factor");
+    const struct tt_value *one = tt_value_int(arena, 1), *llama3 = tt_value_str(arena, "llama3");
 
     if (!type)
         type = tt_value_get(table, "type");
-    if (!type)
+    if (!type || (one && llama3 && factor && same(type, llama3) && same(factor, one)))
         type = tt_value_str(arena, "default");
-    if (!type || !same(type, want_type)) {
-        if (type)
+    return type;
+}
+
+/* Of two tables of one type, the settings that both have are compared. */
+static void compare_rope(struct tt_buf *differ, struct tt_arena *arena, const struct tt_value *config, const struct tt_value *want)
+{
+    const struct tt_value *table = rope_table(config);
+    const struct tt_value *type = rope_type(arena, table), *want_type = rope_type(arena, want);
+
+    if (!type || !want_type || !same(type, want_type)) {
+        if (type && want_type)
             note_difference(differ, "RoPE's ", "type", type, want_type);
         return;
     }
-    for (size_t i = 0; i < want->u.map.n; i++) {
+    for (size_t i = 0; i < want->u.map.n && strcmp(type->u.str.s, "default") != 0; i++) {
         const char *key = want->u.map.pairs[i].key->u.str.s;
         const struct tt_value *found = tt_value_get(table, key);
         if (found && !same(found, want->u.map.pairs[i].value))
@@ -176,7 +189,7 @@ static tt_status compare(const struct tt_hf_config *config, struct tt_arena *are
     const struct tt_value *found = language_part(config);
 
     for (const struct tt_hf_field *f = model->fields; f->key; f++) {
-        const struct tt_value *v = config_value(found, f), *want = field_value(arena, f, args);
+        const struct tt_value *v = config_value(arena, found, f), *want = field_value(arena, f, args);
         if (!want)
             return tt_err_nomem(err, 0, TT_HF_CONFIG_NAME);
         if (strcmp(f->key, "rope_scaling") == 0)
@@ -188,7 +201,7 @@ static tt_status compare(const struct tt_hf_config *config, struct tt_arena *are
 }
 
 tt_status tt_hf_config_check(const struct tt_hf_config *config, const struct tt_family *family, const struct tt_model_args *args,
-                             const struct tt_log *log, struct tt_err *err)
+                             bool same_math, const struct tt_log *log, struct tt_err *err)
 {
     const struct tt_hf_model *model;
     struct tt_arena arena = { 0 };
@@ -199,7 +212,10 @@ tt_status tt_hf_config_check(const struct tt_hf_config *config, const struct tt_
         st = compare(config, &arena, model, args, &shapes, &math, err);
     if (st == TT_OK && shapes.len)
         st = tt_err_set(err, TT_EINVAL, "%s: %s", config->path, tt_buf_cstr(&shapes));
-    if (st == TT_OK && math.len)
+    if (st == TT_OK && math.len && same_math)
+        st = tt_err_set(err, TT_EINVAL, "%s: %s: the two compute different things (without this file nothing is compared)",
+                        config->path, tt_buf_cstr(&math));
+    else if (st == TT_OK && math.len)
         tt_log_line(log, TT_LOG_WARNING, "%s: %s: the two compute different things", config->path, tt_buf_cstr(&math));
     tt_buf_release(&math);
     tt_buf_release(&shapes);

@@ -21,11 +21,12 @@ struct tt_hf_config {
 /* A folder's config.json, in the arena; value NULL where there is none. TT_EFORMAT: it is no JSON object. */
 TT_MUST_CHECK tt_status tt_hf_config_read(struct tt_hf_config *out, struct tt_arena *arena, const char *folder, struct tt_err *err);
 
-/* That the config describes the flavor, as far as both say: TT_EINVAL names each field that decides a shape and differs, with both
- * values. Fields that only change what the model computes (rope_theta, eps, routing) are warnings. Of a multimodal config the text_config
- * is looked at. */
+/* That the config describes the flavor, as far as both say, or transformers' class where the config is silent: TT_EINVAL names each field
+ * that decides a shape and differs, with both values. Fields that only change what the model computes (rope_theta, eps, routing) are
+ * warnings, or with same_math errors too. Of a multimodal config the text_config is looked at. */
 TT_MUST_CHECK tt_status tt_hf_config_check(const struct tt_hf_config *config, const struct tt_family *family,
-                                           const struct tt_model_args *args, const struct tt_log *log, struct tt_err *err);
+                                           const struct tt_model_args *args, bool same_math, const struct tt_log *log,
+                                           struct tt_err *err);
 
 /* Made from the model args, so that transformers computes what TorchTitan does. What its classes cannot compute so (a router by
  * softmax in deepseek_v3) is a warning. The dtype and the tie are set by tt_hf_config_set. */

@@ -17,6 +17,7 @@ struct tt_hf_field {
     const char *also; /* another name of it in configs that people have */
     enum tt_hf_field_role role;
     bool or_null; /* null is a value of it, not the absence of one */
+    const char *absent; /* the value of one that is not there (JSON); NULL: nothing is known of it */
     enum { TT_HFC_JSON, TT_HFC_SIZE, TT_HFC_INT, TT_HFC_NUMBER, TT_HFC_FLAG, TT_HFC_MADE } kind;
     const char *json;
     enum tt_size size; /* what tt_family_size gives */

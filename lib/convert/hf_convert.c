@@ -123,7 +123,7 @@ static tt_status check_config(struct tt_hf_conversion *c, const struct tt_hf_con
     if (st == TT_OK && !config.value && job->assets_path)
         st = tt_hf_config_read(&config, &c->recipe.arena, job->assets_path, err);
     if (st == TT_OK && config.value)
-        st = tt_hf_config_check(&config, hf->family, hf->args, job->log, err);
+        st = tt_hf_config_check(&config, hf->family, hf->args, job->same_math, job->log, err);
     return st;
 }
 

@@ -16,6 +16,7 @@ struct tt_hf_convert_opts {
     const char *assets_path; /* NULL: none */
     uint64_t max_shard_size; /* see tt_hf_folder_opts */
     bool allow_unused;       /* input tensors with no home in the flavor are no error */
+    bool same_math;          /* see tt_hf_config_check */
     bool tt_names;           /* to HF, gpt_oss: TorchTitan's names */
     const struct tt_log *log;
 };

@@ -331,7 +331,7 @@ static tt_status add_config(struct plan *p, struct tt_err *err)
     const bool found = config.value != NULL;
 
     if (st == TT_OK && found)
-        st = tt_hf_config_check(&config, p->hf->family, p->hf->args, p->opts->log, err);
+        st = tt_hf_config_check(&config, p->hf->family, p->hf->args, false, p->opts->log, err);
     else if (st == TT_OK)
         st = tt_hf_config_make(&config, p->arena, p->hf->family, p->hf->args, p->opts->log, err);
     if (st == TT_OK)

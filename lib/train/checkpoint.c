@@ -277,8 +277,14 @@ static void say_names(const struct tt_checkpointer *c, const struct tt_names *na
 static tt_status load_hf(struct tt_checkpointer *c, struct tt_train_state *state, const char *path, struct tt_err *err)
 {
     const struct tt_config_model *model = &c->config->model;
-    const struct tt_hf_convert_opts job = { .direction = TT_HF_FROM, .input = path, .output = "", .model_name = model->name,
-                                            .model_flavor = model->flavor, .allow_unused = true, .log = c->log };
+    const struct tt_hf_convert_opts job = { .direction = TT_HF_FROM,
+                                            .input = path,
+                                            .output = "",
+                                            .model_name = model->name,
+                                            .model_flavor = model->flavor,
+                                            .allow_unused = true,
+                                            .same_math = true,
+                                            .log = c->log };
     const char *dtype = tt_dtype_name(c->config->training.dtype);
     const struct tt_tool_opts tool = { .dtype = { .items = &dtype, .n = 1 } };
     struct tt_hf_conversion from = { 0 };
