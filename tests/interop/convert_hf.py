@@ -118,8 +118,10 @@ def check_last_save(work):
     assets = make_assets(work, "last-assets", DEBUGMODEL, dtype="float32", shard="5MB")
     shutil.copytree(TOKENIZER, assets, dirs_exist_ok=True)
     common = {**F32, "training.steps": 2, "training.seq_len": 64, "checkpoint.enable": True, "checkpoint.last_save_in_hf": True}
-    for dtype, far in (("float32", 1e-4), ("bfloat16", 1e-2)):
-        settings = {**common, "checkpoint.export_dtype": dtype, "model.hf_assets_path": assets}
+    narrow = {"training.dtype": "bfloat16"}  # and the default export_dtype, float32, which casts nothing
+    for dtype, more, far in (("float32", {}, 1e-4), ("bfloat16", {}, 1e-2), ("a bfloat16 model", narrow, 2**-6)):  # half an ulp of 4
+        export = {} if more else {"checkpoint.export_dtype": dtype}
+        settings = {**common, **export, **more, "model.hf_assets_path": assets}
         torchtitan(work, "debugmodel", {**settings, "job.dump_folder": work.path(f"last-t-{dtype}")})
         titan(work, "debugmodel", {**settings, "job.dump_folder": work.path(f"last-{dtype}")})
         folders = [work.path(f"{run}-{dtype}", "checkpoint/step-2") for run in ("last", "last-t")]
