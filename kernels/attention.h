@@ -12,8 +12,9 @@
  * follow each other: T * stride), so slices of a fused projection need no copy. Any float; s, p, ds and the sums are float32
  * (PyTorch's CPU kernel rounds p and ds to bfloat16 where q is; that only adds noise).
  *
- * Query i sits at position q_start + i, key j at j. Causal: i sees j <= its position. With document ids it sees only keys with
- * the same id. A query that sees nothing gets o = 0, lse = -infinity, no gradient (so ring attention can merge parts by lse).
+ * Query i sits at position q_pos[i], key j at j. Causal: i sees j <= its position, so that keys beyond all of them, the rest of a
+ * cache that fills up, are not read. With document ids it sees only keys with the same id. A query that sees nothing gets o = 0,
+ * lse = -infinity, no gradient (so ring attention can merge parts by lse).
  * The results are the same for any number of threads. */
 #ifndef TT_KERNELS_ATTENTION_H
 #define TT_KERNELS_ATTENTION_H
@@ -27,7 +28,7 @@ enum { TT_ATTN_DIM_MAX = 256 };
 
 struct tt_attn_mask {
     bool causal;
-    int64_t q_start;      /* 0 unless the queries are a later part of the sequence than the keys' first */
+    const int32_t *q_pos; /* (B, Tq); NULL: query i sits at i */
     const int32_t *q_doc; /* (B, Tq), with k_doc (B, Tk), or both NULL */
     const int32_t *k_doc;
 };

@@ -10,6 +10,7 @@
 #define TT_KERNELS_KERNELS_H
 
 #include "attention.h"
+#include "cache.h"
 #include "cross_entropy.h"
 #include "elementwise.h"
 #include "embedding.h"

@@ -102,6 +102,13 @@ struct tile {
     int32_t limit_min, limit_max, doc_min, doc_max;
 };
 
+/* The last key that query i sees by its position; -1: none. */
+INLINE int32_t last_key(const struct tt_attn *at, int64_t b, int64_t i)
+{
+    const int64_t pos = at->mask.q_pos ? at->mask.q_pos[b * at->tq + i] : i;
+    return (int32_t)(at->mask.causal ? max64(min64(at->tk - 1, pos), -1) : at->tk - 1);
+}
+
 INLINE void tile_init(struct tile *t, const struct tt_attn *at, int64_t b, int64_t i0)
 {
     t->b = b;
@@ -111,8 +118,7 @@ INLINE void tile_init(struct tile *t, const struct tt_attn *at, int64_t b, int64
     t->limit_max = t->doc_max = INT32_MIN;
     for (int64_t l = 0; l < TILE; l++) {
         const int64_t i = i0 + min64(l, t->n - 1);
-        const int64_t last = at->mask.causal ? min64(at->tk - 1, at->mask.q_start + i) : at->tk - 1;
-        t->limit[l] = (int32_t)max64(last, -1);
+        t->limit[l] = last_key(at, b, i);
         t->doc[l] = at->mask.q_doc ? at->mask.q_doc[b * at->tq + i] : 0;
         t->limit_min = t->limit[l] < t->limit_min ? t->limit[l] : t->limit_min;
         t->limit_max = t->limit[l] > t->limit_max ? t->limit[l] : t->limit_max;
@@ -155,6 +161,9 @@ INLINE vm hidden(const struct tile *t, const struct block *b, int64_t j, int v)
         return late;
     return vm_or(late, vi_ne(vi_set(b->doc[j]), vi_load(t->doc + v * VL)));
 }
+
+/* The forward for a few queries (attention_few.c). */
+void TT_FN(tt_attn_few)(struct tt_pool *, const struct tt_attn_fwd *);
 
 #define LOG2E 1.4426950408889634f
 #define LN2 0.6931471805599453f

@@ -4,6 +4,8 @@
  * so that differences are; a query that saw nothing else is found by it at the end. */
 #define HIDDEN (-1e30f)
 
+enum { FEW = 4 }; /* queries, for which a tile would be mostly empty */
+
 /* A thread's scratch. */
 struct room {
     float *k, *v, *q, *qt, *ot, *s;
@@ -25,14 +27,23 @@ static struct room room_of(const struct tt_attn_fwd *op, int thread)
     return r;
 }
 
+/* The keys that any query of a sequence sees, by position. */
+static int64_t keys_seen(const struct tt_attn *at, int64_t b)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < at->tq; i++)
+        n = max64(n, last_key(at, b, i) + 1);
+    return n;
+}
+
 static void load_keys(const struct tt_attn_fwd *op, struct room *r, int64_t kv_head)
 {
     const struct tt_attn *at = &op->at;
-    const int64_t b = kv_head / at->kv_heads, h = kv_head % at->kv_heads, keys = tt_attn_pad(at->tk, BLOCK);
+    const int64_t b = kv_head / at->kv_heads, h = kv_head % at->kv_heads, n = keys_seen(at, b), keys = tt_attn_pad(n, BLOCK);
     const struct tt_in k = in_at(op->k, b * at->tk * op->k_stride + h * at->dim);
     const struct tt_in v = in_at(op->v, b * at->tk * op->v_stride + h * at->dim_v);
-    pack(r->k, r->d, keys, k, op->k_stride, at->tk, at->dim);
-    pack(r->v, r->dv, keys, v, op->v_stride, at->tk, at->dim_v);
+    pack(r->k, r->d, keys, k, op->k_stride, n, at->dim);
+    pack(r->v, r->dv, keys, v, op->v_stride, n, at->dim_v);
     r->kv_head = kv_head;
 }
 
@@ -146,5 +157,9 @@ static void fwd_tiles(void *ctx, int64_t begin, int64_t end, int thread)
 void TT_FN(tt_attn_fwd)(struct tt_pool *pool, const struct tt_attn_fwd *op)
 {
     const int64_t tiles = (op->at.tq + TILE - 1) / TILE;
+    if (op->at.tq <= FEW) {
+        TT_FN(tt_attn_few)(pool, op);
+        return;
+    }
     tt_pool_run(pool, op->at.batch * op->at.heads * tiles, 1, fwd_tiles, (void *)(uintptr_t)op);
 }

@@ -10,9 +10,10 @@ struct row {
 static bool sees(const struct row *r, int64_t j)
 {
     const struct tt_attn_mask *mask = &r->at->mask;
-    if (mask->causal && j > mask->q_start + r->i)
+    const int64_t i = r->b * r->at->tq + r->i;
+    if (mask->causal && j > (mask->q_pos ? mask->q_pos[i] : r->i))
         return false;
-    return !mask->q_doc || mask->q_doc[r->b * r->at->tq + r->i] == mask->k_doc[r->b * r->at->tk + j];
+    return !mask->q_doc || mask->q_doc[i] == mask->k_doc[r->b * r->at->tk + j];
 }
 
 /* Where the row of a query, or of key j, begins in an operand with that stride and width. */

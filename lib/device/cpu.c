@@ -167,6 +167,7 @@ static struct tt_attn attn(const struct tt_call *c)
 {
     struct tt_attn at = attn_shape(c->op, c->val);
     at.mask.q_doc = at.mask.k_doc = c->in[3];
+    at.mask.q_pos = tt_op_kind(c->op) == TT_OP_ATTENTION ? c->in[4] : NULL;
     return at;
 }
 
@@ -189,6 +190,22 @@ static tt_status attention_i(struct cpu *cpu, const struct tt_call *c, struct tt
                                                        .lse = c->in[5], .dq = out(c, 0), .dk = out(c, 1), .dv = out(c, 2),
                                                        .dq_stride = width(c, 0), .dk_stride = width(c, 1), .dv_stride = width(c, 2),
                                                        .scratch = c->scratch });
+    return TT_OK;
+}
+
+static tt_status cache(struct cpu *cpu, const struct tt_call *c, struct tt_err *err)
+{
+    const struct tt_valdesc *x = in_desc(c, 0);
+
+    (void)cpu;
+    (void)err;
+    tt_cache_store(&(struct tt_cache_store){ .batch = x->size[0],
+                                             .t = x->size[1],
+                                             .rows = c->val[c->op->out[0]].size[1],
+                                             .width = x->size[2],
+                                             .x = in(c, 0),
+                                             .y = out(c, 0),
+                                             .pos = c->in[1] });
     return TT_OK;
 }
 
@@ -262,13 +279,26 @@ static tt_status adam(struct cpu *cpu, const struct tt_call *c, struct tt_err *e
 typedef tt_status launch_fn(struct cpu *cpu, const struct tt_call *call, struct tt_err *err);
 
 static launch_fn *const launches[TT_NOPS] = {
-    [TT_OP_EMBEDDING] = embedding, [TT_OP_EMBEDDING_W] = embedding_w,
-    [TT_OP_LINEAR] = linear, [TT_OP_LINEAR_I] = linear_i, [TT_OP_LINEAR_W] = linear_w,
-    [TT_OP_RMSNORM] = rmsnorm, [TT_OP_RMSNORM_I] = rmsnorm_i, [TT_OP_RMSNORM_W] = rmsnorm_w,
-    [TT_OP_ROPE] = rope, [TT_OP_ATTENTION] = attention, [TT_OP_ATTENTION_I] = attention_i,
-    [TT_OP_SWIGLU] = swiglu, [TT_OP_SWIGLU_I] = swiglu_i,
-    [TT_OP_ADD] = add, [TT_OP_CAST] = cast, [TT_OP_LOSS] = loss,
-    [TT_OP_SUMSQ] = sumsq, [TT_OP_CLIP] = clip, [TT_OP_ADAM] = adam,
+    [TT_OP_EMBEDDING] = embedding,
+    [TT_OP_EMBEDDING_W] = embedding_w,
+    [TT_OP_LINEAR] = linear,
+    [TT_OP_LINEAR_I] = linear_i,
+    [TT_OP_LINEAR_W] = linear_w,
+    [TT_OP_RMSNORM] = rmsnorm,
+    [TT_OP_RMSNORM_I] = rmsnorm_i,
+    [TT_OP_RMSNORM_W] = rmsnorm_w,
+    [TT_OP_ROPE] = rope,
+    [TT_OP_ATTENTION] = attention,
+    [TT_OP_ATTENTION_I] = attention_i,
+    [TT_OP_CACHE] = cache,
+    [TT_OP_SWIGLU] = swiglu,
+    [TT_OP_SWIGLU_I] = swiglu_i,
+    [TT_OP_ADD] = add,
+    [TT_OP_CAST] = cast,
+    [TT_OP_LOSS] = loss,
+    [TT_OP_SUMSQ] = sumsq,
+    [TT_OP_CLIP] = clip,
+    [TT_OP_ADAM] = adam,
 };
 
 /* --- the device ------------------------------------------------------------------------------------------------------------- */

@@ -24,6 +24,7 @@ void tt_llama3_forward(struct tt_rec *rec, const struct tt_model_args *args)
     const tt_val positions = tt_rec_input(rec, TT_IN_POSITIONS);
     const struct tt_mask mask = {
         .causal = true,
+        .positions = positions,
         .documents = tt_model_wants_documents(args) ? tt_rec_input(rec, TT_IN_DOCUMENTS) : TT_NO_VAL,
     };
     tt_val x = tt_rec_embedding(rec, tt_rec_param(rec, "tok_embeddings.weight"), tt_rec_input(rec, TT_IN_TOKENS));
@@ -36,6 +37,6 @@ void tt_llama3_forward(struct tt_rec *rec, const struct tt_model_args *args)
         x = tt_rec_add(rec, x, feed_forward(rec, hn));
     }
     tt_rec_layer(rec, -1);
-    x = tt_rec_rmsnorm(rec, x, tt_rec_param(rec, "norm.weight"), args->norm_eps);
+    x = tt_rec_rmsnorm(rec, tt_rec_asked(rec, x), tt_rec_param(rec, "norm.weight"), args->norm_eps);
     tt_rec_cross_entropy(rec, tt_rec_linear(rec, x, tt_rec_param(rec, "output.weight")), tt_rec_input(rec, TT_IN_LABELS));
 }

@@ -4,7 +4,7 @@
 
 #include "program/record.h"
 
-/* Records tokens, positions and documents to the loss. */
+/* Records tokens, positions and documents to the loss, or to the logits of the next token (record.h). */
 typedef void tt_forward(struct tt_rec *rec, const struct tt_model_args *args);
 
 tt_forward tt_llama3_forward;

@@ -164,6 +164,7 @@ const struct tt_opdef tt_opdefs[TT_NOPS] = {
     [TT_OP_ROPE] = { .name = "rope", .grad = rope_grad, .over = { IN0 } },
     [TT_OP_ATTENTION] = { .name = "attention", .grad = attention_grad, .flops = attention_flops },
     [TT_OP_ATTENTION_I] = { .name = "attention_i", .flops = attention_i_flops },
+    [TT_OP_CACHE] = { .name = "cache" },
     [TT_OP_SWIGLU] = { .name = "swiglu", .grad = swiglu_grad, .over = { IN0 | IN1 }, .cheap = true },
     [TT_OP_SWIGLU_I] = { .name = "swiglu_i", .over = { IN1, IN2 } },
     [TT_OP_ADD] = { .name = "add", .grad = add_grad, .over = { IN0 | IN1 } },

@@ -43,7 +43,10 @@ struct tt_plan {
     uint64_t *param_offset[TT_NROLES]; /* [param]; UINT64_MAX: no program asks for it */
     uint64_t input_nbytes[TT_NINPUTS]; /* of one microbatch */
 
-    struct block arena, role[TT_NROLES], input[TT_NINPUTS], constant[TT_NCONSTS], losses, scalars;
+    uint64_t *cache_offset; /* [value] */
+    uint64_t logits_nbytes; /* of one microbatch */
+
+    struct block arena, role[TT_NROLES], input[TT_NINPUTS], constant[TT_NCONSTS], losses, logits, cache, scalars;
     void *borrowed; /* the shared plan's arena, where this plan has none of its own */
 };
 
@@ -390,6 +393,9 @@ static tt_status plan_outside(struct tt_plan *plan, struct tt_err *err)
         for (size_t i = 0; i < n; i++)
             plan->param_offset[role][i] = UINT64_MAX;
     }
+    plan->cache_offset = calloc((size_t)prog->nvals + 1, sizeof *plan->cache_offset);
+    if (!plan->cache_offset)
+        return tt_err_nomem(err, prog->nvals * sizeof *plan->cache_offset, "the plan of a step");
     place_params(plan, prog, nbytes);
     place_params(plan, plan->opts.step, nbytes);
     for (int role = 0; role < TT_NROLES; role++) {
@@ -402,7 +408,14 @@ static tt_status plan_outside(struct tt_plan *plan, struct tt_err *err)
             plan->input[d->ref].nbytes = nmb * (plan->input_nbytes[d->ref] = align_up(tt_val_nbytes(d)));
         if (d->cls == TT_CONST)
             plan->constant[d->ref].nbytes = align_up(tt_val_nbytes(d));
+        if (d->cls == TT_OUTPUT && d->ref == TT_OUT_LOGITS)
+            plan->logits.nbytes = nmb * (plan->logits_nbytes = align_up(tt_val_nbytes(d)));
+        if (d->cls == TT_CACHE) {
+            plan->cache_offset[v] = plan->cache.nbytes;
+            plan->cache.nbytes += align_up(tt_val_nbytes(d));
+        }
     }
+    plan->cache.nbytes = plan->opts.share ? 0 : plan->cache.nbytes; /* that one's */
     plan->losses.nbytes = nmb * sizeof(float);
     plan->scalars.nbytes = sizeof(struct tt_scalars) + n * sizeof(double) + nmb * sizeof(struct tt_adam_now);
     if (share && share->arena.p && share->arena.nbytes >= plan->cost.arena) {
@@ -411,6 +424,7 @@ static tt_status plan_outside(struct tt_plan *plan, struct tt_err *err)
     }
     plan->arena.nbytes = plan->cost.arena;
 
+    plan->cost.cache = plan->cache.nbytes;
     plan->cost.params = nbytes[TT_ROLE_SHARD];
     plan->cost.copies = nbytes[TT_ROLE_FULL];
     plan->cost.grads = nbytes[TT_ROLE_GRAD];
@@ -445,7 +459,7 @@ tt_status tt_plan_new(struct tt_plan **out, const struct tt_plan_opts *opts, str
 /* Every block that a plan owns, one after another: NULL past the last. */
 static struct block *block_at(struct tt_plan *plan, int i)
 {
-    struct block *const single[] = { &plan->arena, &plan->losses, &plan->scalars };
+    struct block *const single[] = { &plan->arena, &plan->losses, &plan->logits, &plan->cache, &plan->scalars };
     enum { NSINGLE = sizeof single / sizeof single[0] };
 
     if (i < NSINGLE)
@@ -469,6 +483,7 @@ void tt_plan_free(struct tt_plan *plan)
             plan->opts.device->ops->dealloc(plan->opts.device, block_at(plan, i)->p, block_at(plan, i)->nbytes);
     for (int role = 0; role < TT_NROLES; role++)
         free(plan->param_offset[role]);
+    free(plan->cache_offset);
     free(plan->event);
     free(plan->call);
     free(plan->thing_nbytes);
@@ -503,6 +518,8 @@ float *tt_plan_losses(const struct tt_plan *plan)
 {
     return plan->losses.p;
 }
+
+void *tt_plan_logits(const struct tt_plan *plan, int mb) { return at(&plan->logits, (uint64_t)mb * plan->logits_nbytes); }
 
 /* Parameters of a shared plan are where that one has them. */
 void *tt_plan_param(const struct tt_plan *plan, int param, enum tt_role role)
@@ -626,7 +643,8 @@ static void *value_at(const struct tt_plan *plan, const struct event *e, tt_val 
     case TT_ACT: return thing_at(plan, v, e->mb);
     case TT_PARAM: return tt_plan_param(plan, d->ref, d->role);
     case TT_SCALAR: return scalar_at(plan, d, e);
-    case TT_OUTPUT: return tt_plan_losses(plan) + e->mb;
+    case TT_OUTPUT: return d->ref == TT_OUT_LOGITS ? tt_plan_logits(plan, e->mb) : tt_plan_losses(plan) + e->mb;
+    case TT_CACHE: return at(plan->opts.share ? &plan->opts.share->cache : &plan->cache, plan->cache_offset[v]);
     }
     return NULL;
 }

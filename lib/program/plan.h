@@ -13,7 +13,7 @@
 struct tt_cost {
     uint64_t arena;    /* activations, gradients in flight, scratch: what the packing came to */
     uint64_t live_max; /* the most that is alive at once: arena can be no smaller */
-    uint64_t params, copies, grads, optim, inputs;
+    uint64_t params, copies, grads, optim, inputs, cache;
     uint64_t flops;
 };
 
@@ -26,8 +26,8 @@ struct tt_plan_opts {
     int rank;
     const struct tt_params *params;
     struct tt_device *device;
-    /* NULL, or a bound plan whose parameters this one uses, and whose arena where that is large enough: validation beside training,
-     * one of which runs at a time. */
+    /* NULL, or a bound plan whose parameters and cache this one uses, and whose arena where that is large enough: validation beside
+     * training, a prompt beside single tokens, one of which runs at a time. The caches of the two programs are of the same sizes. */
     const struct tt_plan *share;
 };
 
@@ -42,6 +42,7 @@ TT_MUST_CHECK tt_status tt_plan_bind(struct tt_plan *plan, struct tt_err *err);
 void *tt_plan_input(const struct tt_plan *plan, enum tt_input which, int mb);
 void *tt_plan_const(const struct tt_plan *plan, enum tt_const which);
 float *tt_plan_losses(const struct tt_plan *plan); /* one a microbatch */
+void *tt_plan_logits(const struct tt_plan *plan, int mb); /* (B, 1, V) */
 void *tt_plan_param(const struct tt_plan *plan, int param, enum tt_role role);
 struct tt_scalars *tt_plan_scalars(const struct tt_plan *plan);
 

@@ -21,12 +21,13 @@ enum { TT_NDIM = 4, TT_OP_IN = 8, TT_OP_OUT = 4, TT_OP_ARG = 4 };
 /* Where a value lives.
  *   INPUT   one a microbatch, filled by the caller         CONST   a table, the same for every microbatch
  *   ACT     in the arena, from its op to its last reader   PARAM   in a unit, `role` says which of the unit's buffers
- *   SCALAR  in struct tt_scalars, read by pointer          OUTPUT  one a microbatch, read by the caller after the step */
-enum tt_class { TT_INPUT, TT_CONST, TT_ACT, TT_PARAM, TT_SCALAR, TT_OUTPUT };
+ *   SCALAR  in struct tt_scalars, read by pointer          OUTPUT  one a microbatch, read by the caller after the step
+ *   CACHE   keys and values of a layer, from one run to the next */
+enum tt_class { TT_INPUT, TT_CONST, TT_ACT, TT_PARAM, TT_SCALAR, TT_OUTPUT, TT_CACHE };
 
-enum tt_input { TT_IN_TOKENS, TT_IN_LABELS, TT_IN_POSITIONS, TT_IN_DOCUMENTS, TT_NINPUTS };
+enum tt_input { TT_IN_TOKENS, TT_IN_LABELS, TT_IN_POSITIONS, TT_IN_DOCUMENTS, TT_IN_LAST, TT_NINPUTS };
 enum tt_const { TT_CONST_ROPE, TT_NCONSTS };
-enum tt_output { TT_OUT_LOSS, TT_NOUTPUTS };
+enum tt_output { TT_OUT_LOSS, TT_OUT_LOGITS, TT_NOUTPUTS };
 
 /* A parameter has up to five buffers: as it is stored and stepped (shard: all of it on one rank), as products read it (full: the
  * same memory where the type is the same), its gradient, and Adam's two moments. */
@@ -42,9 +43,9 @@ struct tt_valdesc {
     enum tt_dtype grad_dtype; /* what its gradient is summed in */
     int ndim;
     int64_t size[TT_NDIM];
-    int ref;           /* INPUT, CONST, OUTPUT, SCALAR: which; PARAM: the parameter's index */
+    int ref;           /* INPUT, CONST, OUTPUT, SCALAR: which; PARAM: the parameter's index; CACHE: the layer */
     enum tt_role role; /* PARAM */
-    int index;         /* SCALAR: element of an array */
+    int index;         /* SCALAR: element of an array; CACHE: 0 keys, 1 values */
     int layer;         /* which layer recorded it; -1: none */
     int32_t op;        /* the operation that makes it; -1: none */
     bool recompute;    /* ACT of the forward: made again in the backward instead of kept */
@@ -67,8 +68,9 @@ enum tt_opkind {
     TT_OP_RMSNORM_I,   /* dy, x, w, rstd, [sum so far] -> dx */
     TT_OP_RMSNORM_W,   /* dy, x, beta, rstd -> dw */
     TT_OP_ROPE,        /* x, table, positions -> y; heads, turn back */
-    TT_OP_ATTENTION,   /* q, k, v, [documents] -> o, lse; heads, kv heads, causal, scale */
+    TT_OP_ATTENTION,   /* q, k, v, [documents], [positions of q] -> o, lse; heads, kv heads, causal, scale */
     TT_OP_ATTENTION_I, /* q, k, v, [documents], o, lse, do -> dq, dk, dv; as the forward */
+    TT_OP_CACHE,       /* x, positions -> the cache, of which these rows */
     TT_OP_SWIGLU,      /* a, b -> y */
     TT_OP_SWIGLU_I,    /* dy, a, b -> da, db */
     TT_OP_ADD,         /* a, b -> y */
@@ -121,6 +123,7 @@ struct tt_program {
     const struct tt_params *params; /* borrowed */
     enum tt_dtype param_dtype;      /* as they are stored */
     tt_val loss;                    /* TT_NO_VAL: none */
+    int64_t cache_len;              /* 0: no cache */
 };
 
 /* How a program computes; a property of the recorder, not of the forward function.

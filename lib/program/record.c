@@ -212,9 +212,14 @@ tt_val tt_rec_rmsnorm(struct tt_rec *rec, tt_val x, tt_val w, double eps)
 tt_val tt_rec_rope(struct tt_rec *rec, tt_val x, tt_val positions, int64_t heads)
 {
     const struct tt_valdesc xd = rec->prog->val[x];
-    const int64_t dim = xd.size[2] / heads;
+    const int64_t dim = xd.size[2] / heads, end = rec->prog->cache_len ? rec->prog->cache_len : rec->prog->seq_len;
     const struct tt_valdesc table = {
-        .cls = TT_CONST, .dtype = TT_F32, .ndim = 3, .size = { rec->prog->seq_len, dim / 2, 2 }, .ref = TT_CONST_ROPE, .layer = -1,
+        .cls = TT_CONST,
+        .dtype = TT_F32,
+        .ndim = 3,
+        .size = { end, dim / 2, 2 },
+        .ref = TT_CONST_ROPE,
+        .layer = -1,
         .op = -1,
     };
     assert(rec->failed || (dim * heads == xd.size[2] && dim % 2 == 0));
@@ -225,6 +230,26 @@ tt_val tt_rec_rope(struct tt_rec *rec, tt_val x, tt_val positions, int64_t heads
     return y;
 }
 
+/* The cache of the layer's keys (0) or values (1) with v in it. */
+static tt_val cached(struct tt_rec *rec, tt_val v, tt_val positions, int which)
+{
+    const struct tt_valdesc vd = rec->prog->val[v];
+    const struct tt_valdesc desc = {
+        .cls = TT_CACHE,
+        .dtype = vd.dtype,
+        .ndim = 3,
+        .size = { vd.size[0], rec->prog->cache_len, vd.size[2] },
+        .ref = rec->layer,
+        .index = which,
+        .layer = rec->layer,
+        .op = -1,
+    };
+    const tt_val cache = named(rec, &desc);
+
+    tt_rec_op(rec, TT_OP_CACHE, 2, (tt_val[]){ v, positions }, 1, &cache);
+    return cache;
+}
+
 tt_val tt_rec_attention(struct tt_rec *rec, tt_val q, tt_val k, tt_val v, int64_t heads, int64_t kv_heads,
                         const struct tt_mask *mask)
 {
@@ -233,13 +258,20 @@ tt_val tt_rec_attention(struct tt_rec *rec, tt_val q, tt_val k, tt_val v, int64_
         k = tt_rec_cast(rec, k, TT_BF16);
         v = tt_rec_cast(rec, v, TT_BF16);
     }
+    tt_val documents = mask->documents, positions = TT_NO_VAL;
+    if (rec->prog->cache_len) {
+        positions = mask->positions;
+        documents = TT_NO_VAL;
+        k = cached(rec, k, positions, 0);
+        v = cached(rec, v, positions, 1);
+    }
     const struct tt_valdesc qd = rec->prog->val[q], vd = rec->prog->val[v];
     const int64_t dim = qd.size[2] / heads, dim_v = vd.size[2] / kv_heads;
     const tt_val o = new_act(rec, qd.dtype, 3, (int64_t[]){ qd.size[0], qd.size[1], heads * dim_v });
     const tt_val lse = new_act(rec, TT_F32, 3, (int64_t[]){ qd.size[0], heads, qd.size[1] });
 
     assert(rec->failed || (rec->prog->val[k].size[2] == kv_heads * dim && heads % kv_heads == 0));
-    struct tt_op *op = tt_rec_op(rec, TT_OP_ATTENTION, 4, (tt_val[]){ q, k, v, mask->documents }, 2, (tt_val[]){ o, lse });
+    struct tt_op *op = tt_rec_op(rec, TT_OP_ATTENTION, 5, (tt_val[]){ q, k, v, documents, positions }, 2, (tt_val[]){ o, lse });
     op->arg[0] = heads;
     op->arg[1] = kv_heads;
     op->arg[2] = mask->causal;
@@ -263,8 +295,33 @@ tt_val tt_rec_add(struct tt_rec *rec, tt_val a, tt_val b)
     return y;
 }
 
+tt_val tt_rec_asked(struct tt_rec *rec, tt_val x)
+{
+    if (!rec->prog->cache_len)
+        return x;
+    const struct tt_valdesc xd = rec->prog->val[x];
+    const struct tt_valdesc last = {
+        .cls = TT_INPUT,
+        .dtype = TT_I32,
+        .ndim = 2,
+        .size = { xd.size[0], 1 },
+        .ref = TT_IN_LAST,
+        .layer = -1,
+        .op = -1,
+    };
+    const tt_val y = new_act(rec, xd.dtype, 3, (int64_t[]){ xd.size[0], 1, xd.size[2] });
+
+    tt_rec_op(rec, TT_OP_EMBEDDING, 2, (tt_val[]){ x, named(rec, &last) }, 1, &y);
+    return y;
+}
+
 void tt_rec_cross_entropy(struct tt_rec *rec, tt_val logits, tt_val labels)
 {
+    if (rec->prog->cache_len) {
+        rec->prog->val[logits].cls = TT_OUTPUT;
+        rec->prog->val[logits].ref = TT_OUT_LOGITS;
+        return;
+    }
     const struct tt_valdesc zd = rec->prog->val[logits];
     const struct tt_valdesc loss = {
         .cls = TT_OUTPUT, .dtype = TT_F32, .grad_dtype = TT_F32, .ndim = 0, .ref = TT_OUT_LOSS, .layer = -1, .op = -1,
@@ -285,6 +342,7 @@ tt_status tt_rec_begin(struct tt_rec *rec, const struct tt_rec_opts *opts, struc
         return tt_err_nomem(err, sizeof *prog, "a program");
     prog->batch = opts->batch;
     prog->seq_len = opts->seq_len;
+    prog->cache_len = opts->cache_len;
     prog->params = opts->params;
     prog->param_dtype = opts->param_dtype;
     prog->loss = TT_NO_VAL;

@@ -1,7 +1,9 @@
 /* lib/program/record.h: the vocabulary that a forward function is written in.
  *
  * Each call records an operation and returns its result's name; no data exists yet. Activations are (batch, seq_len, width). The
- * recorder applies the precision policy: it casts what a linear layer or attention reads, the forward function never does.
+ * recorder applies the precision policy: it casts what a linear layer or attention reads, the forward function never does. So it is
+ * with generation (cache_len): attention puts keys and values into a cache and reads all that is there, and the result is the logits
+ * of the last position instead of a loss.
  * Running out of memory is remembered and told by tt_rec_finish; shapes that do not fit are a mistake of the forward function. */
 #ifndef TT_PROGRAM_RECORD_H
 #define TT_PROGRAM_RECORD_H
@@ -25,6 +27,7 @@ struct tt_rec_opts {
     enum tt_prec prec;
     enum tt_dtype param_dtype; /* as parameters are stored */
     int64_t batch, seq_len;
+    int64_t cache_len; /* tokens that the cache has room for, those of all runs; 0: no cache, a loss */
 };
 
 TT_MUST_CHECK tt_status tt_rec_begin(struct tt_rec *rec, const struct tt_rec_opts *opts, struct tt_err *err);
@@ -48,12 +51,17 @@ tt_val tt_rec_add(struct tt_rec *rec, tt_val a, tt_val b);    /* the wider of th
 /* softmax(q k^T / sqrt(head width) + mask) v. q (B, T, heads * d), k and v (B, T, kv_heads * d). */
 struct tt_mask {
     bool causal;
-    tt_val documents; /* TT_NO_VAL, or (B, T) int32: a token sees its own document only */
+    tt_val positions; /* (B, T) int32: which rows of a cache the tokens are; without one they sit at 0 .. T-1 */
+    tt_val documents; /* TT_NO_VAL, or (B, T) int32: a token sees its own document only; with a cache all is one document */
 };
 tt_val tt_rec_attention(struct tt_rec *rec, tt_val q, tt_val k, tt_val v, int64_t heads, int64_t kv_heads,
                         const struct tt_mask *mask);
 
-/* Sum over the valid labels of -log softmax(logits)[label], times 1 / tokens: the program's loss. */
+/* Of each sequence, the tokens whose next one is asked for: all, or with a cache one, whose row in (B T) input LAST says. */
+tt_val tt_rec_asked(struct tt_rec *rec, tt_val x);
+
+/* Sum over the valid labels of -log softmax(logits)[label], times 1 / tokens: the program's loss. With a cache the logits are the
+ * result, output LOGITS. */
 void tt_rec_cross_entropy(struct tt_rec *rec, tt_val logits, tt_val labels);
 
 /* --- for the rows of lib/program/ops.c and the passes over a program ------------------------------------------------------- */

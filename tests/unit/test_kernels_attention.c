@@ -4,28 +4,26 @@
 struct shape {
     int64_t batch, tq, tk, heads, kv_heads, dim, dim_v;
     bool causal, docs;
-    int64_t q_start;
+    int64_t q_start; /* where the first query sits */
     enum tt_dtype dtype;
     int64_t gap; /* elements between the rows of one token and the next */
 };
 
 static const struct shape shapes[] = {
-    { 1, 1, 1, 1, 1, 1, 1, true, false, 0, TT_F32, 0 },
-    { 2, 31, 31, 2, 1, 16, 16, true, false, 0, TT_F32, 0 },
-    { 1, 33, 33, 4, 2, 16, 16, true, false, 0, TT_BF16, 5 },
-    { 1, 65, 65, 2, 2, 33, 33, true, false, 0, TT_F32, 3 },
-    { 2, 129, 129, 3, 1, 48, 48, false, false, 0, TT_F32, 0 },
-    { 1, 70, 70, 2, 1, 20, 20, true, true, 0, TT_F32, 0 },
-    { 2, 150, 150, 2, 1, 16, 16, true, true, 0, TT_BF16, 1 },
-    { 1, 40, 100, 2, 1, 24, 40, true, false, 60, TT_F32, 0 },
+    { 1, 1, 1, 1, 1, 1, 1, true, false, 0, TT_F32, 0 },        { 2, 31, 31, 2, 1, 16, 16, true, false, 0, TT_F32, 0 },
+    { 1, 33, 33, 4, 2, 16, 16, true, false, 0, TT_BF16, 5 },   { 1, 65, 65, 2, 2, 33, 33, true, false, 0, TT_F32, 3 },
+    { 2, 129, 129, 3, 1, 48, 48, false, false, 0, TT_F32, 0 }, { 1, 70, 70, 2, 1, 20, 20, true, true, 0, TT_F32, 0 },
+    { 2, 150, 150, 2, 1, 16, 16, true, true, 0, TT_BF16, 1 },  { 1, 40, 100, 2, 1, 24, 40, true, false, 60, TT_F32, 0 },
     { 1, 40, 100, 2, 1, 24, 8, true, false, -10, TT_F32, 0 }, /* the first ten queries see nothing */
-    { 1, 20, 37, 1, 1, 128, 128, false, true, 0, TT_F32, 0 },
+    { 2, 1, 77, 4, 2, 16, 16, true, false, 50, TT_F32, 3 },   /* one query before the last key: what is behind it is not read */
+    { 1, 4, 200, 6, 2, 33, 20, true, true, 190, TT_BF16, 1 },  { 2, 3, 9, 2, 1, 128, 256, true, false, -1, TT_F32, 0 },
+    { 1, 2, 130, 1, 1, 40, 40, false, true, 0, TT_F32, 0 },    { 1, 20, 37, 1, 1, 128, 128, false, true, 0, TT_F32, 0 },
     { 1, 9, 9, 1, 1, 256, 256, true, false, 0, TT_BF16, 0 },
 };
 
 /* Every operand of a forward and a backward. */
 struct set {
-    struct array q, k, v, o, dout, dq, dk, dv, lse, q_doc, k_doc;
+    struct array q, k, v, o, dout, dq, dk, dv, lse, q_pos, q_doc, k_doc;
     int64_t q_stride, k_stride, v_stride, o_stride;
     struct tt_attn at;
 };
@@ -58,11 +56,20 @@ static struct set set_new(const struct shape *s)
     x.dk = zeros(s->dtype, x.k.n);
     x.dv = zeros(s->dtype, x.v.n);
     x.lse = array_new(TT_F32, s->batch * s->heads * s->tq);
+    x.q_pos = array_new(TT_I32, s->batch * s->tq);
+    for (int64_t i = 0; i < x.q_pos.n; i++)
+        array_i32(&x.q_pos)[i] = (int32_t)(s->q_start + i % s->tq);
     x.q_doc = doc_ids(s->batch, s->tq, 23);
     x.k_doc = doc_ids(s->batch, s->tk, 23);
-    x.at = (struct tt_attn){ .batch = s->batch, .tq = s->tq, .tk = s->tk, .heads = s->heads, .kv_heads = s->kv_heads, .dim = s->dim,
-                             .dim_v = s->dim_v, .scale = 1 / sqrtf((float)s->dim),
-                             .mask = { .causal = s->causal, .q_start = s->q_start } };
+    x.at = (struct tt_attn){ .batch = s->batch,
+                             .tq = s->tq,
+                             .tk = s->tk,
+                             .heads = s->heads,
+                             .kv_heads = s->kv_heads,
+                             .dim = s->dim,
+                             .dim_v = s->dim_v,
+                             .scale = 1 / sqrtf((float)s->dim),
+                             .mask = { .causal = s->causal, .q_pos = s->q_start ? array_i32(&x.q_pos) : NULL } };
     if (s->docs) {
         x.at.mask.q_doc = array_i32(&x.q_doc);
         x.at.mask.k_doc = array_i32(&x.k_doc);
@@ -72,7 +79,8 @@ static struct set set_new(const struct shape *s)
 
 static void set_free(struct set *x)
 {
-    struct array *const all[] = { &x->q, &x->k, &x->v, &x->o, &x->dout, &x->dq, &x->dk, &x->dv, &x->lse, &x->q_doc, &x->k_doc };
+    struct array *const all[] = { &x->q,  &x->k,  &x->v,   &x->o,     &x->dout,  &x->dq,
+                                  &x->dk, &x->dv, &x->lse, &x->q_pos, &x->q_doc, &x->k_doc };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         array_free(all[i]);
 }
