@@ -112,6 +112,12 @@ _titan-seed()
         --validation.dataloader.num_workers | \
         --validation.dataloader.prefetch_factor | \
         --debug.seed | \
+        --generate.prompt | \
+        --generate.max_new_tokens | \
+        --generate.temperature | \
+        --generate.top_k | \
+        --generate.seed | \
+        --generate.batch_size | \
         --threads) ;;
     *) words=(
         --job.config_file
@@ -307,6 +313,14 @@ _titan-seed()
         --debug.no_deterministic_warn_only
         --debug.moe_force_load_balance
         --debug.no_moe_force_load_balance
+        --generate.prompt
+        --generate.max_new_tokens
+        --generate.temperature
+        --generate.top_k
+        --generate.seed
+        --generate.batch_size
+        --generate.out
+        --generate.no_out
         --threads
         --dry_run
         --quiet

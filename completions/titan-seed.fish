@@ -156,7 +156,7 @@ complete -c titan-seed -l comm.train_timeout_seconds -x -d 'How long it may take
 complete -c titan-seed -l comm.trace_buf_size -x -d 'Collectives that the flight recorder remembers; 0 for none'
 complete -c titan-seed -l comm.save_traces_folder -r -d 'The folder for its records, below job.dump_folder'
 complete -c titan-seed -l comm.save_traces_file_prefix -r -d 'How the names of its files start'
-complete -c titan-seed -l comm.mode -x -a 'default fake_backend local_tensor' -d 'Train, check the settings without training, or simulate ranks'
+complete -c titan-seed -l comm.mode -x -a 'default fake_backend local_tensor' -d 'Train, say what memory and operations a step takes without training, or (not in titan) simulate ranks'
 complete -c titan-seed -l memory_estimation.enable -d 'Estimate the memory that training takes'
 complete -c titan-seed -l memory_estimation.no_enable
 complete -c titan-seed -l memory_estimation.disable_fake_mode -d 'Estimate with real tensors'
@@ -192,6 +192,14 @@ complete -c titan-seed -l debug.deterministic_warn_only -d 'Only warn about oper
 complete -c titan-seed -l debug.no_deterministic_warn_only
 complete -c titan-seed -l debug.moe_force_load_balance -d 'Give all experts the same number of tokens'
 complete -c titan-seed -l debug.no_moe_force_load_balance
+complete -c titan-seed -l generate.prompt -r -d 'Train nothing; print how the model goes on from this text, or from the standard input where it is - (titan\'s own setting, as are all of generate)'
+complete -c titan-seed -l generate.max_new_tokens -x -d 'Tokens that it goes on by'
+complete -c titan-seed -l generate.temperature -x -d 'What logits are divided by; 0 for the most likely token each time'
+complete -c titan-seed -l generate.top_k -x -d 'Draw from that many of the most likely tokens; from all where None'
+complete -c titan-seed -l generate.seed -x -d 'The seed of the drawing; one from the system where None'
+complete -c titan-seed -l generate.batch_size -x -d 'Sequences that go on from the prompt'
+complete -c titan-seed -l generate.out -d 'Print a report in JSON instead of the text'
+complete -c titan-seed -l generate.no_out
 complete -c titan-seed -l threads -x -d 'Use N threads (default: one a core; to copy, at most 4)'
 complete -c titan-seed -l dry_run -d 'Write nothing; say what would be done, and exit as the run would'
 complete -c titan-seed -l quiet -d 'Print errors and warnings only'

@@ -201,6 +201,16 @@ struct tt_config_debug {
     bool deterministic, deterministic_warn_only, moe_force_load_balance;
 };
 
+/* titan's own, all of it: TorchTitan has a script beside its trainer. */
+struct tt_config_generate {
+    const char *prompt; /* NULL: nothing is to be generated */
+    int64_t max_new_tokens;
+    double temperature;
+    struct tt_maybe_int top_k, seed;
+    int64_t batch_size;
+    bool out;
+};
+
 struct tt_config_origin; /* where a value came from; config_private.h */
 
 struct tt_config {
@@ -222,6 +232,7 @@ struct tt_config {
     struct tt_config_experimental experimental;
     struct tt_config_validation validation;
     struct tt_config_debug debug;
+    struct tt_config_generate generate;
 
     const struct tt_config_origin *origin; /* an entry a setting; NULL: all are defaults */
 };

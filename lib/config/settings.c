@@ -409,6 +409,21 @@ const struct tt_setting tt_settings[] = {
       .text = "Only warn about operations that cannot; titan has none of those." },
     { FIELD(debug.moe_force_load_balance), TT_SET_BOOL, .def = "False", .honour = TT_REFUSED, .why = no_moe,
       .text = "Give all experts the same number of tokens." },
+
+    /* generate: the arguments of TorchTitan's scripts/generate/test_generate.py. What they go with (model, checkpoint, seq_len, dtype)
+     * are settings, and so are they; an option like --plot could not stand in a file beside those. */
+    { FIELD(generate.prompt), TT_SET_MAYBE_STR, .def = "None",
+      .text = "Train nothing; print how the model goes on from this text, or from the standard input where it is - (titan's own "
+              "setting, as are all of generate)." },
+    { FIELD(generate.max_new_tokens), TT_SET_INT, .def = "32", .bound = &at_least_1, .text = "Tokens that it goes on by." },
+    { FIELD(generate.temperature), TT_SET_FLOAT, .def = "1.0", .bound = &at_least_0,
+      .text = "What logits are divided by; 0 for the most likely token each time." },
+    { FIELD(generate.top_k), TT_SET_MAYBE_INT, .def = "None", .bound = &at_least_1,
+      .text = "Draw from that many of the most likely tokens; from all where None." },
+    { FIELD(generate.seed), TT_SET_MAYBE_INT, .def = "None",
+      .text = "The seed of the drawing; one from the system where None." },
+    { FIELD(generate.batch_size), TT_SET_INT, .def = "1", .bound = &at_least_1, .text = "Sequences that go on from the prompt." },
+    { FIELD(generate.out), TT_SET_BOOL, .def = "False", .text = "Print a report in JSON instead of the text." },
 };
 
 const size_t tt_nsettings = sizeof tt_settings / sizeof *tt_settings;

@@ -1,5 +1,6 @@
 #include "train/main.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,6 +13,7 @@
 #include "config/config.h"
 #include "convert/tool.h"
 #include "plot/plot.h"
+#include "train/generate.h"
 #include "train/trainer.h"
 
 enum { RUN_AGAIN = 75 }; /* EX_TEMPFAIL of sysexits.h: schedulers can be told to start such a job again */
@@ -36,6 +38,24 @@ static tt_status run(bool *stopped, struct tt_config *config, bool seed, const s
         opts.started = tt_signals_catch_notice; /* before that there is nothing to finish: a signal ends the process at once */
     }
     return tt_train(stopped, config, &opts, err);
+}
+
+/* --- text --------------------------------------------------------------------------------------------------------------------- */
+
+static tt_status put_text(void *ctx, const char *text, size_t nbytes, struct tt_err *err)
+{
+    (void)ctx;
+    if (fwrite(text, 1, nbytes, stdout) != nbytes || fflush(stdout) != 0)
+        return tt_err_errno(err, errno, "standard output");
+    return TT_OK;
+}
+
+static tt_status generate(const struct tt_config *config, const struct tt_tool_opts *tool, const struct tt_log *log, struct tt_err *err)
+{
+    const struct tt_generate_opts opts = { .log = log, .threads = (int)tool->threads, .put = put_text };
+
+    tt_signals_write_errors();
+    return tt_generate(config, &opts, err);
 }
 
 /* --- pictures of runs --------------------------------------------------------------------------------------------------------- */
@@ -124,7 +144,11 @@ static tt_status train(bool *stopped, const struct tt_prog *prog, bool seed, int
         log = tt_run_log(TT_LOG_WARNING);
     if (status == TT_OK)
         status = tt_config_load(&config, arena, argc, argv, &log, err);
-    return status == TT_OK ? run(stopped, &config, seed, &tool, &log, err) : status;
+    if (status != TT_OK)
+        return status;
+    if (config.generate.prompt && !seed)
+        return generate(&config, &tool, &log, err);
+    return run(stopped, &config, seed, &tool, &log, err);
 }
 
 int tt_train_main(const struct tt_train_prog *which, int argc, char **argv)

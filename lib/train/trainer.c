@@ -8,7 +8,6 @@
 #include "data/loader.h"
 #include "data/tokenizer.h"
 #include "family/family.h"
-#include "model/model.h"
 #include "train/activations.h"
 #include "train/checkpoint.h"
 #include "train/init.h"
@@ -17,6 +16,7 @@
 #include "train/metrics.h"
 #include "train/profiler.h"
 #include "train/rng.h"
+#include "train/setup.h"
 #include "train/state.h"
 #include "train/step.h"
 #include "train/validator.h"
@@ -53,38 +53,6 @@ struct trainer {
 #define WARN(t, ...) tt_log_line((t)->log, TT_LOG_WARNING, __VA_ARGS__)
 
 /* --- what every run begins with -------------------------------------------------------------------------------------------- */
-
-static tt_status open_model(struct trainer *t, struct tt_err *err)
-{
-    const struct tt_config_model *model = &t->config->model;
-    struct tt_buf text = { 0 };
-
-    t->family = tt_family_find(model->name);
-    if (!t->family) {
-        const char *near = tt_family_nearest(model->name);
-        return tt_err_set(err, TT_EINVAL, "%s: titan has no model family '%s'%s%s%s", tt_config_where(t->config, "model.name"),
-                          model->name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
-    }
-    if (!tt_model_forward(t->family))
-        return tt_err_set(err, TT_EUNSUPPORTED, "%s: titan cannot train %s yet: it has its tensors, but not its forward function",
-                          tt_config_where(t->config, "model.name"), model->name);
-    tt_status status = tt_model_args_load(&t->args, model->name, model->flavor, err);
-    if (status != TT_OK)
-        return status;
-    if (t->config->training.seq_len > t->args.max_seq_len)
-        WARN(t, "Sequence length %" PRId64 " exceeds original maximum %" PRId64 ".", t->config->training.seq_len,
-             t->args.max_seq_len);
-    t->args.max_seq_len = t->config->training.seq_len;
-
-    tt_buf_printf(&text, "Building %s %swith ", model->name, model->flavor);
-    status = tt_model_args_json(&text, model->name, &t->args, err);
-    if (status == TT_OK)
-        tt_log_text(t->log, TT_LOG_INFO, tt_buf_cstr(&text));
-    tt_buf_release(&text);
-    if (status == TT_OK)
-        status = tt_params_make(&t->params, &t->arena, t->family, &t->args, err);
-    return status;
-}
 
 static void count_model(struct trainer *t)
 {
@@ -276,7 +244,7 @@ static tt_status build(struct trainer *t, struct tt_err *err)
     const bool only_weights = wants_only_weights(t->config);
     tt_status status = only_weights ? TT_OK : open_data(t, err);
     if (status == TT_OK)
-        status = open_model(t, err);
+        status = tt_setup_model(&t->family, &t->args, &t->params, &t->arena, t->config, t->log, err);
     if (status == TT_OK)
         status = count_microbatches(t, err);
     if (status == TT_OK)

@@ -311,9 +311,10 @@ static void test_what_is_not_honoured_warns_or_fails_only_where_asked_for(void *
         { { "--compile.enable", "--experimental.custom_import", "x" },
           "",
           "--experimental.custom_import: \"x\" is not supported: titan loads no Python modules" },
-        { { "--comm.mode", "fake_backend" },
+        { { "--comm.mode", "fake_backend" }, "", NULL },
+        { { "--comm.mode", "local_tensor" },
           "",
-          "--comm.mode: \"fake_backend\" is not supported: titan trains with real communication" },
+          "--comm.mode: \"local_tensor\" is not supported: titan does not simulate ranks in one process" },
         { { "--debug.seed", "1" }, "", NULL },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -441,7 +442,6 @@ static const char *const not_honoured[] = {
     "comm.init_timeout_seconds",
     "comm.train_timeout_seconds",
     "comm.trace_buf_size",
-    "comm.mode",
     "memory_estimation.enable",
     "fault_tolerance.enable",
     "experimental.custom_import",
@@ -489,7 +489,7 @@ static void test_the_table_is_sound(void **state)
         assert_true(!s->when || (when && when->kind == TT_SET_BOOL));
         assert_true(s->kind != TT_SET_CHOICE || s->choices);
     }
-    assert_int_equal(tt_nsettings, 150); /* TorchTitan's 149, and metrics.save_jsonl */
+    assert_int_equal(tt_nsettings, 157); /* TorchTitan's 149, metrics.save_jsonl, and the 7 of generate */
 }
 
 static void test_the_json_form_has_every_setting_and_reads_back(void **state)
@@ -505,7 +505,7 @@ static void test_the_json_form_has_every_setting_and_reads_back(void **state)
     assert_true(tt_value_is_str(tt_value_at(v, "training", "dataset_path", NULL), "d\"\n"));
     assert_int_equal(tt_value_at(v, "training", "dataloader", "num_workers", NULL)->u.i, 0);
     assert_int_equal(tt_value_at(v, "debug", "seed", NULL)->u.i, 3);
-    assert_int_equal(v->u.map.n, 18);
+    assert_int_equal(v->u.map.n, 19);
     tt_buf_release(&json);
     drop(l);
 }

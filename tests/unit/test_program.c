@@ -170,7 +170,9 @@ static tt_val add(struct tt_rec *rec, tt_val x)
 
 static tt_val attend(struct tt_rec *rec, tt_val x, bool causal, bool documents)
 {
-    const struct tt_mask mask = { causal, documents ? tt_rec_input(rec, TT_IN_DOCUMENTS) : TT_NO_VAL };
+    const struct tt_mask mask = { .causal = causal,
+                                  .positions = TT_NO_VAL,
+                                  .documents = documents ? tt_rec_input(rec, TT_IN_DOCUMENTS) : TT_NO_VAL };
     const tt_val q = tt_rec_linear(rec, x, tt_rec_param(rec, "a"));
     const tt_val k = tt_rec_linear(rec, x, tt_rec_param(rec, "half")), v = tt_rec_linear(rec, x, tt_rec_param(rec, "half2"));
     return tt_rec_attention(rec, q, k, v, 4, 2, &mask);
