@@ -126,11 +126,21 @@ static tt_status check_profiling(const struct tt_config *config, struct tt_err *
     return TT_OK;
 }
 
+static tt_status check_comm(const struct tt_config *config, struct tt_err *err)
+{
+    if (config->comm.mode != TT_COMM_LOCAL_TENSOR)
+        return TT_OK;
+    return tt_err_set(err, TT_EINVAL, "%s: \"local_tensor\" is not supported: titan does not simulate ranks in one process",
+                      tt_config_where(config, "comm.mode"));
+}
+
 tt_status tt_config_check(struct tt_config *config, struct tt_arena *arena, const struct tt_log *log, struct tt_err *err)
 {
     tt_status st = check_excluded(config, arena, err);
     if (st == TT_OK)
         st = check_profiling(config, err);
+    if (st == TT_OK)
+        st = check_comm(config, err);
     /* Errors before warnings: a run that does not start need not be told what it would have ignored. */
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; st == TT_OK && i < tt_nsettings; i++)

@@ -347,8 +347,8 @@ const struct tt_setting tt_settings[] = {
       .text = "The folder for its records, below job.dump_folder." },
     { FIELD(comm.save_traces_file_prefix), TT_SET_STR, .def = "rank_", .honour = TT_GOES_WITH, .with = "comm.trace_buf_size",
       .text = "How the names of its files start." },
-    { FIELD(comm.mode), TT_SET_CHOICE, .def = "default", .choices = comm_modes, .honour = TT_REFUSED, .off = "default",
-      .why = "titan trains with real communication", .text = "Train, check the settings without training, or simulate ranks." },
+    { FIELD(comm.mode), TT_SET_CHOICE, .def = "default", .choices = comm_modes,
+      .text = "Train, say what memory and operations a step takes without training, or (not in titan) simulate ranks." },
 
     /* memory_estimation */
     { FIELD(memory_estimation.enable), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
@@ -420,8 +420,7 @@ const struct tt_setting tt_settings[] = {
       .text = "What logits are divided by; 0 for the most likely token each time." },
     { FIELD(generate.top_k), TT_SET_MAYBE_INT, .def = "None", .bound = &at_least_1,
       .text = "Draw from that many of the most likely tokens; from all where None." },
-    { FIELD(generate.seed), TT_SET_MAYBE_INT, .def = "None",
-      .text = "The seed of the drawing; one from the system where None." },
+    { FIELD(generate.seed), TT_SET_MAYBE_INT, .def = "None", .text = "The seed of the drawing; one from the system where None." },
     { FIELD(generate.batch_size), TT_SET_INT, .def = "1", .bound = &at_least_1, .text = "Sequences that go on from the prompt." },
     { FIELD(generate.out), TT_SET_BOOL, .def = "False", .text = "Print a report in JSON instead of the text." },
 };

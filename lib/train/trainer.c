@@ -154,6 +154,9 @@ static void snapshot_without_memory(const struct trainer *t, const struct tt_ste
     tt_step_free(step);
 }
 
+/* What a step would take, and none of it. */
+static bool wants_only_plan(const struct tt_config *config) { return config->comm.mode == TT_COMM_FAKE_BACKEND; }
+
 static tt_status make_step(struct trainer *t, struct tt_err *err)
 {
     const struct tt_config_training *training = &t->config->training;
@@ -166,8 +169,9 @@ static tt_status make_step(struct trainer *t, struct tt_err *err)
         .seq_len = training->seq_len,
         .nmicrobatches = t->nmicrobatches,
         .step_in_backward = t->config->optimizer.early_step_in_backward,
-        .eos_id = tt_tokenizer_eos(t->tokenizer),
+        .eos_id = t->tokenizer ? tt_tokenizer_eos(t->tokenizer) : TT_NO_TOKEN,
         .pool = t->pool,
+        .plan_only = wants_only_plan(t->config),
     };
     int n;
     tt_status status = tt_activations_choose(&opts, t->config, &t->params, err);
@@ -241,8 +245,8 @@ static bool wants_only_weights(const struct tt_config *config)
 static tt_status build(struct trainer *t, struct tt_err *err)
 {
     const struct tt_config_metrics *metrics = &t->config->metrics;
-    const bool only_weights = wants_only_weights(t->config);
-    tt_status status = only_weights ? TT_OK : open_data(t, err);
+    const bool only_weights = wants_only_weights(t->config), only_plan = wants_only_plan(t->config);
+    tt_status status = only_weights || only_plan ? TT_OK : open_data(t, err);
     if (status == TT_OK)
         status = tt_setup_model(&t->family, &t->args, &t->params, &t->arena, t->config, t->log, err);
     if (status == TT_OK)
@@ -258,9 +262,10 @@ static tt_status build(struct trainer *t, struct tt_err *err)
     t->weight = tt_arena_array(&t->arena, (size_t)t->params.n, sizeof *t->weight);
     if (!t->weight)
         return tt_err_nomem(err, (size_t)t->params.n * sizeof *t->weight, "the list of parameters");
-    status = only_weights ? make_weights(t, err) : make_step(t, err);
-    if (status == TT_OK)
-        status = draw_weights(t, err);
+    status = only_weights && !only_plan ? make_weights(t, err) : make_step(t, err);
+    if (status != TT_OK || only_plan)
+        return status;
+    status = draw_weights(t, err);
     if (status == TT_OK)
         status = make_state(t, err);
     if (status != TT_OK)
@@ -459,6 +464,41 @@ static tt_status save_seed(struct trainer *t, struct tt_err *err)
     return status;
 }
 
+static void add_row(struct tt_buf *text, const char *what, uint64_t nbytes)
+{
+    tt_buf_printf(text, "\n  %-34s %14.3f MiB", what, (double)nbytes / (1 << 20));
+}
+
+/* Of each kind its bytes, and the operations of a step. */
+static void show_plan(const struct trainer *t)
+{
+    const struct tt_cost *cost = tt_step_cost(t->step);
+    const struct {
+        const char *what;
+        uint64_t nbytes;
+    } rows[] = {
+        { "parameters", cost->params },
+        { "parameters as products read them", cost->copies },
+        { "gradients", cost->grads },
+        { "optimizer state", cost->optim },
+        { "activations and what is in flight", cost->arena },
+        { "tokens, labels, positions", cost->inputs },
+    };
+    struct tt_buf text = { 0 };
+    uint64_t sum = 0;
+
+    tt_buf_printf(&text, "A step of %d x %" PRId64 " sequences of %" PRId64 " tokens takes", t->nmicrobatches,
+                  t->config->training.local_batch_size, t->config->training.seq_len);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        add_row(&text, rows[i].what, rows[i].nbytes);
+        sum += rows[i].nbytes;
+    }
+    add_row(&text, "in all", sum);
+    tt_buf_printf(&text, "\n  %-34s %14.3f GFLOP", "operations", (double)cost->flops / 1e9);
+    tt_log_text(t->log, TT_LOG_INFO, tt_buf_cstr(&text));
+    tt_buf_release(&text);
+}
+
 tt_status tt_train(bool *stopped, const struct tt_config *config, const struct tt_trainer_opts *opts, struct tt_err *err)
 {
     struct trainer t = { .config = config, .log = opts->log, .opts = opts };
@@ -467,7 +507,9 @@ tt_status tt_train(bool *stopped, const struct tt_config *config, const struct t
     tt_status status = begin(&t, err);
     if (status == TT_OK)
         status = build(&t, err);
-    if (status == TT_OK)
+    if (status == TT_OK && wants_only_plan(config))
+        show_plan(&t);
+    else if (status == TT_OK)
         status = config->checkpoint.create_seed_checkpoint ? save_seed(&t, err) : run(stopped, &t, err);
     /* The JSON lines so far are kept whatever happened; the first failure is the one to tell. */
     const tt_status closed = tt_metrics_close(&t.metrics, status == TT_OK ? err : NULL);

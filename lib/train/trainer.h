@@ -21,7 +21,8 @@ struct tt_trainer_opts {
 };
 
 /* Trains to training.steps, or to the end of the data (a warning, as in TorchTitan), or until *stop; all of them are TT_OK, and
- * *stopped tells the last one. With checkpoint.create_seed_checkpoint: saves the initial weights as step 0 and ends. */
+ * *stopped tells the last one. With checkpoint.create_seed_checkpoint: saves the initial weights as step 0 and ends. With comm.mode fake_backend:
+ * tells in the log what a step would take, and ends; no memory is taken for it, and no data opened. */
 TT_MUST_CHECK tt_status tt_train(bool *stopped, const struct tt_config *config, const struct tt_trainer_opts *opts,
                                  struct tt_err *err);
 

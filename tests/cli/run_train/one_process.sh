@@ -11,4 +11,4 @@ NGPU=1 CONFIG_FILE=steps.toml run ./run_train.sh "${flags[@]}" --job.print_confi
 mkdir -p away/configs/llama3 && cp run_train.sh away && cp steps.toml away/configs/llama3/debug_model.toml
 run away/run_train.sh "${flags[@]}" --dry_run | tail -1
 NGPU=two run ./run_train.sh
-COMM_MODE=fake_backend NGPU=32 CONFIG_FILE=steps.toml run ./run_train.sh "${flags[@]}"
+COMM_MODE=fake_backend NGPU=32 CONFIG_FILE=steps.toml run ./run_train.sh "${flags[@]}" --threads 2
