@@ -31,7 +31,8 @@ struct generator {
 
     struct tt_tokens prompt;
     struct tt_tokens *made; /* (batch) what each sequence went on with */
-    struct tt_buf text;     /* of a sequence, all that has gone out and what has not */
+    struct tt_decode_stream *stream; /* of the first sequence's */
+    struct tt_buf text;
     double seconds;
 };
 
@@ -162,7 +163,9 @@ static tt_status build(struct generator *g, struct tt_err *err)
     if (status != TT_OK)
         return status;
     INFO(g, "Loading tokenizer from %s", tt_tokenizer_source(g->tokenizer));
-    status = tt_setup_model(&g->family, &g->args, &g->params, &g->arena, config, g->log, err);
+    status = tt_decode_stream_new(&g->stream, g->tokenizer, true, err);
+    if (status == TT_OK)
+        status = tt_setup_model(&g->family, &g->args, &g->params, &g->arena, config, g->log, err);
     if (status == TT_OK)
         status = encode_prompt(g, err);
     if (status == TT_OK)
@@ -182,6 +185,7 @@ static void release(struct generator *g)
         tt_tokens_release(&g->made[b]);
     tt_tokens_release(&g->prompt);
     tt_buf_release(&g->text);
+    tt_decode_stream_free(g->stream);
     tt_tokenizer_free(g->tokenizer);
     tt_pool_free(g->pool);
     tt_arena_release(&g->arena);
@@ -194,22 +198,16 @@ static tt_status put(const struct generator *g, const void *text, size_t nbytes,
     return nbytes ? g->opts->put(g->opts->ctx, text, nbytes, err) : TT_OK;
 }
 
-/* Does it end within a character? */
-static bool ends_broken(const struct tt_buf *text)
+/* What the first sequence's last token adds to its text. */
+static tt_status put_new(struct generator *g, bool last, struct tt_err *err)
 {
-    return text->len >= 3 && memcmp(text->data + text->len - 3, "\xef\xbf\xbd", 3) == 0;
-}
+    const struct tt_tokens *made = &g->made[0];
 
-/* What the first sequence's last token adds to its text, but for half a character, which waits for its other half. */
-static tt_status put_new(struct generator *g, size_t *gone, bool last, struct tt_err *err)
-{
     tt_buf_clear(&g->text);
-    tt_status status = tt_decode(g->tokenizer, &g->text, g->made[0].id, g->made[0].n, true, err);
-    if (status != TT_OK || g->text.len <= *gone || (!last && ends_broken(&g->text)))
-        return status;
-    status = put(g, g->text.data + *gone, g->text.len - *gone, err);
-    *gone = g->text.len;
-    return status;
+    tt_status status = tt_decode_stream_put(g->stream, &g->text, made->id[made->n - 1], err);
+    if (status == TT_OK && last)
+        status = tt_decode_stream_end(g->stream, &g->text, err);
+    return status == TT_OK ? put(g, g->text.data, g->text.len, err) : status;
 }
 
 static tt_status put_others(struct generator *g, struct tt_err *err)
@@ -248,7 +246,6 @@ static tt_status run(struct generator *g, struct tt_err *err)
     int32_t *tokens = tt_arena_array(&g->arena, (size_t)(batch * n), sizeof *tokens);
     const double start = tt_seconds();
     const void *logits;
-    size_t gone = 0;
 
     if (!tokens)
         return tt_err_nomem(err, (size_t)(batch * n) * sizeof *tokens, "the prompts");
@@ -259,7 +256,7 @@ static tt_status run(struct generator *g, struct tt_err *err)
     for (int64_t i = 1; status == TT_OK && i <= more; i++) {
         status = sample(g, tokens, logits, err);
         if (status == TT_OK && !g->config->generate.out)
-            status = put_new(g, &gone, i == more, err);
+            status = put_new(g, i == more, err);
         if (status == TT_OK && i < more)
             status = tt_predictor_put(&logits, g->predictor, tokens, 1, err);
     }
