@@ -59,7 +59,6 @@ def ours(flavor, settings, stdin=None, **how):
 
 def transformer(fields, weights):
     model = Transformer(TransformerModelArgs(**fields, max_seq_len=SEQ_LEN)).eval()
-    model.init_weights()
     missing, unexpected = model.load_state_dict({k: weights[k] for k in model.state_dict() if k in weights}, strict=False)
     assert not unexpected and set(missing) <= {"freqs_cis"}, missing
     return model
