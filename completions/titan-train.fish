@@ -48,8 +48,8 @@ complete -c titan-train -l lr_scheduler.total_steps -x -d 'Steps of the whole sc
 complete -c titan-train -l lr_scheduler.decay_ratio -x -d 'The part of the steps, at their end, in which the learning rate falls; where None it falls from the end of the warm-up'
 complete -c titan-train -l lr_scheduler.decay_type -x -a 'linear sqrt cosine' -d 'The curve that it falls by'
 complete -c titan-train -l lr_scheduler.min_lr_factor -x -d 'The part of optimizer.lr that it falls to'
-complete -c titan-train -l training.dataset -r -d 'The name of the dataset'
-complete -c titan-train -l training.dataset_path -r -d 'Where the dataset is: a file or folder of JSON lines (plain, .gz, .zst), or - for the standard input'
+complete -c titan-train -l training.dataset -r -d 'The name of the dataset: c4_test is read whole; c4 and c4_validation are streamed, config en, from a local copy'
+complete -c titan-train -l training.dataset_path -r -d 'Where the dataset is: a folder as Hugging Face datasets loads it, or a file, of JSON lines or a JSON array (plain, .gz, .zst), or - for lines on the standard input'
 complete -c titan-train -l training.local_batch_size -x -d 'Sequences that a rank takes at a time'
 complete -c titan-train -l training.global_batch_size -x -d 'Sequences in a step, gradients being accumulated; -1 for training.local_batch_size times the data-parallel degree'
 complete -c titan-train -l training.seq_len -x -d 'Tokens in a sequence'
@@ -63,12 +63,12 @@ complete -c titan-train -l training.mixed_precision_reduce -x -a 'float32' -d 'T
 complete -c titan-train -l training.gc_freq -x -d 'Steps between runs of Python\'s garbage collector'
 complete -c titan-train -l training.gc_debug -d 'Look for cycles of garbage'
 complete -c titan-train -l training.no_gc_debug
-complete -c titan-train -l training.dataloader.num_workers -x -d 'Processes that make batches'
-complete -c titan-train -l training.dataloader.persistent_workers -d 'Keep those processes after an epoch'
+complete -c titan-train -l training.dataloader.num_workers -x -d 'With 1 or more, a thread makes batches ahead, this many times training.dataloader.prefetch_factor'
+complete -c titan-train -l training.dataloader.persistent_workers -d 'Keep worker processes after an epoch'
 complete -c titan-train -l training.dataloader.no_persistent_workers
 complete -c titan-train -l training.dataloader.pin_memory -d 'Put batches into pinned memory'
 complete -c titan-train -l training.dataloader.no_pin_memory
-complete -c titan-train -l training.dataloader.prefetch_factor -x -d 'Batches that a worker makes ahead'
+complete -c titan-train -l training.dataloader.prefetch_factor -x -d 'Batches made ahead for each worker, 2 where None; nothing without workers'
 complete -c titan-train -l parallelism.data_parallel_replicate_degree -x -d 'Groups of ranks that each hold all weights'
 complete -c titan-train -l parallelism.data_parallel_shard_degree -x -d 'Ranks that share the weights of a group; -1 for all that the other degrees leave'
 complete -c titan-train -l parallelism.fsdp_reshard_after_forward -x -a 'default always never' -d 'Whether gathered weights are given back after the forward pass'

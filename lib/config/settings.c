@@ -162,9 +162,12 @@ const struct tt_setting tt_settings[] = {
       .text = "The part of optimizer.lr that it falls to." },
 
     /* training */
-    { FIELD(training.dataset), TT_SET_STR, .def = "c4_test", .text = "The name of the dataset." },
+    { FIELD(training.dataset), TT_SET_STR, .def = "c4_test",
+      .text = "The name of the dataset: c4_test is read whole; c4 and c4_validation are streamed, config en, from a local copy." },
     { FIELD(training.dataset_path), TT_SET_MAYBE_STR, .def = "None",
-      .text = "Where the dataset is: a file or folder of JSON lines (plain, .gz, .zst), or - for the standard input." },
+      .text =
+          "Where the dataset is: a folder as Hugging Face datasets loads it, or a file, of JSON lines or a JSON array (plain, .gz, "
+          ".zst), or - for lines on the standard input." },
     { FIELD(training.local_batch_size), TT_SET_INT, .def = "8", .bound = &at_least_1,
       .text = "Sequences that a rank takes at a time." },
     { FIELD(training.global_batch_size), TT_SET_INT, .def = "-1", .bound = &at_least_1_or_minus_1,
@@ -187,14 +190,17 @@ const struct tt_setting tt_settings[] = {
       .why = "there is no garbage to collect", .text = "Steps between runs of Python's garbage collector." },
     { FIELD(training.gc_debug), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED, .why = "there is no garbage to collect",
       .text = "Look for cycles of garbage." },
-    { FIELD(training.dataloader.num_workers), TT_SET_INT, .def = "0", .bound = &at_least_0, .honour = TT_REFUSED, .off = "0",
-      .why = workers_change_batches, .text = "Processes that make batches." },
-    { FIELD(training.dataloader.persistent_workers), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED, .why = no_workers,
-      .text = "Keep those processes after an epoch." },
+    { FIELD(training.dataloader.num_workers), TT_SET_INT, .def = "0", .bound = &at_least_0,
+      .text =
+          "With 1 or more, a thread makes batches ahead, this many times training.dataloader.prefetch_factor. They are those of 0 "
+          "workers; TorchTitan gives each of them this many times, or, streamed, divides a rank's files between as many "
+          "processes." },
+    { FIELD(training.dataloader.persistent_workers), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
+      .why = "the thread that makes batches ahead lasts as long as the run", .text = "Keep worker processes after an epoch." },
     { FIELD(training.dataloader.pin_memory), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED, .why = no_pinned,
       .text = "Put batches into pinned memory." },
-    { FIELD(training.dataloader.prefetch_factor), TT_SET_MAYBE_INT, .def = "None", .bound = &at_least_1, .honour = TT_IGNORED,
-      .off = "None", .why = no_workers, .text = "Batches that a worker makes ahead." },
+    { FIELD(training.dataloader.prefetch_factor), TT_SET_MAYBE_INT, .def = "None", .bound = &at_least_1,
+      .text = "Batches made ahead for each worker, 2 where None; nothing without workers." },
 
     /* parallelism */
     { FIELD(parallelism.data_parallel_replicate_degree), TT_SET_INT, .def = "1", .honour = TT_ONE_RANK,

@@ -12,14 +12,27 @@ enum { DEGREE_MAX = 1 << 20 };
 struct taken {
     const struct tt_value *pickle; /* the bytes of its entry */
     int64_t sample_idx;
+    const struct tt_value *data;   /* of a streamed dataset, in the place of sample_idx; NULL: a map-style one */
     const struct tt_value *buffer; /* a list */
 };
 
-static bool is_fresh(const struct taken *t) { return t->sample_idx == 0 && t->buffer->u.list.n == 0; }
+static bool is_fresh(const struct taken *t) { return !t->data && t->sample_idx == 0 && t->buffer->u.list.n == 0; }
 
 /* --- reading ------------------------------------------------------------------------------------------------------------------ */
 
-/* Reads what rank r had; *ok false: there is nothing, or a position of another form (of worker processes, of a streamed dataset). */
+/* What the dataset keeps; of worker processes the first one's, which has given as much as any, unless each reads files of its own
+ * (NULL). */
+static const struct tt_value *dataset_state(const struct tt_value *state)
+{
+    const struct tt_value *snapshot = tt_value_get(state, "_snapshot");
+    const struct tt_value *n = tt_value_at(snapshot, "_main_snapshot", "_num_workers", NULL);
+    const struct tt_value *worker = tt_value_at(snapshot, "_worker_snapshots", "worker_0", NULL);
+    const struct tt_value *dataset = tt_value_get(worker ? worker : state, "dataset_state");
+    const bool one = !n || (n->kind == TT_V_INT && n->u.i == 1);
+    return one || !tt_value_get(dataset, "data") ? dataset : NULL;
+}
+
+/* Reads what rank r had; *ok false: there is nothing, or a position of another form. */
 static tt_status read_rank(struct taken *out, bool *ok, struct tt_ckpt *ckpt, int64_t r, struct tt_arena *arena, struct tt_err *err)
 {
     const struct tt_value *state = NULL;
@@ -36,12 +49,14 @@ static tt_status read_rank(struct taken *out, bool *ok, struct tt_ckpt *ckpt, in
     st = tt_pickle_to_value(arena, out->pickle->u.str.s, out->pickle->u.str.nbytes, fqn, &state, err);
     if (st != TT_OK)
         return st;
-    const struct tt_value *dataset = tt_value_get(state, "dataset_state"), *idx = tt_value_get(dataset, "sample_idx");
+    const struct tt_value *dataset = dataset_state(state), *idx = tt_value_get(dataset, "sample_idx");
+    out->data = tt_value_get(dataset, "data");
     out->buffer = tt_value_get(dataset, "token_buffer");
-    if (!idx || idx->kind != TT_V_INT || idx->u.i < 0 || !out->buffer || out->buffer->kind != TT_V_LIST)
-        return TT_OK;
-    out->sample_idx = idx->u.i;
-    *ok = true;
+    const bool counted = idx && idx->kind == TT_V_INT && idx->u.i >= 0;
+    const bool streamed = out->data && (out->data->kind == TT_V_MAP || out->data->kind == TT_V_NULL);
+    *ok = counted != streamed && out->buffer && out->buffer->kind == TT_V_LIST;
+    if (*ok && counted)
+        out->sample_idx = idx->u.i;
     return TT_OK;
 }
 
@@ -97,16 +112,18 @@ static struct tt_value *stream_value(struct tt_arena *a, int64_t part, int64_t p
     for (size_t i = 0; buffer && i < t->buffer->u.list.n; i++)
         if (!tt_value_append(a, buffer, tt_value_int(a, t->buffer->u.list.items[i]->u.i)))
             buffer = NULL;
-    const bool ok = tt_value_set(a, stream, "part", tt_value_int(a, part)) &&
-                    tt_value_set(a, stream, "parts", tt_value_int(a, parts)) &&
-                    tt_value_set(a, stream, "sample_idx", tt_value_int(a, t->sample_idx)) &&
-                    tt_value_set(a, stream, "end", tt_value_null(a)) && tt_value_set(a, stream, "token_buffer", buffer);
-    return ok ? stream : NULL;
+    bool ok = tt_value_set(a, stream, "part", tt_value_int(a, part)) && tt_value_set(a, stream, "parts", tt_value_int(a, parts));
+    if (t->data)
+        ok = ok && tt_value_set(a, stream, "data", tt_value_copy(a, t->data)) &&
+             tt_value_set(a, stream, "skip", tt_value_int(a, 0)) && tt_value_set(a, stream, "stride", tt_value_int(a, 1));
+    else
+        ok = ok && tt_value_set(a, stream, "sample_idx", tt_value_int(a, t->sample_idx)) &&
+             tt_value_set(a, stream, "end", tt_value_null(a));
+    return ok && tt_value_set(a, stream, "token_buffer", buffer) ? stream : NULL;
 }
 
-static tt_status add_titan(struct tt_recipe *recipe, const struct taken *taken, int64_t n, struct tt_err *err)
+static struct tt_value *titan_value(struct tt_arena *a, const struct taken *taken, int64_t n)
 {
-    struct tt_arena *a = &recipe->arena;
     struct tt_value *root = tt_value_map(a), *ranks = tt_value_list(a);
     bool ok = ranks;
     for (int64_t r = 0; r < n && ok; r++) {
@@ -114,7 +131,7 @@ static tt_status add_titan(struct tt_recipe *recipe, const struct taken *taken, 
         ok = tt_value_append(a, streams, stream_value(a, r, n, &taken[r])) && tt_value_append(a, ranks, streams);
     }
     ok = ok && tt_value_set(a, root, "version", tt_value_int(a, 1)) && tt_value_set(a, root, "ranks", ranks);
-    return ok ? add_value(recipe, "titan_position", root, err) : tt_err_nomem(err, 64, "the position in the data");
+    return ok ? root : NULL;
 }
 
 /* Reads all n ranks; *ok false: it cannot be given to other ranks. */
@@ -126,6 +143,7 @@ static tt_status read_ranks(struct taken *taken, int64_t n, bool *ok, struct tt_
         st = read_rank(&taken[r], ok, ckpt, r, arena, err);
         for (size_t i = 0; st == TT_OK && *ok && i < taken[r].buffer->u.list.n; i++)
             *ok = taken[r].buffer->u.list.items[i]->kind == TT_V_INT;
+        *ok = *ok && !taken[r].data == !taken[0].data;
     }
     return st;
 }
@@ -145,8 +163,25 @@ tt_status tt_position_convert(enum tt_position *out, struct tt_recipe *recipe, s
         others_fresh &= is_fresh(&taken[r]);
     if (st == TT_OK && ok) {
         *out = others_fresh && (degree == 1 || is_fresh(&taken[0])) ? TT_POSITION_EXACT : TT_POSITION_TITAN;
-        st = *out == TT_POSITION_EXACT ? add_torchtitan(recipe, taken[0].pickle, degree, err) : add_titan(recipe, taken, n, err);
+        st = *out == TT_POSITION_EXACT ? add_torchtitan(recipe, taken[0].pickle, degree, err)
+                                       : add_value(recipe, "titan_position", titan_value(&recipe->arena, taken, n), err);
     }
+    tt_arena_release(&scratch);
+    return st;
+}
+
+tt_status tt_position_titan(struct tt_value **out, struct tt_arena *arena, struct tt_ckpt *ckpt, int64_t n, struct tt_err *err)
+{
+    struct tt_arena scratch = { 0 };
+    struct taken *taken = tt_arena_array(&scratch, (size_t)n, sizeof *taken);
+    tt_status st = taken ? TT_OK : tt_err_nomem(err, (size_t)n * sizeof *taken, "the position in the data");
+    bool ok = false;
+
+    *out = NULL;
+    if (st == TT_OK)
+        st = read_ranks(taken, n, &ok, ckpt, &scratch, err);
+    if (st == TT_OK && ok && !(*out = titan_value(arena, taken, n)))
+        st = tt_err_nomem(err, 64, "the position in the data");
     tt_arena_release(&scratch);
     return st;
 }

@@ -198,7 +198,7 @@ static void say_position(const struct run *run, enum tt_position what, int64_t f
     if (what == TT_POSITION_NONE)
         snprintf(line, sizeof line,
                  "warning: the position in the data, saved at a data-parallel degree of %" PRId64
-                 " by worker processes or of a streamed dataset, is left out for %" PRId64 ": %s",
+                 " by worker processes that read a streamed dataset, is left out for %" PRId64 ": %s",
                  from, to, over);
     if (what != TT_POSITION_EXACT)
         tt_prog_say(run->prog, line);

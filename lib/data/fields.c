@@ -1,5 +1,6 @@
 #include "data/fields.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,18 @@ tt_status tt_field_str(const char **out, size_t *nbytes, const struct tt_value *
         return tt_field_wrong(v, "a string", where, key, err);
     *out = v->u.str.s;
     *nbytes = v->u.str.nbytes;
+    return TT_OK;
+}
+
+tt_status tt_field_count(int64_t *out, const struct tt_value *map, const char *key, const char *where, struct tt_err *err)
+{
+    static const int64_t most = INT64_C(1) << 53;
+    const struct tt_value *v = tt_value_get(map, key);
+    if (!v || v->kind != TT_V_INT)
+        return tt_field_wrong(v, "a number from 0 to 2^53", where, key, err);
+    if (v->u.i < 0 || v->u.i > most)
+        return tt_err_set(err, TT_EFORMAT, "%s: %s: expected a number from 0 to 2^53, found %" PRId64, where, key, v->u.i);
+    *out = v->u.i;
     return TT_OK;
 }
 
@@ -82,15 +95,6 @@ tt_status tt_field_copy(char **out, size_t *nbytes, const struct tt_value *map, 
     copy[n] = '\0';
     *out = copy;
     *nbytes = n;
-    return TT_OK;
-}
-
-tt_status tt_field_count(int64_t *out, const struct tt_value *map, const char *key, const char *where, struct tt_err *err)
-{
-    const struct tt_value *v = tt_value_get(map, key);
-    if (absent(v) || v->kind != TT_V_INT || v->u.i < 0)
-        return tt_field_wrong(v, "an integer of at least 0", where, key, err);
-    *out = v->u.i;
     return TT_OK;
 }
 

@@ -17,6 +17,9 @@ TT_MUST_CHECK tt_status tt_field_bool(bool *out, const struct tt_value *map, con
                                       struct tt_err *err);
 TT_MUST_CHECK tt_status tt_field_str(const char **out, size_t *nbytes, const struct tt_value *map, const char *key,
                                      enum tt_need need, const char *where, struct tt_err *err);
+/* Required: a count from 0 to 2^53, which leaves room to count on. */
+TT_MUST_CHECK tt_status tt_field_count(int64_t *out, const struct tt_value *map, const char *key, const char *where,
+                                       struct tt_err *err);
 /* *out is NULL where an optional one is absent. kind: TT_V_LIST or TT_V_MAP. */
 TT_MUST_CHECK tt_status tt_field_tree(const struct tt_value **out, const struct tt_value *map, const char *key, enum tt_vkind kind,
                                       enum tt_need need, const char *where, struct tt_err *err);
@@ -28,10 +31,6 @@ TT_MUST_CHECK tt_status tt_field_char(char out[4], uint8_t *nbytes, const struct
 /* A string of its own, malloced; with a NUL behind it. */
 TT_MUST_CHECK tt_status tt_field_copy(char **out, size_t *nbytes, const struct tt_value *map, const char *key, const char *where,
                                       struct tt_err *err);
-
-/* An integer of at least 0. */
-TT_MUST_CHECK tt_status tt_field_count(int64_t *out, const struct tt_value *map, const char *key, const char *where,
-                                       struct tt_err *err);
 
 /* A token id: an integer of at least 0 that fits int32. `what` names it. */
 TT_MUST_CHECK tt_status tt_token_id_of(int32_t *out, const struct tt_value *v, const char *where, const char *what,

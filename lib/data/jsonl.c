@@ -6,11 +6,13 @@
 
 /* Straight from jansson, without a tree of values in between: this is read for every sample of every epoch. Integers are read as
  * reals, so that one beyond 64 bits in another field does no harm. */
-tt_status tt_jsonl_text(struct tt_buf *out, const char *line, size_t nbytes, const char *path, uint64_t number, struct tt_err *err)
+tt_status tt_jsonl_text(struct tt_buf *out, const char *line, size_t nbytes, bool is_element, const char *path, uint64_t number,
+                        struct tt_err *err)
 {
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL | (is_element ? JSON_DECODE_ANY : 0);
     const unsigned long long at = number;
     json_error_t why;
-    json_t *root = json_loadb(line, nbytes, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &why);
+    json_t *root = json_loadb(line, nbytes, flags, &why);
     if (!root && json_error_code(&why) == json_error_out_of_memory)
         return tt_err_nomem(err, nbytes, "a line of text");
     if (!root && nbytes > 0 && line[0] == '[')
@@ -18,9 +20,10 @@ tt_status tt_jsonl_text(struct tt_buf *out, const char *line, size_t nbytes, con
     if (!root)
         return tt_err_set(err, TT_EFORMAT, "%s: line %llu: column %d: not a JSON object: %s", path, at, why.column, why.text);
 
-    const json_t *text = json_object_get(root, "text"); /* NULL also where root is no object */
+    /* NULL also where root is no object */
+    const json_t *text = is_element && json_is_string(root) ? root : json_object_get(root, "text");
     tt_status st = TT_OK;
-    if (!json_is_object(root))
+    if (!json_is_object(root) && text != root)
         st = tt_err_set(err, TT_EFORMAT, "%s: line %llu: expected a JSON object", path, at);
     else if (!text)
         st = tt_err_set(err, TT_EFORMAT, "%s: line %llu: expected a key \"text\", found none", path, at);

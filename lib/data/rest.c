@@ -15,6 +15,7 @@ void tt_rest_release(struct tt_rest *rest)
     for (size_t i = 0; i < rest->n; i++)
         tt_tokens_release(&rest->streams[i].buffer);
     free(rest->streams);
+    tt_arena_release(&rest->arena);
     *rest = (struct tt_rest){ 0 };
 }
 
@@ -61,14 +62,21 @@ static tt_status read_tokens(struct tt_tokens *out, const struct reader *r, cons
     return st;
 }
 
-static tt_status read_stream(struct tt_stream *out, const struct reader *r, const struct tt_value *map)
+static tt_status read_streamed(struct tt_stream *out, struct tt_arena *arena, const struct reader *r, const struct tt_value *map)
+{
+    const struct tt_value *data = tt_value_get(map, "data");
+    if (!data || (data->kind != TT_V_MAP && data->kind != TT_V_NULL))
+        return wrong(r, "data", "the position in a streamed dataset", data);
+    if (!(out->data = tt_value_copy(arena, data)))
+        return tt_err_nomem(r->err, 0, "the position in the data");
+    const tt_status st = number(&out->stride, r, map, "stride", 1, INT64_MAX / STREAMS_MAX);
+    return st == TT_OK ? number(&out->skip, r, map, "skip", 0, INT64_MAX / 2) : st;
+}
+
+static tt_status read_counted(struct tt_stream *out, const struct reader *r, const struct tt_value *map)
 {
     const struct tt_value *end = tt_value_get(map, "end");
-    tt_status st = number(&out->parts, r, map, "parts", 1, STREAMS_MAX);
-    if (st == TT_OK)
-        st = number(&out->part, r, map, "part", 0, out->parts - 1);
-    if (st != TT_OK)
-        return st;
+    tt_status st = TT_OK;
     const struct tt_data_part part = tt_data_part(r->n, out->part, out->parts);
     out->first = part.first;
     out->end = part.n;
@@ -76,6 +84,16 @@ static tt_status read_stream(struct tt_stream *out, const struct reader *r, cons
         st = number(&out->end, r, map, "end", 0, part.n);
     if (st == TT_OK)
         st = number(&out->next, r, map, "sample_idx", 0, out->end);
+    return st;
+}
+
+static tt_status read_stream(struct tt_stream *out, struct tt_arena *arena, const struct reader *r, const struct tt_value *map)
+{
+    tt_status st = number(&out->parts, r, map, "parts", 1, STREAMS_MAX);
+    if (st == TT_OK)
+        st = number(&out->part, r, map, "part", 0, out->parts - 1);
+    if (st == TT_OK)
+        st = r->n < 0 ? read_streamed(out, arena, r, map) : read_counted(out, r, map);
     return st == TT_OK ? read_tokens(&out->buffer, r, map) : st;
 }
 
@@ -101,7 +119,7 @@ static tt_status read_lists(struct tt_rest *out, const struct reader *r, const s
             struct tt_stream stream = { 0 };
             if (out->n >= STREAMS_MAX)
                 return tt_err_set(r->err, TT_EFORMAT, "%s: ranks: expected at most %d streams", r->what, STREAMS_MAX);
-            st = read_stream(&stream, r, list->u.list.items[j]);
+            st = read_stream(&stream, &out->arena, r, list->u.list.items[j]);
             if (st == TT_OK)
                 st = add_stream(out, &stream, r->err);
             if (st != TT_OK)
@@ -139,13 +157,36 @@ static void keep_run(struct tt_rest *rest, int64_t begin, int64_t end, bool is_l
     rest->n = kept;
 }
 
+/* Leaves of each stream what comes to rank r of w by turns. */
+static void take_turns(struct tt_rest *rest, int64_t r, int64_t w)
+{
+    for (size_t i = 0; i < rest->n; i++) {
+        struct tt_stream *s = &rest->streams[i];
+        const int64_t turn = (r - (int64_t)(i % (size_t)w) + w) % w;
+        s->skip += turn * s->stride;
+        s->stride *= w;
+        if (turn != 0)
+            tt_tokens_release(&s->buffer);
+    }
+}
+
+/* Leaves of all streams the r-th of w runs. */
+static void take_run(struct tt_rest *rest, int r, int w)
+{
+    int64_t total = 0;
+    for (size_t i = 0; i < rest->n; i++)
+        total += rest->streams[i].end - rest->streams[i].next;
+    const struct tt_data_part run = tt_data_part(total, r, w);
+    keep_run(rest, run.first, run.first + run.n, r == w - 1);
+}
+
 tt_status tt_rest_share(struct tt_rest *out, const struct tt_value *position, int64_t n, int r, int w, int64_t ntokens,
                         const char *what, struct tt_err *err)
 {
     const struct reader reader = { what, n, ntokens, err };
     const struct tt_value *ranks = tt_value_get(position, "ranks");
     struct tt_rest rest = { 0 };
-    int64_t version, total = 0;
+    int64_t version;
 
     tt_status st = number(&version, &reader, position, "version", 1, 1);
     if (st == TT_OK && (!ranks || ranks->kind != TT_V_LIST))
@@ -154,12 +195,10 @@ tt_status tt_rest_share(struct tt_rest *out, const struct tt_value *position, in
         return st;
     const bool own = ranks->u.list.n == (size_t)w;
     st = read_lists(&rest, &reader, ranks, own ? (size_t)r : 0, own ? (size_t)r + 1 : ranks->u.list.n);
-    if (st == TT_OK && !own) {
-        for (size_t i = 0; i < rest.n; i++)
-            total += rest.streams[i].end - rest.streams[i].next;
-        const struct tt_data_part run = tt_data_part(total, r, w);
-        keep_run(&rest, run.first, run.first + run.n, r == w - 1);
-    }
+    if (st == TT_OK && !own && n < 0)
+        take_turns(&rest, r, w);
+    else if (st == TT_OK && !own)
+        take_run(&rest, r, w);
     if (st == TT_OK)
         *out = rest;
     else
@@ -169,27 +208,38 @@ tt_status tt_rest_share(struct tt_rest *out, const struct tt_value *position, in
 
 /* --- writing ------------------------------------------------------------------------------------------------------------------ */
 
-static struct tt_value *stream_value(const struct tt_stream *s, const int32_t *buffer, size_t nbuffer, int64_t n, struct tt_arena *a)
+/* Where a stream is, of data of n samples or (-1) streamed. */
+static bool add_place(struct tt_value *map, const struct tt_stream *s, const struct tt_value *data, int64_t n, struct tt_arena *a)
+{
+    if (n < 0)
+        return tt_value_set(a, map, "data", tt_value_copy(a, data)) && tt_value_set(a, map, "skip", tt_value_int(a, s->skip)) &&
+               tt_value_set(a, map, "stride", tt_value_int(a, s->stride));
+    const bool whole = s->end == tt_data_part(n, s->part, s->parts).n;
+    return tt_value_set(a, map, "sample_idx", tt_value_int(a, s->next)) &&
+           tt_value_set(a, map, "end", whole ? tt_value_null(a) : tt_value_int(a, s->end));
+}
+
+static struct tt_value *stream_value(const struct tt_stream *s, const int32_t *buffer, size_t nbuffer, const struct tt_value *data,
+                                     int64_t n, struct tt_arena *a)
 {
     struct tt_value *map = tt_value_map(a), *tokens = tt_value_list(a);
-    const bool whole = s->end == tt_data_part(n, s->part, s->parts).n;
     bool ok = true;
     for (size_t i = 0; i < nbuffer && ok; i++)
         ok = tt_value_append(a, tokens, tt_value_int(a, buffer[i]));
     ok = ok && tt_value_set(a, map, "part", tt_value_int(a, s->part)) && tt_value_set(a, map, "parts", tt_value_int(a, s->parts)) &&
-         tt_value_set(a, map, "sample_idx", tt_value_int(a, s->next)) &&
-         tt_value_set(a, map, "end", whole ? tt_value_null(a) : tt_value_int(a, s->end)) &&
-         tt_value_set(a, map, "token_buffer", tokens);
+         add_place(map, s, data, n, a) && tt_value_set(a, map, "token_buffer", tokens);
     return ok ? map : NULL;
 }
 
-struct tt_value *tt_rest_value(const struct tt_rest *rest, const int32_t *buffer, size_t nbuffer, int64_t n, struct tt_arena *a)
+struct tt_value *tt_rest_value(const struct tt_rest *rest, const int32_t *buffer, size_t nbuffer, const struct tt_value *data,
+                               int64_t n, struct tt_arena *a)
 {
     struct tt_value *list = tt_value_list(a);
     for (size_t i = rest->at; i < rest->n; i++) {
         const struct tt_stream *s = &rest->streams[i];
-        const bool first = i == rest->at;
-        if (!tt_value_append(a, list, stream_value(s, first ? buffer : s->buffer.id, first ? nbuffer : s->buffer.n, n, a)))
+        struct tt_value *v = i == rest->at ? stream_value(s, buffer, nbuffer, data, n, a)
+                                           : stream_value(s, s->buffer.id, s->buffer.n, s->data, n, a);
+        if (!tt_value_append(a, list, v))
             return NULL;
     }
     return list;

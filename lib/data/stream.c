@@ -232,6 +232,27 @@ tt_status tt_lines_next(struct tt_lines *l, const char **line, size_t *nbytes, s
     }
 }
 
+tt_status tt_lines_peek(struct tt_lines *l, size_t nbytes, const char **bytes, size_t *n, struct tt_err *err)
+{
+    while (l->n - l->at < nbytes && !l->eof) {
+        const tt_status st = fill(l, err);
+        if (st != TT_OK)
+            return st;
+    }
+    *bytes = l->buf + l->at;
+    *n = l->n - l->at;
+    return TT_OK;
+}
+
+void tt_lines_skip(struct tt_lines *l, size_t n)
+{
+    const char *p = l->buf + l->at, *end = p + n;
+    while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL && p++ < end)
+        l->number++;
+    l->at += n;
+    l->offset += n;
+}
+
 uint64_t tt_lines_number(const struct tt_lines *l) { return l->number; }
 uint64_t tt_lines_offset(const struct tt_lines *l) { return l->offset; }
 

@@ -23,6 +23,10 @@ TT_MUST_CHECK tt_status tt_lines_next(struct tt_lines *lines, const char **line,
 uint64_t tt_lines_number(const struct tt_lines *lines); /* of the last line, from 1 */
 uint64_t tt_lines_offset(const struct tt_lines *lines); /* of the next line, in the uncompressed bytes */
 
+/* The next bytes without taking them: at least nbytes, fewer only at the end of the file; valid until the next call. */
+TT_MUST_CHECK tt_status tt_lines_peek(struct tt_lines *lines, size_t nbytes, const char **bytes, size_t *n, struct tt_err *err);
+void tt_lines_skip(struct tt_lines *lines, size_t n); /* takes n of them */
+
 /* To a place that tt_lines_offset and tt_lines_number gave, where tt_lines_can_seek: plain files only. */
 bool tt_lines_can_seek(const struct tt_lines *lines);
 TT_MUST_CHECK tt_status tt_lines_seek(struct tt_lines *lines, uint64_t offset, uint64_t number, struct tt_err *err);

@@ -5,19 +5,16 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "base/file.h"
 #include "data/files.h"
 #include "data/jsonl.h"
-#include "data/stream.h"
+#include "data/samples.h"
 
 enum { MARK_EVERY = 256 }; /* samples between two remembered places */
-
-struct mark { uint64_t offset, line; }; /* where a sample's line begins, and the number of the line before it */
 
 struct file {
     const char *path;
     int64_t nsamples;
-    struct mark *marks; /* one for every MARK_EVERY samples; a compressed file has none: it is read again from its start */
+    struct tt_samples_mark *marks; /* one for every MARK_EVERY samples; where there can be none, the file is read from its start */
     size_t nmarks, cap;
 };
 
@@ -27,36 +24,19 @@ struct tt_text {
     size_t nfiles;
     int64_t count; /* -1: a pipe */
 
-    struct tt_lines *lines; /* of files[file]; NULL: none open */
+    struct tt_samples *samples; /* of files[file]; NULL: none open */
     size_t file;
     int64_t next; /* index of the sample that comes next */
     struct tt_buf sample;
 };
 
-static const char bom[] = "\xef\xbb\xbf";
-
-/* The next line that is a sample; NULL at the end of the file. *before: where it begins. */
-static tt_status next_sample(struct tt_lines *lines, const char **line, size_t *n, struct mark *before, struct tt_err *err)
-{
-    tt_status st;
-    do {
-        *before = (struct mark){ tt_lines_offset(lines), tt_lines_number(lines) };
-        st = tt_lines_next(lines, line, n, err);
-        if (st == TT_OK && *line && before->line == 0 && *n >= 3 && memcmp(*line, bom, 3) == 0) {
-            *line += 3;
-            *n -= 3;
-        }
-    } while (st == TT_OK && *line && tt_jsonl_blank(*line, *n));
-    return st;
-}
-
 /* --- counting ---------------------------------------------------------------------------------------------------------- */
 
-static tt_status add_mark(struct file *f, struct mark mark, struct tt_err *err)
+static tt_status add_mark(struct file *f, struct tt_samples_mark mark, struct tt_err *err)
 {
     if (f->nmarks == f->cap) {
         const size_t cap = f->cap ? 2 * f->cap : 16;
-        struct mark *bigger = realloc(f->marks, cap * sizeof *bigger);
+        struct tt_samples_mark *bigger = realloc(f->marks, cap * sizeof *bigger);
         if (!bigger)
             return tt_err_nomem(err, cap * sizeof *bigger, "places in a file");
         f->marks = bigger;
@@ -68,47 +48,38 @@ static tt_status add_mark(struct file *f, struct mark mark, struct tt_err *err)
 
 static tt_status count_file(struct file *f, struct tt_err *err)
 {
-    struct tt_lines *lines;
-    tt_status st = tt_lines_open(&lines, f->path, err);
-    if (st != TT_OK)
-        return st;
-    const bool seekable = tt_lines_can_seek(lines);
-    for (;;) {
-        const char *line;
+    struct tt_samples *samples = NULL;
+    tt_status st = tt_samples_open(&samples, f->path, err);
+    while (st == TT_OK) {
+        const char *json;
         size_t n;
-        struct mark mark;
-        st = next_sample(lines, &line, &n, &mark, err);
-        if (st != TT_OK || !line)
+        struct tt_samples_mark mark;
+        const bool seekable = tt_samples_mark(samples, &mark);
+        st = tt_samples_next(samples, &json, &n, err);
+        if (st != TT_OK || !json)
             break;
         if (seekable && f->nsamples % MARK_EVERY == 0 && (st = add_mark(f, mark, err)) != TT_OK)
             break;
         f->nsamples++;
     }
-    tt_lines_close(lines);
+    tt_samples_close(samples);
     return st;
 }
 
 /* --- opening ----------------------------------------------------------------------------------------------------------- */
 
-static tt_status list_files(struct tt_text *t, const char *path, struct tt_err *err)
+static tt_status list_files(struct tt_text *t, const char *path, const char *config, const char *split, struct tt_err *err)
 {
-    char *copy = tt_arena_str(&t->arena, path), **paths = &copy;
-    size_t n = 1;
-    if (!copy)
-        return tt_err_nomem(err, 0, "a path");
-    if (strcmp(path, "-") != 0 && !tt_path_exists(path))
-        return tt_err_set(err, TT_ENOENT, "%s: no such file or folder (dataset_path)", path);
-    if (tt_path_is_dir(path)) {
-        const tt_status st = tt_data_files(&t->arena, path, &paths, &n, err);
-        if (st != TT_OK)
-            return st;
-    }
-    t->files = tt_arena_array(&t->arena, n, sizeof *t->files);
+    struct tt_data_files files;
+    const tt_status st = tt_data_files(&files, &t->arena, path, config, split, err);
+    if (st != TT_OK)
+        return st;
+    t->files = tt_arena_array(&t->arena, files.n, sizeof *t->files);
     if (!t->files)
-        return tt_err_nomem(err, n * sizeof *t->files, "files");
-    for (size_t i = 0; i < n; i++)
-        t->files[i].path = paths[i];
-    t->nfiles = n;
+        return tt_err_nomem(err, files.n * sizeof *t->files, "files");
+    for (size_t i = 0; i < files.n; i++)
+        t->files[i].path = files.paths[i];
+    t->nfiles = files.n;
     return TT_OK;
 }
 
@@ -123,15 +94,15 @@ static tt_status count_all(struct tt_text *t, const char *path, struct tt_err *e
     return t->count > 0 ? TT_OK : tt_err_set(err, TT_EFORMAT, "%s: no samples in it", path);
 }
 
-tt_status tt_text_open(struct tt_text **out, const char *path, struct tt_err *err)
+tt_status tt_text_open(struct tt_text **out, const char *path, const char *config, const char *split, struct tt_err *err)
 {
     struct tt_text *t = calloc(1, sizeof *t);
     if (!t)
         return tt_err_nomem(err, sizeof *t, "a source of text");
-    tt_status st = list_files(t, path, err);
+    tt_status st = list_files(t, path, config, split, err);
     if (st == TT_OK && strcmp(path, "-") == 0) {
         t->count = -1;
-        st = tt_lines_open(&t->lines, path, err);
+        st = tt_samples_open(&t->samples, path, err);
     } else if (st == TT_OK) {
         st = count_all(t, path, err);
     }
@@ -147,7 +118,7 @@ void tt_text_free(struct tt_text *t)
 {
     if (!t)
         return;
-    tt_lines_close(t->lines);
+    tt_samples_close(t->samples);
     for (size_t i = 0; i < t->nfiles; i++)
         free(t->files[i].marks);
     tt_buf_release(&t->sample);
@@ -161,22 +132,21 @@ int64_t tt_text_count(const struct tt_text *t) { return t->count; }
 
 static tt_status open_file(struct tt_text *t, size_t file, struct tt_err *err)
 {
-    tt_lines_close(t->lines);
-    t->lines = NULL;
+    tt_samples_close(t->samples);
+    t->samples = NULL;
     t->file = file;
-    return tt_lines_open(&t->lines, t->files[file].path, err);
+    return tt_samples_open(&t->samples, t->files[file].path, err);
 }
 
 static tt_status skip(struct tt_text *t, int64_t n, struct tt_err *err)
 {
     for (; n > 0; n--, t->next++) {
-        const char *line;
+        const char *json;
         size_t nbytes;
-        struct mark mark;
-        const tt_status st = next_sample(t->lines, &line, &nbytes, &mark, err);
+        const tt_status st = tt_samples_next(t->samples, &json, &nbytes, err);
         if (st != TT_OK)
             return st;
-        if (!line)
+        if (!json)
             return tt_err_set(err, TT_EFORMAT, "%s: ends before sample %lld: it is shorter than it was", t->files[t->file].path,
                               (long long)t->next);
     }
@@ -198,7 +168,7 @@ static tt_status seek_file(struct tt_text *t, int64_t index, struct tt_err *err)
         size_t m = (size_t)(index - first) / MARK_EVERY;
         if (m >= f->nmarks)
             m = f->nmarks - 1;
-        st = tt_lines_seek(t->lines, f->marks[m].offset, f->marks[m].line, err);
+        st = tt_samples_seek(t->samples, f->marks[m], err);
         t->next = first + (int64_t)m * MARK_EVERY;
     }
     return st == TT_OK ? skip(t, index - t->next, err) : st;
@@ -211,30 +181,26 @@ tt_status tt_text_seek(struct tt_text *t, int64_t index, struct tt_err *err)
     if (t->count < 0 && index < t->next)
         return tt_err_set(err, TT_EINVAL, "a pipe does not go back (to sample %lld from %lld)", (long long)index,
                           (long long)t->next);
-    if (index == t->next && t->lines)
+    if (index == t->next && t->samples)
         return TT_OK;
     return t->count < 0 ? skip(t, index - t->next, err) : seek_file(t, index, err);
 }
 
 tt_status tt_text_next(struct tt_text *t, const char **sample, size_t *nbytes, struct tt_err *err)
 {
-    tt_status st = t->lines ? TT_OK : open_file(t, 0, err);
+    tt_status st = t->samples ? TT_OK : open_file(t, 0, err);
     while (st == TT_OK) {
-        const char *line;
+        const char *json;
         size_t n;
-        struct mark mark;
-        st = next_sample(t->lines, &line, &n, &mark, err);
+        st = tt_samples_next(t->samples, &json, &n, err);
         if (st != TT_OK)
             break;
-        if (line) {
-            st = tt_jsonl_text(&t->sample, line, n, t->files[t->file].path, tt_lines_number(t->lines), err);
+        if (json) {
+            st = tt_samples_text(&t->sample, t->samples, json, n, err);
             if (st != TT_OK)
                 break;
-            const char *text = tt_buf_cstr(&t->sample);
-            if ((st = tt_buf_check(&t->sample, "a sample's text", err)) != TT_OK)
-                break;
             t->next++;
-            *sample = text;
+            *sample = (const char *)t->sample.data;
             *nbytes = t->sample.len;
             return TT_OK;
         }

@@ -1,10 +1,8 @@
-/* lib/data/text.h: samples of text, one after another, from files that are never held in memory.
+/* lib/data/text.h: samples of text that can be counted and gone to, from files that are never held in memory: what `datasets` calls
+ * map-style.
  *
- * A path is
- *   a file of JSON lines, each {"text": "...", ...}: other keys do not matter, empty lines are skipped
- *   a file that ends in .gz or .zst: the same, compressed
- *   a folder: its data files, in byte order of their names (files.h has the rules)
- *   "-": JSON lines on standard input, once, in order: no count, no seek backwards
+ * A path is a folder, a file (samples.h), plain or compressed, or "-": JSON lines on standard input, once, in order: no count, no seek
+ * backwards. Each sample is {"text": "...", ...}, of which other keys do not matter; in an array a string stands for its text.
  *
  * Opening a seekable source reads it once to count its samples (and remembers where every few of them begin), because a rank's
  * part and the place to resume at are given in samples. */
@@ -19,8 +17,9 @@
 
 struct tt_text;
 
-/* TT_ENOENT: no such path, or a folder without data files; TT_EFORMAT: no samples at all. */
-TT_MUST_CHECK tt_status tt_text_open(struct tt_text **out, const char *path, struct tt_err *err);
+/* config, split: of a folder (files.h). TT_ENOENT: no such path, or a folder without data files; TT_EFORMAT: no samples at all. */
+TT_MUST_CHECK tt_status tt_text_open(struct tt_text **out, const char *path, const char *config, const char *split,
+                                     struct tt_err *err);
 void tt_text_free(struct tt_text *text);
 
 /* Samples in all; -1 for a pipe. */

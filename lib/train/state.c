@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "convert/position.h"
 #include "format/pickle_value.h"
 #include "value/json.h"
 
@@ -520,25 +521,43 @@ static tt_status load_rest(struct tt_train_state *state, struct tt_ckpt *ckpt, c
     return status;
 }
 
+/* The position of another number of ranks. */
+static tt_status load_degree(struct tt_train_state *state, struct tt_ckpt *ckpt, int64_t degree, struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    struct tt_value *position = NULL;
+    const char *where = tt_arena_printf(&arena, "%s: dataloader", ckpt->path);
+
+    tt_status status = where ? TT_OK : tt_err_nomem(err, strlen(ckpt->path), "a message");
+    if (status == TT_OK)
+        status = tt_position_titan(&position, &arena, ckpt, degree, err);
+    if (status == TT_OK && !position)
+        status =
+            tt_err_set(err, TT_EUNSUPPORTED,
+                       "%s: the position in the data of %" PRId64 " data-parallel ranks is not of a form that %d can go on from "
+                       "(--checkpoint.exclude_from_loading dataloader starts the data over)",
+                       where, degree, state->dp_world);
+    if (status == TT_OK)
+        status = tt_loader_restore_rest(state->loader, position, where, err);
+    tt_arena_release(&arena);
+    return status;
+}
+
 static tt_status load_loader(struct tt_train_state *state, struct tt_ckpt *ckpt, struct tt_err *err)
 {
     static const char titan_position[] = "dataloader.titan_position";
     struct tt_arena arena = { 0 };
     const struct tt_value *v, *position;
     char fqn[64], *where;
+    int64_t degree;
 
     if (tt_entries_find(&ckpt->entries, titan_position))
         return load_rest(state, ckpt, titan_position, err);
-    tt_status status = tt_ckpt_value(ckpt, "dataloader.world_size", &v, err);
+    tt_status status = tt_position_degree(&degree, ckpt, err);
+    if (status == TT_OK && degree > 0 && degree != state->dp_world)
+        return load_degree(state, ckpt, degree, err);
     if (status != TT_OK)
         return status;
-    if (v->kind != TT_V_INT || v->u.i != state->dp_world)
-        return tt_err_set(
-            err, TT_EINVAL,
-            "%s: dataloader.world_size: the position in the data is that of %" PRId64
-            " data-parallel ranks, and this run has %d (titan-reshard makes one of it that this run can go on from; "
-            "--checkpoint.exclude_from_loading dataloader starts the data over)",
-            ckpt->path, v->kind == TT_V_INT ? v->u.i : 0, state->dp_world);
 
     snprintf(fqn, sizeof fqn, "dataloader.dp_rank_%d", state->dp_rank);
     status = tt_ckpt_value(ckpt, fqn, &v, err);

@@ -87,22 +87,31 @@ static tt_status begin(struct trainer *t, struct tt_err *err)
 
 /* --- data ------------------------------------------------------------------------------------------------------------------- */
 
+/* How many batches are made ahead. */
+static int64_t count_ahead(const struct trainer *t)
+{
+    const struct tt_config_dataloader *d = &t->config->training.dataloader;
+    int64_t n;
+    if (d->num_workers > 1)
+        tt_log_line(t->log, TT_LOG_WARNING,
+                    "%s: the batches are those of 0 workers; TorchTitan gives other ones with %" PRId64
+                    ": each of them that many times, or, streamed, from files divided between the workers",
+                    tt_config_where(t->config, "training.dataloader.num_workers"), d->num_workers);
+    if (__builtin_mul_overflow(d->num_workers, d->prefetch_factor.set ? d->prefetch_factor.v : 2, &n))
+        return INT64_MAX;
+    return n;
+}
+
 static tt_status open_data(struct trainer *t, struct tt_err *err)
 {
     const struct tt_config_training *training = &t->config->training;
     const char *path;
-    bool streamed;
 
     tt_status status = tt_tokenizer_open(&t->tokenizer, t->config->model.hf_assets_path, err);
     if (status != TT_OK)
         return status;
     INFO(t, "Loading tokenizer from %s", tt_tokenizer_source(t->tokenizer));
-    status = tt_dataset_path(&path, &streamed, "training", training->dataset, training->dataset_path, err);
-    if (status == TT_OK && streamed)
-        status = tt_err_set(err, TT_EUNSUPPORTED,
-                            "training.dataset %s is streamed by TorchTitan, which titan does not do; use "
-                            "--training.dataset c4_test --training.dataset_path PATH for local files",
-                            training->dataset);
+    status = tt_dataset_path(&path, "training", training->dataset, training->dataset_path, err);
     if (status != TT_OK)
         return status;
     INFO(t, "Preparing %s dataset from %s", training->dataset, path);
@@ -112,6 +121,7 @@ static tt_status open_data(struct trainer *t, struct tt_err *err)
         .seq_len = training->seq_len,
         .local_batch = training->local_batch_size,
         .dp_world = 1,
+        .nahead = count_ahead(t),
         .infinite = true,
         .log = t->log,
     };

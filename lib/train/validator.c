@@ -54,7 +54,7 @@ tt_status tt_validator_open(struct tt_validator *v, const struct tt_tokenizer *t
     opts.seq_len = c->seq_len;
     opts.local_batch = c->local_batch_size;
     opts.infinite = c->steps != -1;
-    tt_status status = tt_dataset_path(&opts.path, &opts.streamed, "validation", c->dataset, c->dataset_path, err);
+    tt_status status = tt_dataset_path(&opts.path, "validation", c->dataset, c->dataset_path, err);
     if (status != TT_OK)
         return status;
     tt_log_line(log, TT_LOG_INFO, "Preparing %s dataset from %s", c->dataset, opts.path);

@@ -206,6 +206,40 @@ static bool equal_map(const struct tt_value *a, const struct tt_value *b)
     return true;
 }
 
+static struct tt_value *copy_list(struct tt_arena *arena, const struct tt_value *v)
+{
+    struct tt_value *out = v->kind == TT_V_LIST ? tt_value_list(arena) : tt_value_tuple(arena);
+    for (size_t i = 0; out && i < v->u.list.n; i++)
+        if (!tt_value_append(arena, out, tt_value_copy(arena, v->u.list.items[i])))
+            return NULL;
+    return out;
+}
+
+static struct tt_value *copy_map(struct tt_arena *arena, const struct tt_value *v)
+{
+    struct tt_value *out = tt_value_map(arena);
+    for (size_t i = 0; out && i < v->u.map.n; i++)
+        if (!tt_value_put(arena, out, tt_value_copy(arena, v->u.map.pairs[i].key), tt_value_copy(arena, v->u.map.pairs[i].value)))
+            return NULL;
+    return out;
+}
+
+struct tt_value *tt_value_copy(struct tt_arena *arena, const struct tt_value *v)
+{
+    if (v->kind == TT_V_STR)
+        return tt_value_strn(arena, v->u.str.s, v->u.str.nbytes);
+    if (v->kind == TT_V_BYTES)
+        return tt_value_bytes(arena, v->u.str.s, v->u.str.nbytes);
+    if (v->kind == TT_V_LIST || v->kind == TT_V_TUPLE)
+        return copy_list(arena, v);
+    if (v->kind == TT_V_MAP)
+        return copy_map(arena, v);
+    struct tt_value *out = tt_arena_alloc(arena, sizeof *out);
+    if (out)
+        *out = *v;
+    return out;
+}
+
 bool tt_value_equal(const struct tt_value *a, const struct tt_value *b)
 {
     if (a->kind != b->kind)

@@ -71,6 +71,9 @@ struct tt_value *tt_value_get(const struct tt_value *v, const char *key);
 /* Follows string keys: tt_value_at(v, "a", "b", NULL). */
 struct tt_value *tt_value_at(const struct tt_value *v, ...) __attribute__((sentinel));
 
+/* The whole tree again, in another arena; what a `ref` points at is shared. */
+struct tt_value *tt_value_copy(struct tt_arena *arena, const struct tt_value *v);
+
 bool tt_value_is_str(const struct tt_value *v, const char *s);
 /* Deep equality; ints and floats differ, NaN equals NaN, maps compare without regard to order. */
 bool tt_value_equal(const struct tt_value *a, const struct tt_value *b);

@@ -27,9 +27,9 @@ DUMP = os.path.join(os.environ.get("B", "build/release"), "tools", "data_dump")
 TOK = "tests/assets/tokenizer"
 
 
-def theirs(path, seq, batch, rank, world, infinite, n, state=None):
-    ds = HuggingFaceTextDataset("c4_test", path, HuggingFaceTokenizer(TOK), seq, rank, world, infinite)
-    loader = ParallelAwareDataloader(ds, rank, world, batch_size=batch)
+def theirs(path, seq, batch, rank, world, infinite, n, state=None, dataset="c4_test", num_workers=0):
+    ds = HuggingFaceTextDataset(dataset, path, HuggingFaceTokenizer(TOK), seq, rank, world, infinite)
+    loader = ParallelAwareDataloader(ds, rank, world, batch_size=batch, num_workers=num_workers)
     if state is not None:
         loader.load_state_dict({f"dp_rank_{rank}": pickle.dumps(state), "world_size": world})
     out = []
@@ -43,12 +43,12 @@ def theirs(path, seq, batch, rank, world, infinite, n, state=None):
     return out, pickle.loads(loader.state_dict()[f"dp_rank_{rank}"])
 
 
-def ours(path, seq, batch, rank, world, infinite, n, state=None):
-    args = [DUMP, TOK, path, seq, batch, rank, world, int(infinite), n]
+def ours(path, seq, batch, rank, world, infinite, n, state=None, dataset="c4_test"):
+    args = [DUMP, TOK, path, seq, batch, rank, world, int(infinite), n, "", dataset]
     if state is not None:
         with open(SCRATCH.name + "/state.json", "w") as f:
             json.dump(state, f)
-        args.append(f.name)
+        args[9] = f.name
     run = subprocess.run([str(a) for a in args], capture_output=True, text=True)
     if run.returncode:
         raise RuntimeError(run.stderr)
@@ -64,15 +64,30 @@ def same(what, a, b):
     return a[1]
 
 
-def check(path, seq, batch, rank, world, infinite, n):
-    what = f"{os.path.basename(path)} seq_len {seq} batch {batch} rank {rank}/{world} infinite {infinite}"
-    whole = theirs(path, seq, batch, rank, world, infinite, 2 * n)
-    same(what, (tuple(map(tuple, ours(path, seq, batch, rank, world, infinite, 2 * n)[0])), 0), (tuple(map(tuple, whole[0])), 0))
-    state = same(what, *[(tuple(map(tuple, r[0])), r[1]) for r in (ours(path, seq, batch, rank, world, infinite, n),
-                                                                  theirs(path, seq, batch, rank, world, infinite, n))])
-    # From one position, both go on alike, and (infinite) as without the interruption.
-    on = [f(path, seq, batch, rank, world, infinite, n, state) for f in (ours, theirs)]
-    same(what + " resumed", *[(tuple(map(tuple, r[0])), r[1]) for r in on])
+def tuples(run):
+    return tuple(map(tuple, run[0])), run[1]
+
+
+def live(run):
+    """A run without where its dataset reads, if in tables: TorchTitan does not look at that, and once resumed writes what it had loaded
+    for as long as the pass lasts."""
+    data = run[1]["dataset_state"].get("data")
+    if data and data["examples_iterable"]["previous_state"]:
+        del data["examples_iterable"]["examples_iterable"]
+    return run
+
+
+def check(path, seq, batch, rank, world, infinite, n, dataset="c4_test"):
+    what = f"{dataset} {os.path.basename(path)} seq_len {seq} batch {batch} rank {rank}/{world} infinite {infinite}"
+    args = (path, seq, batch, rank, world, infinite)
+    whole = theirs(*args, 2 * n, dataset=dataset)
+    same(what, *[(tuples(r)[0], 0) for r in (ours(*args, 2 * n, dataset=dataset), whole)])
+    state = same(what, *[tuples(f(*args, n, dataset=dataset)) for f in (ours, theirs)])
+    # From one position, both go on alike, and (infinite) as without the interruption. TorchTitan forgets which pass over a streamed
+    # dataset it was in and starts the data over.
+    on = [tuples(ours(*args, n, state, dataset))]
+    if state["dataset_state"].get("data", {}).get("epoch", 0) == 0:
+        same(what + " resumed", *[live(r) for r in (on[0], tuples(theirs(*args, n, state, dataset)))])
     if infinite and [list(map(list, b)) for b in on[0][0]] != [list(map(list, b)) for b in whole[0][n:]]:
         sys.exit(f"FAIL {what}: other tokens after a resume")
 
@@ -88,6 +103,86 @@ def write(folder, files):
     return folder
 
 
+CARD = """---
+configs:
+- config_name: en
+  data_files:
+  - split: train
+    path: en/c4-train.*.json*
+  - split: validation
+    path:
+    - en/c4-validation.*.json.gz
+- config_name: en.noblocklist
+  data_files: en.noblocklist/*.json.gz
+---
+# C4
+"""
+
+
+def c4(folder, files, arrays=()):
+    write(folder, files)
+    for name, values in arrays:
+        with open(f"{folder}/{name}", "w") as f:
+            json.dump([{"text": v} for v in values], f)
+    with open(folder + "/README.md", "w") as f:
+        f.write(CARD)
+    return folder
+
+
+def streamed(text):
+    """A clone of c4: four files, seven, one whose lines fill several tables of 10 MiB, some that are arrays."""
+    texts = lambda n, k=12: [text(k) for _ in range(n)]  # noqa: E731
+    train = lambda n: {f"en/c4-train.{i:05}-of-{n:05}.json.gz": texts(9 + 5 * (i % 3)) for i in range(n)}  # noqa: E731
+    other = {"en/c4-validation.00000-of-00001.json.gz": texts(17), "en.noblocklist/x.json.gz": ["not this one"]}
+    four = c4(SCRATCH.name + "/four", {**train(4), **other})
+    seven = c4(SCRATCH.name + "/seven", {**train(7), "en/c4-train.00001-of-00007.json.gz": [], **other})
+    big = c4(SCRATCH.name + "/big", {"en/c4-train.0.json": [("x" * 1000 + " ") * 999 + str(i) for i in range(25)] + texts(30), **other})
+    first = c4(SCRATCH.name + "/first", {"en/c4-train.1.json": texts(20), **other}, [("en/c4-train.0.json", texts(15))])
+    later = c4(SCRATCH.name + "/later", {"en/c4-train.0.json": texts(20), **other}, [("en/c4-train.1.json", texts(15))])
+    n = 0
+    for path, dataset, seq, batch, k in ((four, "c4", 24, 2, 8), (four, "c4", 50, 1, 25), (seven, "c4", 16, 2, 11), (first, "c4", 16, 1, 9),
+                                         (later, "c4", 16, 1, 13), (four, "c4_validation", 16, 1, 5)):  # fmt: skip
+        for world in (1, 2, 4):
+            for rank in range(world):
+                for infinite in (True, False) if rank + 1 == world else (True,):
+                    check(path, seq, batch, rank, world, infinite, k, dataset)
+                    n += 1
+    check(big, 100000, 1, 0, 1, True, 12, "c4")
+    check(big, 100000, 1, 1, 2, True, 9, "c4")
+    for path, saved in ((four, 2), (four, 4), (seven, 2), (first, 2)):
+        fewer_ranks(path, saved)
+    return n + 6 + workers(four)
+
+
+def workers(path):
+    """Positions of TorchTitan's loaders with worker processes: titan goes on as that with one does; two give each batch twice."""
+    n = 0
+    for dataset, where, count in (("c4_test", "tests/assets/c4_test", 1), ("c4_test", "tests/assets/c4_test", 2), ("c4", path, 1)):
+        args = (where, 16, 2, 0, 1, True)
+        whole = theirs(*args, 20, dataset=dataset)[0]
+        batches, state = theirs(*args, 6 * count, dataset=dataset, num_workers=count)
+        on = ours(*args, 10, state, dataset)[0]
+        if batches[::count] != whole[:6] or [list(map(list, b)) for b in on] != [list(map(list, b)) for b in whole[6:16]]:
+            sys.exit(f"FAIL {dataset} after {count} workers")
+        n += 1
+    return n
+
+
+def fewer_ranks(path, saved, seq=16):
+    """One rank of titan takes what `saved` ranks of TorchTitan have left of a streamed dataset, each sample once and in order."""
+    left, streams = [], []
+    for rank in range(saved):
+        args, n = (path, seq, 1, rank, saved, False), 3 + rank
+        batches, end = theirs(*args, 10**6, dataset="c4")
+        left += [t for x, y in batches[n:] for t in x + y[-1:]] + end["dataset_state"]["token_buffer"]
+        state = theirs(*args, n, dataset="c4")[1]["dataset_state"]
+        streams.append([{"part": rank, "parts": saved, "data": state["data"], "skip": 0, "stride": 1, "token_buffer": state["token_buffer"]}])
+    batches, end = ours(path, seq, 1, 0, 1, False, 10**6, {"version": 1, "ranks": streams}, "c4")
+    found = [t for x, y in batches for t in x + y[-1:]] + end["dataset_state"]["token_buffer"]
+    if found != left or not left:
+        sys.exit(f"FAIL {os.path.basename(path)}: {len(found)} tokens on one rank, {len(left)} left by {saved}")
+
+
 def main():
     rng = random.Random(1)
     words = "alpha béta 漢字 \U0001f600 \n\n  tab\t 123456 it's <|end_of_text|> \u0000 \u2028 x = y;".split(" ")
@@ -98,8 +193,12 @@ def main():
     split = write(SCRATCH.name + "/split", {"train-2.json": [text(30) for _ in range(40)], "train-1.json": [text(30) for _ in range(9)],
                                             "test.json": ["not this one"] * 20, "other.json": ["nor this"] * 20})
     tiny = write(SCRATCH.name + "/tiny", {"d.json": ["one sample only", "and another"]})
+    arrays = write(SCRATCH.name + "/arrays", {"a.json": [text(20) for _ in range(30)], "b.json": [text(20) for _ in range(20)]})
+    for name, indent in (("c.json", None), ("0.json", 2)):
+        with open(f"{arrays}/{name}", "w") as f:
+            json.dump([{"id": i, "text": text(20)} for i in range(25)] if indent else [text(9) + ",]" for _ in range(25)], f, indent=indent)
     n = 0
-    for path in (flat, mixed, split, "tests/assets/c4_test"):
+    for path in (flat, mixed, split, arrays, "tests/assets/c4_test"):
         for seq, batch, world in ((16, 3, 1), (64, 1, 1), (129, 2, 1), (40, 2, 2), (33, 3, 3)):
             for rank in range(world):
                 for infinite in (True, False):
@@ -110,6 +209,7 @@ def main():
         check(tiny, 50, 2, 1, 2, infinite, 5)
         check(flat, 16, 8, 0, 1, infinite, 200)
         n += 3
+    n += streamed(text)
     print(f"{n} passed, 0 failed")
 
 

@@ -192,6 +192,14 @@ def data_check(work, source, model):
     buffer = [flat[k] for k in flat if k.startswith(where + ".token_buffer.")]
     check(f"{source.name}: titan-train goes on with the next tokens", buffer == expected[consumed : consumed + len(buffer)] and len(buffer) > 0,
           f"sample {flat[where + '.sample_idx']} of part {flat[where + '.part']} of {flat[where + '.parts']}")  # fmt: skip
+    direct = work.path("direct")
+    os.makedirs(os.path.join(direct, "checkpoint"))
+    os.symlink(source.step, os.path.join(direct, "checkpoint/step-1"))
+    titan(work, "tiny", {**SETTINGS, "training.steps": 3, "job.dump_folder": direct}, MODEL)
+    other = load(os.path.join(direct, "checkpoint/step-3"))
+    check(f"{source.name}: and without titan-reshard between", {k: v for k, v in other.items() if k.startswith("dataloader.")} ==
+          {k: v for k, v in flat.items() if k.startswith("dataloader.")})  # fmt: skip
+    shutil.rmtree(direct)
 
 
 # --- averages ---------------------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-/* data_dump TOKENIZER PATH SEQ_LEN BATCH RANK WORLD INFINITE NBATCHES [STATE.json]: batches as text, for
+/* data_dump TOKENIZER PATH SEQ_LEN BATCH RANK WORLD INFINITE NBATCHES [STATE.json [DATASET [NAHEAD]]]: batches as text, for
  * tests/interop/data_batches.py. Each batch is a line of its inputs, sequence by sequence, and a line of its labels; the last line
- * is the position as JSON. With STATE.json the loader starts at that position, its own or that of any number of ranks. */
+ * is the position as JSON. With STATE.json, if not "", the loader starts at that position, its own or that of any number of ranks. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -62,18 +62,19 @@ int main(int argc, char **argv)
     const struct tt_log log = { .write = stderr_line };
     if (argc < 9)
         return 2;
-    const struct tt_loader_opts o = { .dataset = "c4_test",
+    const struct tt_loader_opts o = { .dataset = argc > 10 ? argv[10] : "c4_test",
                                       .path = argv[2],
                                       .seq_len = atoll(argv[3]),
                                       .local_batch = atoll(argv[4]),
                                       .dp_rank = atoi(argv[5]),
                                       .dp_world = atoi(argv[6]),
+                                      .nahead = argc > 11 ? atoll(argv[11]) : 0,
                                       .infinite = atoi(argv[7]),
                                       .log = &log };
     tt_status st = tt_tokenizer_open(&tok, argv[1], &err);
     if (st == TT_OK)
         st = tt_loader_new(&loader, tok, &o, &err);
-    if (st == TT_OK && argc > 9)
+    if (st == TT_OK && argc > 9 && *argv[9])
         st = restore(loader, &arena, argv[9], &err);
     if (st == TT_OK)
         st = batches(loader, &o, atoll(argv[8]), &err);

@@ -1,58 +1,11 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "test_loader.h"
 
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <zlib.h>
 #include <zstd.h>
 
-#include "base/file.h"
-#include "data/files.h"
-#include "data/loader.h"
 #include "data/text.h"
-#include "value/json.h"
-
-static struct tt_tokenizer *tok;
-static char folder[] = "build/test-loader-XXXXXX";
-static struct tt_arena arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    struct tt_err err;
-    return tt_tokenizer_open(&tok, "tests/golden/data/tokenizer", &err) == TT_OK && mkdtemp(folder) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    struct tt_err err;
-    tt_tokenizer_free(tok);
-    tt_arena_release(&arena);
-    return tt_remove_all(folder, &err) == TT_OK ? 0 : -1;
-}
-
-static const char *in_folder(const char *name)
-{
-    const char *path = tt_path_join(&arena, folder, name);
-    assert_non_null(path);
-    return path;
-}
-
-static const char *write_file(const char *name, const void *bytes, size_t n)
-{
-    struct tt_err err;
-    const char *path = in_folder(name);
-    assert_int_equal(tt_mkdir_p(tt_path_dir(&arena, path), &err), TT_OK);
-    assert_int_equal(tt_file_write_all(path, bytes, n, &err), TT_OK);
-    return path;
-}
 
 /* n samples, "<tag> 0", "<tag> 1" ..., as JSON lines. */
 static struct tt_buf lines(const char *tag, int n)
@@ -96,7 +49,7 @@ static void test_any_sample_can_be_gone_to(void **state)
     struct tt_text *t;
     write_lines("many/a.json", "a", 600);
     write_lines("many/b.jsonl", "b", 3);
-    assert_int_equal(tt_text_open(&t, in_folder("many"), &err), TT_OK);
+    assert_int_equal(tt_text_open(&t, in_folder("many"), NULL, "train", &err), TT_OK);
     assert_int_equal(tt_text_count(t), 603);
     static const struct {
         int64_t index;
@@ -146,7 +99,7 @@ static void check_packed(const char *path)
 {
     struct tt_err err;
     struct tt_text *t;
-    assert_int_equal(tt_text_open(&t, path, &err), TT_OK);
+    assert_int_equal(tt_text_open(&t, path, NULL, "train", &err), TT_OK);
     assert_int_equal(tt_text_count(t), 5000);
     assert_int_equal(tt_text_seek(t, 4321, &err), TT_OK);
     expect_sample(t, "p 4321");
@@ -157,7 +110,7 @@ static void check_packed(const char *path)
     struct tt_buf whole = { 0 };
     assert_int_equal(tt_file_read_all(&whole, path, 1 << 24, &err), TT_OK);
     const char *cut = write_file(tt_has_suffix(path, ".gz") ? "cut.json.gz" : "cut.json.zst", whole.data, whole.len - 9);
-    assert_int_equal(tt_text_open(&t, cut, &err), TT_EFORMAT);
+    assert_int_equal(tt_text_open(&t, cut, NULL, "train", &err), TT_EFORMAT);
     assert_non_null(strstr(err.msg, "cut.json"));
     tt_buf_release(&whole);
 }
@@ -194,7 +147,7 @@ static void test_bad_lines_are_errors_that_name_file_and_line(void **state)
         size_t n;
         struct tt_buf b = { 0 };
         tt_buf_printf(&b, "{\"text\": \"fine\"}\n\n%s\n", cases[i].line);
-        assert_int_equal(tt_text_open(&t, write_file("bad.json", b.data, b.len), &err), TT_OK);
+        assert_int_equal(tt_text_open(&t, write_file("bad.json", b.data, b.len), NULL, "train", &err), TT_OK);
         expect_sample(t, "fine");
         assert_int_equal(tt_text_next(t, &s, &n, &err), TT_EFORMAT);
         if (!strstr(err.msg, "bad.json: line 3: ") || !strstr(err.msg, cases[i].message))
@@ -209,131 +162,19 @@ static void test_sources_without_samples_are_errors(void **state)
     (void)state;
     struct tt_err err;
     struct tt_text *t;
-    assert_int_equal(tt_text_open(&t, in_folder("nothing-here"), &err), TT_ENOENT);
-    assert_int_equal(tt_text_open(&t, write_file("empty.json", "\n \n", 3), &err), TT_EFORMAT);
+    assert_int_equal(tt_text_open(&t, in_folder("nothing-here"), NULL, "train", &err), TT_ENOENT);
+    assert_int_equal(tt_text_open(&t, write_file("empty.json", "\n \n", 3), NULL, "train", &err), TT_EFORMAT);
     assert_non_null(strstr(err.msg, "empty.json: no samples"));
     write_file("other/notes.txt", "x", 1);
-    assert_int_equal(tt_text_open(&t, in_folder("other"), &err), TT_ENOENT);
-}
-
-static void test_a_folder_gives_its_training_files_in_order(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *folder, *files[6], *want[4];
-    } cases[] = {
-        { "f1",
-          { "b.jsonl", "a.json", "sub/c.ndjson", ".hidden.json", "notes.txt", NULL },
-          { "a.json", "b.jsonl", "sub/c.ndjson" } },
-        { "f2", { "train-2.json", "train-1.json", "test.json", "other.json" }, { "train-1.json", "train-2.json" } },
-        { "f3", { "train/a.json", "test/b.json", "train-x.json" }, { "train/a.json" } },
-        { "f4", { "mytest.json", "a9.json", "a10.json" }, { "a10.json", "a9.json", "mytest.json" } },
-        { "f5", { "test.json", "other.json" }, { NULL } },
-    };
-    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-        struct tt_err err;
-        char **paths = NULL;
-        size_t n = 0;
-        for (size_t i = 0; cases[c].files[i]; i++)
-            write_lines(tt_path_join(&arena, cases[c].folder, cases[c].files[i]), "x", 1);
-        const char *dir = in_folder(cases[c].folder);
-        const tt_status st = tt_data_files(&arena, dir, &paths, &n, &err);
-        assert_int_equal(st, cases[c].want[0] ? TT_OK : TT_ENOENT);
-        for (size_t i = 0; i < n; i++)
-            assert_string_equal(paths[i], tt_path_join(&arena, dir, cases[c].want[i]));
-        assert_null(cases[c].want[n]);
-    }
+    assert_int_equal(tt_text_open(&t, in_folder("other"), NULL, "train", &err), TT_ENOENT);
 }
 
 /* --- batches ----------------------------------------------------------------------------------------------------------- */
 
-static int64_t field(const struct tt_value *v, const char *key) { return tt_value_get(v, key)->u.i; }
-
-static struct tt_loader *open_case(const struct tt_value *c)
-{
-    struct tt_err err = { 0 };
-    struct tt_loader *l = NULL;
-    const struct tt_loader_opts o = { .dataset = "c4_test", .path = "tests/golden/data/samples", .seq_len = field(c, "seq_len"),
-                                      .local_batch = field(c, "batch"), .dp_rank = (int)field(c, "rank"),
-                                      .dp_world = (int)field(c, "world"), .infinite = tt_value_get(c, "infinite")->u.b };
-    if (tt_loader_new(&l, tok, &o, &err) != TT_OK)
-        fail_msg("%s", err.msg);
-    return l;
-}
-
-static void expect_batch(struct tt_loader *l, const struct tt_value *c, const struct tt_value *want)
-{
-    struct tt_err err = { 0 };
-    int32_t x[200], y[200];
-    int64_t nseq;
-    if (tt_loader_next(l, x, y, &nseq, &err) != TT_OK)
-        fail_msg("%s", err.msg);
-    if (!want) {
-        assert_int_equal(nseq, 0);
-        return;
-    }
-    const struct tt_value *input = want->u.list.items[0], *labels = want->u.list.items[1];
-    assert_int_equal(nseq * field(c, "seq_len"), input->u.list.n);
-    for (size_t i = 0; i < input->u.list.n; i++) {
-        assert_int_equal(x[i], input->u.list.items[i]->u.i);
-        assert_int_equal(y[i], labels->u.list.items[i]->u.i);
-    }
-}
-
-static void expect_state(const struct tt_loader *l, const struct tt_value *want)
-{
-    struct tt_err err;
-    struct tt_value *state;
-    assert_int_equal(tt_loader_state(l, &arena, &state, &err), TT_OK);
-    if (!tt_value_equal(state, want)) {
-        struct tt_buf a = { 0 }, b = { 0 };
-        tt_json_write(&a, state, 0);
-        tt_json_write(&b, want, 0);
-        fail_msg("position %s, expected %s", tt_buf_cstr(&a), tt_buf_cstr(&b));
-    }
-}
-
-static void run_case(const struct tt_value *c)
-{
-    struct tt_err err;
-    const struct tt_value *batches = tt_value_get(c, "batches"), *states = tt_value_get(c, "states"),
-                          *on = tt_value_get(c, "resumed");
-    struct tt_loader *l = open_case(c);
-    for (size_t i = 0; i < batches->u.list.n; i++) {
-        expect_batch(l, c, batches->u.list.items[i]);
-        expect_state(l, states->u.list.items[i]);
-    }
-    if (!tt_value_get(c, "infinite")->u.b)
-        expect_batch(l, c, NULL);
-    assert_int_equal(tt_loader_restore(l, states->u.list.items[1], "golden", &err), TT_OK);
-    for (size_t i = 0; i < on->u.list.n; i++)
-        expect_batch(l, c, on->u.list.items[i]);
-    if (on->u.list.n < 2) /* two were asked for, up to the end */
-        expect_batch(l, c, NULL);
-    expect_state(l, tt_value_get(c, "resumed_state"));
-    tt_loader_free(l);
-}
-
 static void test_batches_and_positions_are_those_of_the_reference(void **state)
 {
     (void)state;
-    struct tt_buf file = { 0 };
-    struct tt_err err;
-    struct tt_value *cases;
-    assert_int_equal(tt_file_read_all(&file, "tests/golden/data/batches.json", 1 << 20, &err), TT_OK);
-    assert_int_equal(tt_json_parse(&cases, &arena, file.data, file.len, "golden", &err), TT_OK);
-    assert_int_equal(cases->u.list.n, 4);
-    for (size_t i = 0; i < cases->u.list.n; i++)
-        run_case(cases->u.list.items[i]);
-    tt_buf_release(&file);
-}
-
-static struct tt_value *a_state(const struct tt_loader *l)
-{
-    struct tt_err err;
-    struct tt_value *state;
-    assert_int_equal(tt_loader_state(l, &arena, &state, &err), TT_OK);
-    return state;
+    run_cases("tests/golden/data/batches.json", "c4_test", "tests/golden/data/samples");
 }
 
 static void test_a_bad_position_is_an_error_and_changes_nothing(void **state)
@@ -352,8 +193,8 @@ static void test_a_bad_position_is_an_error_and_changes_nothing(void **state)
         const char *json, *message;
     } cases[] = {
         { "{}", "_num_yielded" },
-        { "{\"_snapshot\": {}}", "num_workers" },
-        { "{\"dataset_state\": {\"data\": {}}}", "streamed" },
+        { "{\"_snapshot\": {\"_worker_snapshots\": {\"worker_0\": {\"dataset_state\": {}}}}}", "_num_workers: expected a number" },
+        { "{\"dataset_state\": {\"data\": {}}}", "in a streamed dataset, which c4_test is not" },
         { "{\"_num_yielded\": 1, \"_sampler_iter_yielded\": 1, \"_iterator_finished\": false, \"fetcher_state\": "
           "{\"fetcher_ended\": "
           "false}, \"dataset_state\": {\"token_buffer\": [], \"sample_idx\": 8}}",
@@ -415,17 +256,16 @@ static void test_names_of_datasets(void **state)
     (void)state;
     struct tt_err err;
     const char *path;
-    bool streamed;
-    assert_int_equal(tt_dataset_path(&path, &streamed, "training", "C4_test", NULL, &err), TT_OK);
+    assert_int_equal(tt_dataset_path(&path, "training", "C4_test", NULL, &err), TT_OK);
     assert_string_equal(path, "tests/assets/c4_test");
-    assert_false(streamed);
-    assert_int_equal(tt_dataset_path(&path, &streamed, "training", "c4_test", "mine", &err), TT_OK);
+    assert_int_equal(tt_dataset_path(&path, "training", "c4_test", "mine", &err), TT_OK);
     assert_string_equal(path, "mine");
-    assert_int_equal(tt_dataset_path(&path, &streamed, "validation", "c4_validation", "mine", &err), TT_OK);
-    assert_true(streamed);
-    assert_int_equal(tt_dataset_path(&path, &streamed, "validation", "c4_validation", NULL, &err), TT_EUNSUPPORTED);
+    assert_int_equal(tt_dataset_path(&path, "validation", "c4_validation", "mine", &err), TT_OK);
+    assert_string_equal(path, "mine");
+    assert_int_equal(tt_dataset_path(&path, "training", "c4", NULL, &err), TT_EUNSUPPORTED);
+    assert_int_equal(tt_dataset_path(&path, "validation", "c4_validation", NULL, &err), TT_EUNSUPPORTED);
     assert_non_null(strstr(err.msg, "validation.dataset c4_validation"));
-    assert_int_equal(tt_dataset_path(&path, &streamed, "training", "pile", NULL, &err), TT_EINVAL);
+    assert_int_equal(tt_dataset_path(&path, "training", "pile", NULL, &err), TT_EINVAL);
 }
 
 /* Samples of 5 tokens, <bos> x space digit <eos>, in sequences of 3 and the label behind them: the next sequence's inputs. */
@@ -463,10 +303,10 @@ static void test_an_iteration_begins_where_the_last_one_ended_or_streamed_data_a
     struct tt_err err;
     struct tt_loader *l;
     struct tt_loader_opts o = {
-        .dataset = "d", .path = write_lines("again.json", "x", 3), .seq_len = 3, .local_batch = 1, .dp_world = 1, .infinite = true
+        .path = write_lines("again.json", "x", 3), .seq_len = 3, .local_batch = 1, .dp_world = 1, .infinite = true
     };
     for (int streamed = 0; streamed < 2; streamed++) {
-        o.streamed = streamed;
+        o.dataset = streamed ? "c4" : "c4_test";
         assert_int_equal(tt_loader_new(&l, tok, &o, &err), TT_OK);
         assert_int_equal(tt_loader_restart(l, &err), TT_OK);
         expect_tokens(l, "<bos>x ");
@@ -478,7 +318,7 @@ static void test_an_iteration_begins_where_the_last_one_ended_or_streamed_data_a
     }
     o.infinite = false;
     for (int streamed = 0; streamed < 2; streamed++) { /* 15 tokens are 3 sequences of 4, and 3 left over */
-        o.streamed = streamed;
+        o.dataset = streamed ? "c4" : "c4_test";
         assert_int_equal(tt_loader_new(&l, tok, &o, &err), TT_OK);
         for (int i = 0; i < 2; i++)
             expect_tokens(l, i == 0 ? "<bos>x " : "<eos><bos>x");
@@ -512,7 +352,6 @@ int main(void)
         cmocka_unit_test(test_compressed_files_read_like_plain_ones),
         cmocka_unit_test(test_bad_lines_are_errors_that_name_file_and_line),
         cmocka_unit_test(test_sources_without_samples_are_errors),
-        cmocka_unit_test(test_a_folder_gives_its_training_files_in_order),
         cmocka_unit_test(test_batches_and_positions_are_those_of_the_reference),
         cmocka_unit_test(test_a_bad_position_is_an_error_and_changes_nothing),
         cmocka_unit_test(test_ranks_without_samples_and_endless_nothing_are_errors),

@@ -12,7 +12,7 @@
 #include "format/pickle_value.h"
 #include "value/json.h"
 
-/* What a rank has taken; sample_idx -1: a position of worker processes. */
+/* What a rank has taken; sample_idx -1: a position of no form that is known, -2: of a streamed dataset. */
 struct rank {
     int64_t sample_idx;
     int ntokens;
@@ -31,8 +31,11 @@ static struct tt_value *state_of(struct tt_arena *a, const struct rank *r)
     for (int i = 0; i < r->ntokens; i++)
         assert_true(tt_value_append(a, buffer, tt_value_int(a, 100 + i)));
     assert_true(tt_value_set(a, dataset, "token_buffer", buffer));
-    assert_true(tt_value_set(a, dataset, "sample_idx", tt_value_int(a, r->sample_idx)));
-    assert_true(tt_value_set(a, root, r->sample_idx < 0 ? "_snapshot" : "dataset_state", dataset));
+    if (r->sample_idx == -2)
+        assert_true(tt_value_set(a, dataset, "data", tt_value_null(a)));
+    else
+        assert_true(tt_value_set(a, dataset, "sample_idx", tt_value_int(a, r->sample_idx)));
+    assert_true(tt_value_set(a, root, r->sample_idx == -1 ? "_snapshot" : "dataset_state", dataset));
     return root;
 }
 
@@ -123,6 +126,24 @@ static void test_titans_own_has_what_each_rank_has_left(void **state)
     release(&m);
 }
 
+static void test_a_streamed_datasets_is_titans_own(void **state)
+{
+    static const struct rank ranks[] = { { -2, 1 }, { -2, 0 } }, mixed[] = { { -2, 1 }, { 3, 0 } };
+    struct made m;
+    struct tt_buf text = { 0 };
+    (void)state;
+    assert_int_equal(convert(&m, ranks, 2, 1), TT_POSITION_TITAN);
+    tt_json_write(&text, m.recipe.items[0].value, 0);
+    assert_string_equal(tt_buf_cstr(&text),
+                        "{\"version\": 1, \"ranks\": ["
+                        "[{\"part\": 0, \"parts\": 2, \"data\": null, \"skip\": 0, \"stride\": 1, \"token_buffer\": [100]}], "
+                        "[{\"part\": 1, \"parts\": 2, \"data\": null, \"skip\": 0, \"stride\": 1, \"token_buffer\": []}]]}");
+    tt_buf_release(&text);
+    release(&m);
+    assert_int_equal(convert(&m, mixed, 2, 1), TT_POSITION_NONE);
+    release(&m);
+}
+
 static void test_a_position_of_another_form_is_left_out(void **state)
 {
     static const struct rank workers[] = { { 5, 2 }, { -1, 0 } };
@@ -155,6 +176,7 @@ int main(void)
         cmocka_unit_test(test_where_nothing_was_taken_torchtitans_entries_are_made),
         cmocka_unit_test(test_one_rank_that_took_something_is_exact_for_one),
         cmocka_unit_test(test_titans_own_has_what_each_rank_has_left),
+        cmocka_unit_test(test_a_streamed_datasets_is_titans_own),
         cmocka_unit_test(test_a_position_of_another_form_is_left_out),
         cmocka_unit_test(test_a_degree_that_cannot_be_is_an_error),
     };

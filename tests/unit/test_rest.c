@@ -46,8 +46,9 @@ static int tear_down(void **state)
 
 static struct tt_loader *open_rank(int r, int w, bool infinite)
 {
-    const struct tt_loader_opts opts = { .dataset = "rest", .path = path, .seq_len = SEQ_LEN, .local_batch = 1, .dp_rank = r,
-                                         .dp_world = w, .infinite = infinite };
+    const struct tt_loader_opts opts = {
+        .dataset = "c4_test", .path = path, .seq_len = SEQ_LEN, .local_batch = 1, .dp_rank = r, .dp_world = w, .infinite = infinite
+    };
     struct tt_loader *l;
     struct tt_err err = { 0 };
     if (tt_loader_new(&l, tok, &opts, &err) != TT_OK)
@@ -117,7 +118,7 @@ static void expect_tokens(struct tt_tokens *out, const struct tt_value *position
     struct tt_text *text;
     const struct tt_value *ranks = tt_value_get(position, "ranks");
     assert_int_equal(tt_encoder_new(&enc, tok, NULL), TT_OK);
-    assert_int_equal(tt_text_open(&text, path, NULL), TT_OK);
+    assert_int_equal(tt_text_open(&text, path, NULL, "train", NULL), TT_OK);
     for (size_t i = 0; i < ranks->u.list.n; i++)
         for (size_t j = 0; j < ranks->u.list.items[i]->u.list.n; j++) {
             const struct tt_value *s = ranks->u.list.items[i]->u.list.items[j], *buffer = tt_value_get(s, "token_buffer");

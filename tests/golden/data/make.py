@@ -2,6 +2,7 @@
 
 usage: make.py        (from this folder; tokenizers 0.23.3, TorchTitan 0.2.2, torch 2.13, datasets 5.2)
 """
+import gzip
 import json
 import os
 import pickle
@@ -49,14 +50,10 @@ def make_tokens(tok):
             f.write(json.dumps({"text": t, "ids": ids, "decoded": tok.decode(ids, skip_special_tokens=True)}) + "\n")
 
 
-def make_batches(tok):
-    os.makedirs("samples", exist_ok=True)
-    with open("samples/data.json", "w") as f:
-        for i in range(7):
-            f.write(json.dumps({"text": TEXTS[3 + i]}) + "\n")
+def cases_of(tok, dataset, path, settings):
     cases = []
-    for seq, batch, rank, world, infinite, n in ((12, 2, 0, 1, True, 9), (20, 2, 1, 2, True, 4), (9, 3, 2, 3, False, 5), (8, 2, 0, 1, False, 99)):
-        ds = HuggingFaceTextDataset("c4_test", "samples", tok, seq, rank, world, infinite)
+    for seq, batch, rank, world, infinite, n in settings:
+        ds = HuggingFaceTextDataset(dataset, path, tok, seq, rank, world, infinite)
         it, rows, states = iter(loader := ParallelAwareDataloader(ds, rank, world, batch_size=batch)), [], []
         for _ in range(n):
             x, y = next(it, (None, None))
@@ -64,14 +61,54 @@ def make_batches(tok):
                 break
             rows.append([x["input"].flatten().tolist(), y.flatten().tolist()])
             states.append(pickle.loads(loader.state_dict()[f"dp_rank_{rank}"]))
-        resumed = ParallelAwareDataloader(HuggingFaceTextDataset("c4_test", "samples", tok, seq, rank, world, infinite), rank, world, batch_size=batch)
+        resumed = ParallelAwareDataloader(HuggingFaceTextDataset(dataset, path, tok, seq, rank, world, infinite), rank, world, batch_size=batch)
         resumed.load_state_dict({f"dp_rank_{rank}": pickle.dumps(states[1]), "world_size": world})
         after = [[x["input"].flatten().tolist(), y.flatten().tolist()] for _, (x, y) in zip(range(2), resumed)]
         cases.append(dict(seq_len=seq, batch=batch, rank=rank, world=world, infinite=infinite, batches=rows, states=states, resumed=after,
                           resumed_state=pickle.loads(resumed.state_dict()[f"dp_rank_{rank}"])))
-    with open("batches.json", "w") as f:
+    return cases
+
+
+def dump(name, cases):
+    with open(name, "w") as f:
         json.dump(cases, f, separators=(",", ":"))
         f.write("\n")
+
+
+def make_batches(tok):
+    os.makedirs("samples", exist_ok=True)
+    with open("samples/data.json", "w") as f:
+        for i in range(7):
+            f.write(json.dumps({"text": TEXTS[3 + i]}) + "\n")
+    settings = (12, 2, 0, 1, True, 9), (20, 2, 1, 2, True, 4), (9, 3, 2, 3, False, 5), (8, 2, 0, 1, False, 99)
+    dump("batches.json", cases_of(tok, "c4_test", "samples", settings))
+
+
+CARD = """---
+configs:
+- config_name: en
+  data_files:
+  - split: train
+    path: en/c4-train.*.json.gz
+  - split: validation
+    path: en/c4-validation.*.json.gz
+- config_name: other
+  data_files: other/*.json.gz
+---
+"""
+
+
+def make_streamed(tok):
+    """A clone of allenai/c4, small."""
+    os.makedirs("clone/en", exist_ok=True)
+    with open("clone/README.md", "w") as f:
+        f.write(CARD)
+    for name, n in ("train.00000-of-00004", 5), ("train.00001-of-00004", 3), ("train.00002-of-00004", 6), ("train.00003-of-00004", 4), ("validation.00000-of-00001", 3):
+        lines = "".join(json.dumps({"text": f"{name[:7]} {i}", "url": "x"}) + "\n" for i in range(n))
+        with open(f"clone/en/c4-{name}.json.gz", "wb") as f:
+            f.write(gzip.compress(lines.encode(), mtime=0))
+    settings = (9, 2, 0, 1, True, 40), (8, 2, 1, 2, True, 20), (10, 1, 2, 3, True, 12), (8, 2, 0, 1, False, 99), (9, 1, 2, 3, False, 99)
+    dump("streamed.json", cases_of(tok, "c4", "clone", settings))
 
 
 if __name__ == "__main__":
@@ -79,3 +116,4 @@ if __name__ == "__main__":
     tok = HuggingFaceTokenizer("tokenizer")
     make_tokens(tok)
     make_batches(tok)
+    make_streamed(tok)
