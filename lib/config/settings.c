@@ -73,7 +73,6 @@ static const char no_comm[] = "one process has nothing to communicate";
 static const char no_moe[] = "no family that titan trains has experts";
 static const char no_modules[] = "titan loads no Python modules";
 static const char no_pinned[] = "a CPU needs no pinned memory";
-static const char workers_change_batches[] = "workers would each read the whole dataset, which changes the batches";
 static const char no_workers[] = "batches are made by the program itself, not by worker processes";
 
 const struct tt_setting tt_settings[] = {
@@ -397,8 +396,9 @@ const struct tt_setting tt_settings[] = {
       .text = "Steps from one validation to the next; there is one after step 1 too." },
     { FIELD(validation.steps), TT_SET_INT, .def = "-1", .bound = &at_least_1_or_minus_1,
       .text = "Batches of a validation; -1 for all of the dataset." },
-    { FIELD(validation.dataloader.num_workers), TT_SET_INT, .def = "0", .bound = &at_least_0, .honour = TT_REFUSED, .off = "0",
-      .when = "validation.enable", .why = workers_change_batches, .text = "Processes that make batches." },
+    { FIELD(validation.dataloader.num_workers), TT_SET_INT, .def = "0", .bound = &at_least_0, .honour = TT_IGNORED, .off = "0",
+      .when = "validation.enable", .why = "batches are made when they are used; TorchTitan would give each of them that many times",
+      .text = "Processes that make batches." },
     { FIELD(validation.dataloader.persistent_workers), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
       .when = "validation.enable", .why = no_workers, .text = "Keep those processes after an epoch." },
     { FIELD(validation.dataloader.pin_memory), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED, .when = "validation.enable",
