@@ -44,9 +44,9 @@ tt_status tt_field_count(int64_t *out, const struct tt_value *map, const char *k
     static const int64_t most = INT64_C(1) << 53;
     const struct tt_value *v = tt_value_get(map, key);
     if (!v || v->kind != TT_V_INT)
-        return tt_field_wrong(v, "a number from 0 to 2^53", where, key, err);
+        return tt_field_wrong(v, "an integer from 0 to 2^53", where, key, err);
     if (v->u.i < 0 || v->u.i > most)
-        return tt_err_set(err, TT_EFORMAT, "%s: %s: expected a number from 0 to 2^53, found %" PRId64, where, key, v->u.i);
+        return tt_err_set(err, TT_EFORMAT, "%s: %s: expected an integer from 0 to 2^53, found %" PRId64, where, key, v->u.i);
     *out = v->u.i;
     return TT_OK;
 }

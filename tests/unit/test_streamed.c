@@ -128,7 +128,7 @@ static void test_a_bad_streamed_position_is_an_error(void **state)
     } cases[] = {
         { "cropped_chunk_length", 1, "cropped_chunk_length: expected 0, found 1" },
         { "num_chunks_since_previous_state", 99, "have fewer samples than that" },
-        { "num_chunks_since_previous_state", -1, "expected a number from 0 to 2^53" },
+        { "num_chunks_since_previous_state", -1, "expected an integer from 0 to 2^53" },
         { "shard_idx", 3, "shard_idx: expected at most the 2 files of this rank, found 3" },
         { "shard_example_idx", 50, "clone/en/c4-train.00000-of-00004.json.gz has fewer samples than that" },
     };

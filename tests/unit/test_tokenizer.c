@@ -165,7 +165,7 @@ static void test_what_is_not_supported_or_wrong_is_named(void **state)
           "pre_tokenizer: prepend_scheme is \"always\" where add_prefix_space is false" },
         { "{\"model\": {" VOCAB "}, \"decoder\": {\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Strip\", \"content\": \" \", "
           "\"start\": -1}]}}",
-          "decoder.decoders[0]: start: expected an integer of at least 0" },
+          "decoder.decoders[0]: start: expected an integer from 0 to 2^53" },
         { "{\"model\": {" VOCAB
           "}, \"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": "
           "{\"Regex\": \"(\"}, \"behavior\": \"Isolated\", \"invert\": false}]}}",
