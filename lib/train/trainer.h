@@ -13,9 +13,9 @@ struct tt_trainer_opts {
     bool colors;              /* the log is a terminal */
     int threads;              /* 0: one a core */
     bool dry_run;             /* everything up to the first step, and the save of a seed checkpoint, and no further; nothing is written */
-    /* Set by a signal handler to the signal's number: the step in progress, and a save that is due after it, are finished, then
-     * the run ends, after any signal but SIGINT with a full save of that step. NULL: never. Nothing looks at it before the first
-     * step; `started`, which may be NULL, is called when that is about to come. */
+    /* Set by a signal handler to the signal's number: the step in progress, and a save and a validation that are due after it, are
+     * finished, then the run ends, after any signal but SIGINT with a full save of that step. NULL: never. Nothing looks at it before
+     * the first step; `started`, which may be NULL, is called when that is about to come. */
     const volatile sig_atomic_t *stop;
     void (*started)(void);
 };

@@ -39,6 +39,17 @@ FIELDS = {
 }  # fmt: skip
 
 
+def make_model(work, tied):
+    """A folder that transformers wrote, with queries and keys so large that attention is far from uniform."""
+    from safetensors.torch import load_file, save_file
+
+    folder = make_assets(work, "tied" if tied else "untied", LLAMA, dtype="float32", shard="2GB", tie_word_embeddings=json.dumps(tied))
+    path = os.path.join(folder, "model.safetensors")
+    state = load_file(path)
+    save_file({k: 8 * v if "q_proj" in k or "k_proj" in k else v for k, v in state.items()}, path, {"format": "pt"})
+    return folder
+
+
 def first_batch():
     """Inputs and labels of step 1, from TorchTitan's dataset."""
     from torchtitan.components.tokenizer import HuggingFaceTokenizer
@@ -59,23 +70,18 @@ def transformers_loss(folder, batch, **config):
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1).double(), batch[1].flatten()).item()
 
 
-def run(work, folder, settings={}):
-    """A run from the folder: its steps, its dump folder."""
-    dump = work.path("dump")
-    shutil.rmtree(dump, ignore_errors=True)
-    settings = {**SETTINGS, **settings, "checkpoint.initial_load_path": folder, "job.dump_folder": dump}
-    return titan(work, "llama", settings, LLAMA.args), dump
+def settings_from(work, folder):
+    """Of a run from the folder and from nothing else."""
+    shutil.rmtree(work.path("dump"), ignore_errors=True)
+    return {**SETTINGS, "checkpoint.initial_load_path": folder, "job.dump_folder": work.path("dump")}
 
 
-def message(work, folder):
-    """The last line of a run that must fail."""
-    settings = {**SETTINGS, "checkpoint.initial_load_path": folder, "job.dump_folder": work.path("dump")}
-    return titan(work, "llama", settings, LLAMA.args, fails=True)
+def run(work, folder, fails=False):
+    return titan(work, "llama", settings_from(work, folder), LLAMA.args, fails=fails)
 
 
 def warnings(work, folder):
-    settings = {**BASE, **SETTINGS, "checkpoint.initial_load_path": folder, "job.dump_folder": work.path("said"),
-                "model.flavor": work.path("llama.yaml")}  # fmt: skip
+    settings = {**BASE, **settings_from(work, folder), "model.flavor": work.path("llama.yaml")}
     done = subprocess.run([os.path.join(BIN, "titan-train"), "--quiet", *flags(settings)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     return done.stderr
 
@@ -83,15 +89,15 @@ def warnings(work, folder):
 def check_losses(work, batch):
     for tied in (False, True):
         title = "tied" if tied else "untied"
-        folder = make_assets(work, title, LLAMA, dtype="float32", tie_word_embeddings=json.dumps(tied))
+        folder = make_model(work, tied)
         theirs = transformers_loss(folder, batch)
-        steps, dump = run(work, folder)
+        steps = run(work, folder)
         gap = abs(steps[0]["loss"] - theirs)
         check(f"{title}: the loss of step 1 is transformers'", gap <= TOL, f"gap {gap:.1e} of {TOL:g}, {theirs:.5f}")
         unscaled = {"rope_type": "default", "rope_theta": 10000.0}
         moved = abs(transformers_loss(folder, batch, rope_parameters=unscaled) - theirs)
         check(f"{title}: without the scaling it is another", moved > 10 * TOL, f"{moved:.1e} away")
-        trained = load(os.path.join(dump, "checkpoint/step-1"))
+        trained = load(work.path("dump", "checkpoint", "step-1"))
         apart = not torch.equal(trained["output.weight"], trained["tok_embeddings.weight"])
         said = "output.weight begins as a copy of the embedding" in warnings(work, folder)
         check(f"{title}: output and embedding are trained apart, said only where they were one", apart and said == tied)
@@ -107,10 +113,10 @@ def check_config(work):
         shutil.copytree(folder, other)
         with open(os.path.join(other, "config.json"), "w") as f:
             json.dump({**config, field.split(".")[0]: value}, f)
-        said = message(work, other)
+        said = run(work, other, fails=True)
         check(f"config.json: {field}", os.path.join(other, "config.json") in said and says in said, said[-160:])
     os.remove(os.path.join(other, "config.json"))
-    losses = [run(work, f)[0][0]["loss"] for f in (other, folder)]
+    losses = [run(work, f)[0]["loss"] for f in (other, folder)]
     check("without config.json nothing is compared", losses[0] == losses[1], f"loss {losses[0]:.5f}")
 
 

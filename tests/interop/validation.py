@@ -22,7 +22,7 @@ PLACE = "dataloader.titan_validation.position.dataset_state."
 
 
 def make_data(work):
-    """A dataset of 3 samples as c4 has it, and the same as c4_test has it: what dataset_path is for TorchTitan and for titan."""
+    """A dataset of 3 samples as c4 has it, and the same as c4_test has it."""
     with open(os.path.join(DATA, "data.json")) as f:
         lines = f.readlines()[:3]
     for name in ("c4/en/c4-validation.json", "local/data.json"):
@@ -34,11 +34,11 @@ def make_data(work):
 
 
 def runner(run, work, dump):
-    """Runs with the dataset where this side finds it."""
+    """Runs with the dataset that the settings name."""
 
     def with_data(settings):
         streamed = settings.get("validation.dataset") != "c4_test"
-        path = "local" if not streamed else "c4" if run is torchtitan else "c4/en/c4-validation.json"
+        path = "c4" if streamed else "local"
         return run(work, "tiny", {**settings, "validation.dataset_path": work.path(path), "job.dump_folder": work.path(dump)}, TINY)
 
     return with_data
