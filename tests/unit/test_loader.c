@@ -193,7 +193,7 @@ static void test_a_bad_position_is_an_error_and_changes_nothing(void **state)
         const char *json, *message;
     } cases[] = {
         { "{}", "_num_yielded" },
-        { "{\"_snapshot\": {\"_worker_snapshots\": {\"worker_0\": {\"dataset_state\": {}}}}}", "_num_workers: expected a number" },
+        { "{\"_snapshot\": {\"_worker_snapshots\": {\"worker_0\": {\"dataset_state\": {}}}}}", "_num_workers: expected an integer" },
         { "{\"dataset_state\": {\"data\": {}}}", "in a streamed dataset, which c4_test is not" },
         { "{\"_num_yielded\": 1, \"_sampler_iter_yielded\": 1, \"_iterator_finished\": false, \"fetcher_state\": "
           "{\"fetcher_ended\": "
