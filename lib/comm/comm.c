@@ -1,0 +1,259 @@
+#include "comm/comm_private.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const kind_names[TT_COLL_NKINDS] = {
+    [TT_COLL_ALL_GATHER] = "all_gather",
+    [TT_COLL_REDUCE_SCATTER] = "reduce_scatter",
+    [TT_COLL_ALL_REDUCE] = "all_reduce",
+    [TT_COLL_BROADCAST] = "broadcast",
+    [TT_COLL_BARRIER] = "barrier",
+    [TT_COLL_SEND] = "send",
+    [TT_COLL_RECV] = "recv",
+};
+
+const char *tt_coll_name(enum tt_coll_kind kind) { return kind_names[kind]; }
+
+/* --- parts and pieces --------------------------------------------------------------------------------------------------------- */
+
+int64_t tt_coll_count(const struct tt_coll *coll, int r) { return coll->counts ? coll->counts[r] : coll->count; }
+
+int64_t tt_coll_offset(const struct tt_coll *coll, int r)
+{
+    if (!coll->counts)
+        return coll->count * r;
+    int64_t offset = 0;
+    for (int i = 0; i < r; i++)
+        offset += coll->counts[i];
+    return offset;
+}
+
+int64_t tt_coll_piece_offset(const struct tt_coll *coll, int size, int r)
+{
+    const int64_t piece = coll->count / size + (coll->count % size != 0);
+    return piece * r < coll->count ? piece * r : coll->count;
+}
+
+int64_t tt_coll_piece_count(const struct tt_coll *coll, int size, int r)
+{
+    return tt_coll_piece_offset(coll, size, r + 1) - tt_coll_piece_offset(coll, size, r);
+}
+
+bool tt_coll_is_small(const struct tt_coll *coll) { return coll->count <= TT_COMM_SMALL / (int64_t)tt_dtype_nbytes(coll->wire); }
+
+int64_t tt_coll_chunk(enum tt_dtype wire) { return TT_COMM_CHUNK / (int64_t)tt_dtype_nbytes(wire); }
+
+/* --- the binomial tree --------------------------------------------------------------------------------------------------------
+ * Ranks are counted from the root; the parent of one is it without its lowest bit. */
+static int from_root(int r, int root, int size) { return (r - root + size) % size; }
+
+int tt_tree_parent(int r, int root, int size)
+{
+    const int v = from_root(r, root, size);
+    return v == 0 ? -1 : ((v & (v - 1)) + root) % size;
+}
+
+int tt_tree_children(int r, int root, int size, int children[64])
+{
+    const int v = from_root(r, root, size);
+    int n = 0;
+    for (int64_t bit = 1; bit < size && !(v & bit); bit <<= 1)
+        if (v + bit < size)
+            children[n++] = (int)((v + bit + root) % size);
+    return n;
+}
+
+/* --- what is sent ------------------------------------------------------------------------------------------------------------- */
+
+static void add_sent(struct tt_comm *comm, const struct tt_coll *coll, int64_t count, int64_t times)
+{
+    const int64_t chunk = tt_coll_chunk(coll->wire);
+    atomic_fetch_add(&comm->sent_nbytes, (uint64_t)(count * times) * tt_dtype_nbytes(coll->wire));
+    atomic_fetch_add(&comm->messages, (uint64_t)((count + chunk - 1) / chunk * times));
+}
+
+static void add_all_reduce(struct tt_comm *comm, const struct tt_coll *coll)
+{
+    if (tt_coll_is_small(coll)) {
+        add_sent(comm, coll, coll->count, comm->size - 1);
+        return;
+    }
+    add_sent(comm, coll, tt_coll_piece_count(coll, comm->size, comm->rank), comm->size - 1);
+    for (int r = 0; r < comm->size; r++)
+        if (r != comm->rank)
+            add_sent(comm, coll, tt_coll_piece_count(coll, comm->size, r), 1);
+}
+
+void tt_comm_count_sent(struct tt_comm *comm, const struct tt_coll *coll)
+{
+    int children[64];
+
+    switch (coll->kind) {
+    case TT_COLL_ALL_GATHER: add_sent(comm, coll, tt_coll_count(coll, comm->rank), comm->size - 1); break;
+    case TT_COLL_REDUCE_SCATTER:
+        for (int r = 0; r < comm->size; r++)
+            if (r != comm->rank)
+                add_sent(comm, coll, tt_coll_count(coll, r), 1);
+        break;
+    case TT_COLL_ALL_REDUCE: add_all_reduce(comm, coll); break;
+    case TT_COLL_BROADCAST:
+        add_sent(comm, coll, coll->count, tt_tree_children(comm->rank, coll->peer, comm->size, children));
+        break;
+    case TT_COLL_SEND: add_sent(comm, coll, coll->count, 1); break;
+    default: break;
+    }
+}
+
+/* --- communicators ------------------------------------------------------------------------------------------------------------ */
+
+tt_status tt_comm_init(struct tt_comm *comm, const struct tt_comm_ops *ops, struct tt_world *world, const int *ranks, int n,
+                       const char *name, struct tt_err *err)
+{
+    int *own_ranks = malloc((size_t)n * sizeof *own_ranks);
+    char *own_name = strdup(name);
+
+    if (!own_ranks || !own_name) {
+        free(own_ranks);
+        free(own_name);
+        return tt_err_nomem(err, (size_t)n * sizeof *own_ranks, "a communicator");
+    }
+    memset(comm, 0, sizeof *comm);
+    comm->world = world;
+    comm->name = own_name;
+    comm->size = n;
+    comm->ranks = memcpy(own_ranks, ranks, (size_t)n * sizeof *own_ranks);
+    comm->ops = ops;
+    while (ranks[comm->rank] != world->rank)
+        comm->rank++;
+    return TT_OK;
+}
+
+void tt_comm_release(struct tt_comm *comm)
+{
+    free((void *)comm->ranks);
+    free((void *)comm->name);
+}
+
+static tt_status check_group(const struct tt_world *world, const int *ranks, int n, const char *name, struct tt_err *err)
+{
+    bool found = false;
+    for (int i = 0; i < n; i++) {
+        found |= ranks[i] == world->rank;
+        if (ranks[i] < 0 || ranks[i] >= world->size || (i > 0 && ranks[i] <= ranks[i - 1]))
+            return tt_err_set(err, TT_EINVAL, "group %s: expected ascending ranks below %d, found %d as number %d", name,
+                              world->size, ranks[i], i);
+    }
+    return found ? TT_OK : tt_err_set(err, TT_EINVAL, "group %s: rank %d, which makes it, is not in it", name, world->rank);
+}
+
+tt_status tt_comm_new(struct tt_comm **out, struct tt_world *world, const int *ranks, int n, const char *name, struct tt_err *err)
+{
+    int *all = NULL;
+    tt_status st = TT_OK;
+
+    if (!ranks) {
+        n = world->size;
+        all = malloc((size_t)n * sizeof *all);
+        for (int i = 0; all && i < n; i++)
+            all[i] = i;
+        st = all ? TT_OK : tt_err_nomem(err, (size_t)n * sizeof *all, "a communicator");
+        ranks = all;
+    }
+    if (st == TT_OK)
+        st = check_group(world, ranks, n, name, err);
+    if (st == TT_OK)
+        st = n == 1 ? tt_self_comm_new(out, world, ranks, n, name, err) : world->ops->comm_new(out, world, ranks, n, name, err);
+    free(all);
+    return st;
+}
+
+void tt_comm_free(struct tt_comm *comm)
+{
+    if (comm)
+        comm->ops->free(comm);
+}
+
+void tt_world_abort(struct tt_world *world, const struct tt_err *why) { world->ops->abort(world, why); }
+
+/* --- operations --------------------------------------------------------------------------------------------------------------- */
+
+static bool can_reduce(const struct tt_coll *coll)
+{
+    switch (coll->wire) {
+    case TT_F32:
+    case TT_F64:
+    case TT_I64: return coll->sum == coll->wire;
+    case TT_BF16: return coll->sum == TT_BF16 || coll->sum == TT_F32;
+    default: return false;
+    }
+}
+
+static tt_status check_peer(const struct tt_comm *comm, const struct tt_coll *coll, struct tt_err *err)
+{
+    const bool self = coll->kind != TT_COLL_BROADCAST && coll->peer == comm->rank;
+    if (coll->peer >= 0 && coll->peer < comm->size && !self)
+        return TT_OK;
+    return tt_err_set(err, TT_EINVAL, "%s of %s in group %s: rank %d of %d has no peer %d", tt_coll_name(coll->kind), coll->what,
+                      comm->name, comm->rank, comm->size, coll->peer);
+}
+
+static tt_status check(const struct tt_comm *comm, const struct tt_coll *coll, struct tt_err *err)
+{
+    const bool reduces = coll->kind == TT_COLL_REDUCE_SCATTER || coll->kind == TT_COLL_ALL_REDUCE;
+
+    if (reduces && !can_reduce(coll))
+        return tt_err_set(err, TT_EINVAL, "%s of %s in group %s: %s is not summed in %s", tt_coll_name(coll->kind), coll->what,
+                          comm->name, tt_dtype_name(coll->wire), tt_dtype_name(coll->sum));
+    for (int r = 0; r < (coll->counts ? comm->size : 1); r++) {
+        const int64_t count = tt_coll_count(coll, r);
+        if (count < 0)
+            return tt_err_set(err, TT_EINVAL, "%s of %s in group %s: rank %d has %" PRId64 " elements", tt_coll_name(coll->kind),
+                              coll->what, comm->name, r, count);
+    }
+    if (coll->kind == TT_COLL_BROADCAST || coll->kind == TT_COLL_SEND || coll->kind == TT_COLL_RECV)
+        return check_peer(comm, coll, err);
+    return TT_OK;
+}
+
+tt_status tt_comm_post(struct tt_comm *comm, const struct tt_coll *coll, uint64_t *ticket, struct tt_err *err)
+{
+    const uint64_t number = atomic_load(&comm->posted) + 1;
+    struct tt_coll own = *coll;
+
+    if (!tt_coll_has_parts(coll))
+        own.counts = NULL;
+    if (!own.what)
+        own.what = "nothing";
+    tt_status st = check(comm, &own, err);
+    if (st == TT_OK)
+        st = comm->ops->post(comm, &own, number, err);
+    if (st == TT_OK && ticket)
+        *ticket = number;
+    return st;
+}
+
+tt_status tt_comm_wait(struct tt_comm *comm, uint64_t ticket, struct tt_err *err)
+{
+    if (ticket > atomic_load(&comm->posted))
+        return tt_err_set(err, TT_EINVAL, "group %s: operation %" PRIu64 " was not posted", comm->name, ticket);
+    return comm->ops->wait(comm, ticket, err);
+}
+
+tt_status tt_comm_do(struct tt_comm *comm, const struct tt_coll *coll, struct tt_err *err)
+{
+    uint64_t ticket;
+    const tt_status st = tt_comm_post(comm, coll, &ticket, err);
+    return st == TT_OK ? tt_comm_wait(comm, ticket, err) : st;
+}
+
+struct tt_comm_seen tt_comm_seen(const struct tt_comm *comm)
+{
+    /* done before posted: never more done than posted. */
+    const uint64_t done = atomic_load(&comm->done);
+    return (struct tt_comm_seen){ .posted = atomic_load(&comm->posted),
+                                  .done = done,
+                                  .sent_nbytes = atomic_load(&comm->sent_nbytes),
+                                  .messages = atomic_load(&comm->messages) };
+}

@@ -1,0 +1,56 @@
+/* lib/comm/comm_private.h: what a backend is, and what all of them share. */
+#ifndef TT_COMM_COMM_PRIVATE_H
+#define TT_COMM_COMM_PRIVATE_H
+
+#include "comm/comm.h"
+
+struct tt_world_ops {
+    /* ranks, n and the place of this rank among them are checked. The backend makes its struct, whose first member is the tt_comm that
+     * tt_comm_init has filled. */
+    tt_status (*comm_new)(struct tt_comm **out, struct tt_world *world, const int *ranks, int n, const char *name,
+                          struct tt_err *err);
+    void (*abort)(struct tt_world *world, const struct tt_err *why);
+};
+
+struct tt_comm_ops {
+    /* coll is checked; ticket is posted + 1, and the backend sets `posted` with what it takes to be seen. */
+    tt_status (*post)(struct tt_comm *comm, const struct tt_coll *coll, uint64_t ticket, struct tt_err *err);
+    tt_status (*wait)(struct tt_comm *comm, uint64_t ticket, struct tt_err *err);
+    void (*free)(struct tt_comm *comm);
+};
+
+/* Copies ranks and name; tt_comm_release frees them. */
+TT_MUST_CHECK tt_status tt_comm_init(struct tt_comm *comm, const struct tt_comm_ops *ops, struct tt_world *world, const int *ranks,
+                                     int n, const char *name, struct tt_err *err);
+void tt_comm_release(struct tt_comm *comm);
+
+/* A communicator of one rank, in any world. */
+TT_MUST_CHECK tt_status tt_self_comm_new(struct tt_comm **out, struct tt_world *world, const int *ranks, int n, const char *name,
+                                         struct tt_err *err);
+
+/* all_gather and reduce_scatter; the others have `count` elements, and counts NULL once they are posted. */
+static inline bool tt_coll_has_parts(const struct tt_coll *coll)
+{
+    return coll->kind == TT_COLL_ALL_GATHER || coll->kind == TT_COLL_REDUCE_SCATTER;
+}
+/* The part of rank r: where it begins among all parts, and its elements. */
+int64_t tt_coll_count(const struct tt_coll *coll, int r);
+int64_t tt_coll_offset(const struct tt_coll *coll, int r);
+/* The same for an all_reduce that is cut into a piece a rank. */
+int64_t tt_coll_piece_count(const struct tt_coll *coll, int size, int r);
+int64_t tt_coll_piece_offset(const struct tt_coll *coll, int size, int r);
+bool tt_coll_is_small(const struct tt_coll *coll); /* an all_reduce that goes to each at once */
+int64_t tt_coll_chunk(enum tt_dtype wire);         /* elements in a message */
+
+/* How many children rank r has in a broadcast's binomial tree, which are they, and who is its parent (-1: the root has none). */
+int tt_tree_children(int r, int root, int size, int children[64]);
+int tt_tree_parent(int r, int root, int size);
+
+/* Adds what rank r sends to the communicator's counts. */
+void tt_comm_count_sent(struct tt_comm *comm, const struct tt_coll *coll);
+
+/* dst[i] = src[0][at + i] op src[1][at + i] op ... as coll says, for n elements. dst has coll->wire, or coll->sum where to_sum; it may
+ * begin where one of the sources does (at `at`), if these have the same dtype. */
+void tt_reduce(void *dst, bool to_sum, const struct tt_coll *coll, const void *const *src, int nsrc, int64_t at, int64_t n);
+
+#endif
