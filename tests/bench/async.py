@@ -4,7 +4,8 @@ steps (12) apart, in DIR (build). For each round
 
   blocked   the longest time that training stood still for a save of the background run (its first one included) against the
             shortest save of the foreground run
-  steps     the longest step that begins or ends while a save is written, and their median, against the median of all other steps
+  steps     the longest step that begins or ends while a save is written, and their median, against the median of all other steps;
+            and the longest of those others, which says what the machine does by itself
 
 Times are those of the log, to the millisecond."""
 import os
@@ -72,7 +73,7 @@ def times(seconds):
 
 def main():
     os.makedirs(DIR, exist_ok=True)
-    ratios, slowest, medians = [], [], []
+    ratios, slowest, medians, noise = [], [], [], []
     for i in range(ROUNDS):
         runs = {}
         for mode in ("disabled", "async"):
@@ -81,16 +82,19 @@ def main():
                 shutil.rmtree(os.path.join(folder, "checkpoint"))
         sync, (blocked, steps, writes) = runs["disabled"][0], runs["async"]
         beside = [e - b for b, e in steps if any(b < to and e > at for at, to in writes)]
-        alone = statistics.median(e - b for b, e in steps if not any(b < to and e > at for at, to in writes))
+        others = [e - b for b, e in steps if not any(b < to and e > at for at, to in writes)]
+        alone = statistics.median(others)
         ratios.append(max(blocked) / min(sync))
         slowest.append(max(beside) / alone)
         medians.append(statistics.median(beside) / alone)
+        noise.append(max(others) / alone)
         print(f"round {i + 1}: saves in the foreground {times(sync)} s, in the background training waited {times(blocked)} s and "
               f"{times([b - a for a, b in writes])} s were written; steps {alone:.3f} s, beside a write {times(beside)}",
               flush=True)  # fmt: skip
     print(f"blocked: {statistics.median(ratios):.3f} of a save in the foreground (rounds {' '.join(f'{x:.3f}' for x in ratios)})")
     print(f"steps beside a write: the longest {statistics.median(slowest):.2f}, the median {statistics.median(medians):.2f} of the "
-          f"median step (the longest, by round: {' '.join(f'{x:.2f}' for x in slowest)})")  # fmt: skip
+          f"median step (the longest, by round: {' '.join(f'{x:.2f}' for x in slowest)}); beside none, the longest "
+          f"{statistics.median(noise):.2f} (by round: {' '.join(f'{x:.2f}' for x in noise)})")  # fmt: skip
 
 
 main()
