@@ -34,14 +34,19 @@ static void keep_inputs(struct tt_program *prog)
 
 /* --- a choice by operation -------------------------------------------------------------------------------------------------- */
 
+bool tt_keep_is_part(const char *part, const char *name, size_t n)
+{
+    const char *found = strstr(name, part);
+    return found && (size_t)(found - name) + strlen(part) <= n;
+}
+
 static bool is_named(const struct tt_keep *how, const struct tt_param *p)
 {
-    static const char suffix[] = ".weight";
-    const size_t n = strlen(p->fqn), nsuffix = sizeof suffix - 1;
-    const char *found;
+    static const size_t nsuffix = sizeof ".weight" - 1;
+    const size_t n = strlen(p->fqn);
 
     for (size_t i = 0; i < how->nremade; i++)
-        if ((found = strstr(p->fqn, how->remade[i])) && n > nsuffix && found + strlen(how->remade[i]) <= p->fqn + n - nsuffix)
+        if (n > nsuffix && tt_keep_is_part(how->remade[i], p->fqn, n - nsuffix))
             return true;
     return false;
 }

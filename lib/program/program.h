@@ -152,6 +152,9 @@ struct tt_keep {
     int nmost; /* MOST */
 };
 
+/* How `remade` names: is this part in the first n bytes, the module's, of a parameter's name? */
+bool tt_keep_is_part(const char *part, const char *name, size_t n);
+
 TT_MUST_CHECK tt_status tt_program_keep(struct tt_program *prog, const struct tt_keep *how, struct tt_err *err);
 
 /* After tt_program_differentiate: the bytes that a microbatch's forward leaves for its backward, and how many of the program's

@@ -6,13 +6,6 @@
 
 /* --- names of modules ------------------------------------------------------------------------------------------------------- */
 
-/* Is `name` part of the first n bytes of s? */
-static bool is_part(const char *name, const char *s, size_t n)
-{
-    const char *found = strstr(s, name);
-    return found && (size_t)(found - s) + strlen(name) <= n;
-}
-
 /* The modules that a parameter is in: its layer, "layers.3.", and each down to "layers.3.attention.wq", which alone can be a linear
  * layer. */
 static tt_status check_modules(const char *name, const struct tt_param *p, const char *where, struct tt_err *err)
@@ -21,7 +14,7 @@ static tt_status check_modules(const char *name, const struct tt_param *p, const
 
     for (const char *dot = layer; dot; dot = strchr(dot + 1, '.')) {
         const size_t n = (size_t)(dot - p->fqn) + (dot == layer);
-        if ((dot != last || p->ndim != 2) && is_part(name, p->fqn, n))
+        if ((dot != last || p->ndim != 2) && tt_keep_is_part(name, p->fqn, n))
             return tt_err_set(err, TT_EINVAL, "%s: expected parts of names of linear modules, found '%s', which is in %.*s", where,
                               name, (int)n, p->fqn);
     }
