@@ -34,6 +34,26 @@ static int oldest_first(const void *va, const void *vb)
     return a->span[0].begin != b->span[0].begin ? (a->span[0].begin < b->span[0].begin ? -1 : 1) : largest_first(va, vb);
 }
 
+static int end_of(const struct tt_item *item) { return item->span[item->nspans - 1].end; }
+
+/* Gradients that come while activations go: what stays to the end, from the last of it on, leaves the activations' bottom to them. */
+static int latest_first(const void *va, const void *vb)
+{
+    const struct tt_item *a = *(const struct tt_item *const *)va, *b = *(const struct tt_item *const *)vb;
+    return end_of(a) != end_of(b) ? (end_of(a) > end_of(b) ? -1 : 1) : -oldest_first(va, vb);
+}
+
+static double bytes_times_life(const struct tt_item *item)
+{
+    return (double)item->nbytes * (double)(end_of(item) - item->span[0].begin + 1);
+}
+
+static int dearest_first(const void *va, const void *vb)
+{
+    const double a = bytes_times_life(*(const struct tt_item *const *)va), b = bytes_times_life(*(const struct tt_item *const *)vb);
+    return a != b ? (a > b ? -1 : 1) : oldest_first(va, vb);
+}
+
 /* The lowest place where item meets none of the placed ones, which stand in order of offset. */
 static uint64_t lowest_gap(const struct tt_item *item, struct tt_item *const *placed, int nplaced, uint64_t align)
 {
@@ -107,7 +127,12 @@ static tt_status most_alive(uint64_t *out, const struct tt_item *items, int n, s
 
 tt_status tt_pack(struct tt_item *items, int n, uint64_t align, uint64_t *total, uint64_t *live_max, struct tt_err *err)
 {
+    static int (*const orders[])(const void *, const void *) = { largest_first, oldest_first, latest_first, dearest_first };
+    enum { NORDERS = sizeof orders / sizeof *orders };
     struct tt_item **order = calloc((size_t)n + 1, sizeof *order), **placed = calloc((size_t)n + 1, sizeof *placed);
+    uint64_t least = UINT64_MAX, found = 0;
+    int best = 0;
+
     if (!order || !placed) {
         free(order);
         free(placed);
@@ -115,17 +140,18 @@ tt_status tt_pack(struct tt_item *items, int n, uint64_t align, uint64_t *total,
     }
     for (int i = 0; i < n; i++)
         order[i] = &items[i];
-    qsort(order, (size_t)n, sizeof *order, oldest_first);
-    const uint64_t by_age = place_all(order, placed, n, align);
-    qsort(order, (size_t)n, sizeof *order, largest_first);
-    uint64_t best = place_all(order, placed, n, align);
-    if (by_age < best) {
-        qsort(order, (size_t)n, sizeof *order, oldest_first);
-        best = place_all(order, placed, n, align);
+    for (int k = 0; k <= NORDERS; k++) { /* the best of them once more, at the end */
+        const int which = k < NORDERS ? k : best;
+        qsort(order, (size_t)n, sizeof *order, orders[which]);
+        found = place_all(order, placed, n, align);
+if (found < least) {
+            least = found;
+            best = which;
+        }
     }
     const tt_status status = most_alive(live_max, items, n, err);
     if (status == TT_OK)
-        *total = best;
+        *total = found;
     free(order);
     free(placed);
     return status;

@@ -17,8 +17,8 @@ struct tt_item {
     uint64_t offset; /* what tt_pack finds: a multiple of align */
 };
 
-/* Greedy, largest first and oldest first, whichever comes out smaller. *total is where the last item ends, *live_max the most
- * bytes alive at one time, below which no packing can get. */
+/* Greedy, in each of four orders (largest, oldest, last to go, most bytes times life first), whichever comes out smallest. *total is
+ * where the last item ends, *live_max the most bytes alive at one time, below which no packing can get. */
 TT_MUST_CHECK tt_status tt_pack(struct tt_item *items, int n, uint64_t align, uint64_t *total, uint64_t *live_max,
                                 struct tt_err *err);
 

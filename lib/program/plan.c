@@ -30,8 +30,8 @@ struct tt_plan {
     int nevents;
     const struct tt_plan_watch *watch;
 
-    /* A thing is what takes room in the arena: a value of the model's program, by its number, or an operation's scratch, by
-     * nvals + its number. */
+    /* A thing is what takes room in the arena: a value of the model's program, by its number, an operation's scratch, by nvals +
+     * its number, or behind those a copy or the gradient of a parameter (param_thing). */
     size_t nthings;
     uint64_t *thing_nbytes;
     struct tt_span *span; /* [thing * nmb + mb]: from the op that makes it to its last reader; end -1: nowhere */
@@ -146,6 +146,31 @@ static bool in_arena(const struct tt_plan *plan, tt_val v)
     return v != TT_NO_VAL && plan->opts.model->val[v].cls == TT_ACT;
 }
 
+/* Does another plan have the parameters' buffers of this role? */
+static bool is_shared(const struct tt_plan *plan, int role) { return plan->opts.share && plan->opts.share->role[role].p; }
+
+static size_t param_thing(const struct tt_plan *plan, enum tt_role role, int param)
+{
+    const size_t first = (size_t)plan->opts.model->nvals + (size_t)plan->opts.model->nops;
+    return first + (role == TT_ROLE_GRAD ? (size_t)plan->opts.params->n : 0) + (size_t)param;
+}
+
+/* Of a copy or a gradient? */
+static bool is_passing(enum tt_role role) { return role == TT_ROLE_FULL || role == TT_ROLE_GRAD; }
+
+/* Is it a copy or a gradient that every step makes anew? Then it needs no place outside the arena: with one microbatch gradients come
+ * as activations and copies go. Later microbatches would find all of the first one's gradients beside their activations. */
+static bool is_made_anew(const struct tt_plan *plan, const struct tt_valdesc *d)
+{
+    return d->cls == TT_PARAM && is_passing(d->role) && plan->opts.sched->nmb == 1 && !is_shared(plan, d->role);
+}
+
+/* Has a buffer of a parameter its place in the arena? */
+static bool is_param_in_arena(const struct tt_plan *plan, enum tt_role role, int param)
+{
+    return is_passing(role) && span_of(plan, param_thing(plan, role, param), 0)->end >= 0;
+}
+
 static void touch(const struct tt_plan *plan, size_t thing, int mb, int time)
 {
     struct tt_span *span = span_of(plan, thing, mb);
@@ -158,6 +183,18 @@ static void touch_all(const struct tt_plan *plan, const tt_val *v, int n, int mb
     for (int i = 0; i < n; i++)
         if (in_arena(plan, v[i]))
             touch(plan, v[i], mb, time);
+}
+
+static void touch_params(const struct tt_plan *plan, const struct event *e, const tt_val *v, int n, int time)
+{
+    for (int i = 0; i < n; i++) {
+        const struct tt_valdesc *d = v[i] == TT_NO_VAL ? NULL : &e->prog->val[v[i]];
+        if (!d || d->cls != TT_PARAM || !is_passing(d->role))
+            continue;
+        const size_t thing = param_thing(plan, d->role, d->ref);
+        if (plan->thing_nbytes[thing] > 0)
+            touch(plan, thing, 0, time);
+    }
 }
 
 /* A result that an op can do without and that nobody reads takes no room. */
@@ -181,6 +218,8 @@ static void find_spans(struct tt_plan *plan)
     for (int t = 0; t < plan->nevents; t++) {
         const struct event *e = &plan->event[t];
         const struct tt_op *op = &e->prog->op[e->op];
+        touch_params(plan, e, op->in, op->nin, t);
+        touch_params(plan, e, op->out, op->nout, t);
         if (e->mb < 0)
             continue; /* gathering and stepping work on parameters alone */
         touch_all(plan, op->in, op->nin, e->mb, t);
@@ -188,6 +227,9 @@ static void find_spans(struct tt_plan *plan)
         if (plan->thing_nbytes[nvals + (size_t)e->op] > 0)
             touch(plan, nvals + (size_t)e->op, e->mb, t);
     }
+    for (int i = 0; i < plan->opts.params->n; i++) /* the caller may read gradients after the step */
+        if (is_param_in_arena(plan, TT_ROLE_GRAD, i))
+            span_of(plan, param_thing(plan, TT_ROLE_GRAD, i), 0)->end = plan->nevents - 1;
     for (int t = 0; t < plan->nevents; t++)
         if (plan->event[t].mb >= 0)
             skip_unread(plan, &plan->event[t].prog->op[plan->event[t].op], plan->event[t].mb);
@@ -325,8 +367,12 @@ static void measure(struct tt_plan *plan)
     const struct tt_program *prog = plan->opts.model;
     struct tt_device *device = plan->opts.device;
 
-    for (tt_val v = 0; v < prog->nvals; v++)
-        plan->thing_nbytes[v] = align_up(tt_val_nbytes(&prog->val[v]));
+    for (tt_val v = 0; v < prog->nvals; v++) {
+        const struct tt_valdesc *d = &prog->val[v];
+        plan->thing_nbytes[v] = align_up(tt_val_nbytes(d));
+        if (is_made_anew(plan, d))
+            plan->thing_nbytes[param_thing(plan, d->role, d->ref)] = plan->thing_nbytes[v];
+    }
     for (int i = 0; i < prog->nops; i++)
         plan->thing_nbytes[prog->nvals + (size_t)i] = align_up(device->ops->scratch(device, &prog->op[i], prog->val));
     for (int t = 0; t < plan->nevents; t++) {
@@ -342,7 +388,7 @@ static tt_status plan_arena(struct tt_plan *plan, struct tt_err *err)
 {
     const size_t nmb = (size_t)plan->opts.sched->nmb;
 
-    plan->nthings = (size_t)plan->opts.model->nvals + (size_t)plan->opts.model->nops;
+    plan->nthings = param_thing(plan, TT_ROLE_GRAD, plan->opts.params->n);
     plan->thing_nbytes = calloc(plan->nthings + 1, sizeof *plan->thing_nbytes);
     plan->slot = calloc(nmb, sizeof *plan->slot);
     plan->root = calloc(plan->nthings + 1, sizeof *plan->root);
@@ -369,15 +415,12 @@ static void place_params(struct tt_plan *plan, const struct tt_program *prog, ui
 {
     for (tt_val v = 0; prog && v < prog->nvals; v++) {
         const struct tt_valdesc *d = &prog->val[v];
-        if (d->cls != TT_PARAM || plan->param_offset[d->role][d->ref] != UINT64_MAX)
+        if (d->cls != TT_PARAM || plan->param_offset[d->role][d->ref] != UINT64_MAX || is_param_in_arena(plan, d->role, d->ref))
             continue;
         plan->param_offset[d->role][d->ref] = nbytes[d->role];
         nbytes[d->role] += align_up(tt_val_nbytes(d));
     }
 }
-
-/* Does another plan have the parameters' buffers of this role? */
-static bool is_shared(const struct tt_plan *plan, int role) { return plan->opts.share && plan->opts.share->role[role].p; }
 
 static tt_status plan_outside(struct tt_plan *plan, struct tt_err *err)
 {
@@ -504,6 +547,20 @@ static void *at(const struct block *block, uint64_t offset)
     return block->p ? (char *)block->p + offset : NULL;
 }
 
+static void *arena_at(const struct tt_plan *plan, uint64_t offset)
+{
+    return plan->borrowed ? (char *)plan->borrowed + offset : at(&plan->arena, offset);
+}
+
+static void *thing_at(const struct tt_plan *plan, size_t thing, int mb)
+{
+    const size_t place = thing < plan->opts.model->nvals ? plan->root[thing] : thing;
+
+    if (span_of(plan, thing, mb)->end < 0)
+        return NULL;
+    return arena_at(plan, plan->offset[(size_t)plan->slot[mb] * plan->nthings + place]);
+}
+
 void *tt_plan_input(const struct tt_plan *plan, enum tt_input which, int mb)
 {
     return at(&plan->input[which], (uint64_t)mb * plan->input_nbytes[which]);
@@ -526,6 +583,8 @@ void *tt_plan_param(const struct tt_plan *plan, int param, enum tt_role role)
 {
     if (is_shared(plan, role))
         return tt_plan_param(plan->opts.share, param, role);
+    if (is_param_in_arena(plan, role, param))
+        return thing_at(plan, param_thing(plan, role, param), 0);
     const uint64_t offset = plan->param_offset[role][param];
     return offset == UINT64_MAX ? NULL : at(&plan->role[role], offset);
 }
@@ -570,6 +629,17 @@ static size_t add_side_scratch(const struct tt_plan *plan, struct tt_plan_buffer
     return n;
 }
 
+static tt_val value_of_thing(const struct tt_plan *plan, size_t thing)
+{
+    const struct tt_program *prog = plan->opts.model;
+    if (thing < prog->nvals)
+        return (tt_val)thing;
+    for (tt_val v = 0; thing >= prog->nvals + (size_t)prog->nops && v < prog->nvals; v++)
+        if (is_made_anew(plan, &prog->val[v]) && param_thing(plan, prog->val[v].role, prog->val[v].ref) == thing)
+            return v;
+    return TT_NO_VAL;
+}
+
 tt_status tt_plan_buffers(struct tt_plan_buffer **out, size_t *n, const struct tt_plan *plan, struct tt_err *err)
 {
     const size_t nmb = (size_t)plan->opts.sched->nmb, cap = plan->nthings * nmb + (size_t)plan->nevents;
@@ -588,7 +658,7 @@ tt_status tt_plan_buffers(struct tt_plan_buffer **out, size_t *n, const struct t
             .nbytes = plan->thing_nbytes[thing],
             .begin = span->begin,
             .end = span->end,
-            .value = thing < plan->opts.model->nvals ? (tt_val)thing : TT_NO_VAL,
+            .value = value_of_thing(plan, thing),
         };
     }
     found += add_side_scratch(plan, buffer + found);
@@ -615,20 +685,6 @@ static void *scalar_at(const struct tt_plan *plan, const struct tt_valdesc *d, c
     case TT_S_SUMSQ: return &s->sumsq[d->index];
     }
     return NULL;
-}
-
-static void *arena_at(const struct tt_plan *plan, uint64_t offset)
-{
-    return plan->borrowed ? (char *)plan->borrowed + offset : at(&plan->arena, offset);
-}
-
-static void *thing_at(const struct tt_plan *plan, size_t thing, int mb)
-{
-    const size_t place = thing < plan->opts.model->nvals ? plan->root[thing] : thing;
-
-    if (span_of(plan, thing, mb)->end < 0)
-        return NULL;
-    return arena_at(plan, plan->offset[(size_t)plan->slot[mb] * plan->nthings + place]);
 }
 
 static void *value_at(const struct tt_plan *plan, const struct event *e, tt_val v)

@@ -1,7 +1,8 @@
 /* lib/program/plan.h: every buffer of a step fixed before it runs, and the step itself.
  *
  * Lifetimes come from the schedule's order; values whose lifetimes do not meet share memory, an output lies over an input that
- * dies there where the op allows it. Microbatches in flight at the same time have places of their own. */
+ * dies there where the op allows it. Microbatches in flight at the same time have places of their own. Where a step has one
+ * microbatch, copies and gradients of parameters are such values too; gradients live to the end of the step. */
 #ifndef TT_PROGRAM_PLAN_H
 #define TT_PROGRAM_PLAN_H
 
@@ -11,7 +12,7 @@
 
 /* Bytes by kind, without those that are another plan's (share), floating point operations of a step. */
 struct tt_cost {
-    uint64_t arena;    /* activations, gradients in flight, scratch: what the packing came to */
+    uint64_t arena;    /* activations, gradients in flight, scratch; of one microbatch copies, grads: what the packing came to */
     uint64_t live_max; /* the most that is alive at once: arena can be no smaller */
     uint64_t params, copies, grads, optim, inputs, cache;
     uint64_t flops;

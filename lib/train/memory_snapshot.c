@@ -11,7 +11,7 @@
 
 /* --- what takes memory ------------------------------------------------------------------------------------------------------ */
 
-/* The blocks beside the arena, which are there as long as the run. */
+/* The blocks beside the arena, which are there as long as the run; of one microbatch, gradients and copies are in the arena. */
 struct fixed {
     const char *name;
     uint64_t nbytes;
@@ -119,10 +119,11 @@ static void put_totals(struct tt_buf *out, const struct memory *m)
 
     tt_buf_str(out, "# What a step takes, in bytes.\n");
     for (int i = 0; i < NFIXED; i++) {
-        put_total(out, m->fixed[i].name, m->fixed[i].nbytes);
+        if (m->fixed[i].nbytes > 0)
+            put_total(out, m->fixed[i].name, m->fixed[i].nbytes);
         total += m->fixed[i].nbytes;
     }
-    put_total(out, "the arena: activations, gradients of activations, scratch", m->cost->arena);
+    put_total(out, "the arena: activations, gradients, copies, scratch", m->cost->arena);
     put_total(out, "in all", total);
 }
 

@@ -479,7 +479,7 @@ static void add_row(struct tt_buf *text, const char *what, uint64_t nbytes)
     tt_buf_printf(text, "\n  %-34s %14.3f MiB", what, (double)nbytes / (1 << 20));
 }
 
-/* Of each kind its bytes, and the operations of a step. */
+/* Of each kind that there is its bytes, and the operations of a step. */
 static void show_plan(const struct trainer *t)
 {
     const struct tt_cost *cost = tt_step_cost(t->step);
@@ -491,8 +491,9 @@ static void show_plan(const struct trainer *t)
         { "parameters as products read them", cost->copies },
         { "gradients", cost->grads },
         { "optimizer state", cost->optim },
-        { "activations and what is in flight", cost->arena },
+        { "activations, gradients and scratch", cost->arena },
         { "tokens, labels, positions", cost->inputs },
+        { "validation, beside these", tt_validator_nbytes(&t->validator) },
     };
     struct tt_buf text = { 0 };
     uint64_t sum = 0;
@@ -500,7 +501,8 @@ static void show_plan(const struct trainer *t)
     tt_buf_printf(&text, "A step of %d x %" PRId64 " sequences of %" PRId64 " tokens takes", t->nmicrobatches,
                   t->config->training.local_batch_size, t->config->training.seq_len);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        add_row(&text, rows[i].what, rows[i].nbytes);
+        if (rows[i].nbytes > 0)
+            add_row(&text, rows[i].what, rows[i].nbytes);
         sum += rows[i].nbytes;
     }
     add_row(&text, "in all", sum);

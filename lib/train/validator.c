@@ -37,10 +37,15 @@ tt_status tt_validator_init(struct tt_validator *out, const struct tt_config *co
     status = tt_step_new(&out->step, &own, err);
     if (status != TT_OK)
         return status;
-    const struct tt_cost *cost = tt_step_cost(out->step);
     tt_log_line(log, TT_LOG_INFO, "Validation takes %.2fGiB beside what training takes",
-                (double)(cost->arena + cost->copies + cost->inputs) / (double)(1 << 30));
+                (double)tt_validator_nbytes(out) / (double)(1 << 30));
     return TT_OK;
+}
+
+uint64_t tt_validator_nbytes(const struct tt_validator *v)
+{
+    const struct tt_cost *cost = v->step ? tt_step_cost(v->step) : NULL;
+    return cost ? cost->arena + cost->copies + cost->inputs : 0;
 }
 
 tt_status tt_validator_open(struct tt_validator *v, const struct tt_tokenizer *tok, const struct tt_log *log, struct tt_err *err)

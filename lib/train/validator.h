@@ -23,6 +23,8 @@ struct tt_validator { /* zeroed: none is asked for */
  * TT_EINVAL: sequences that the model has no positions for. config and train are borrowed. */
 TT_MUST_CHECK tt_status tt_validator_init(struct tt_validator *out, const struct tt_config *config, const struct tt_step_opts *opts,
                                           const struct tt_step *train, const struct tt_log *log, struct tt_err *err);
+/* What it takes beside training; 0 where none is asked for. */
+uint64_t tt_validator_nbytes(const struct tt_validator *v);
 /* Opens the data; tok is borrowed. */
 TT_MUST_CHECK tt_status tt_validator_open(struct tt_validator *v, const struct tt_tokenizer *tok, const struct tt_log *log,
                                           struct tt_err *err);

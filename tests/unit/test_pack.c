@@ -104,6 +104,28 @@ static void test_a_stack_packs_tightly(void **state)
     assert_int_equal(total, live_max);
 }
 
+/* A layer keeps two buffers and a copy of its weight for the backward, which leaves the gradient. */
+static void test_gradients_that_come_as_a_stack_goes_pack_tightly(void **state)
+{
+    enum { LAYERS = 6, N = 4 * LAYERS, END = 3 * LAYERS };
+    struct tt_item items[N];
+    struct tt_span spans[N];
+    uint64_t total, live_max;
+    struct tt_err err;
+
+    (void)state;
+    for (int i = 0; i < LAYERS; i++) {
+        spans[4 * i] = (struct tt_span){ 0, 2 * LAYERS - i };
+        spans[4 * i + 1] = spans[4 * i + 2] = (struct tt_span){ i, 2 * LAYERS - i };
+        spans[4 * i + 3] = (struct tt_span){ 2 * LAYERS - i, END };
+        for (int j = 0; j < 4; j++)
+            items[4 * i + j] = (struct tt_item){ .nbytes = (uint64_t[]){ 256, 128, 192, 576 }[j], .span = &spans[4 * i + j], .nspans = 1 };
+    }
+    assert_int_equal(tt_pack(items, N, 64, &total, &live_max, &err), TT_OK);
+    check_by_force(items, N, total, live_max);
+    assert_int_equal(total, live_max);
+}
+
 static void test_nothing_packs_into_nothing(void **state)
 {
     uint64_t total = 1, live_max = 1;
@@ -120,6 +142,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_byte_has_two_live_owners),
         cmocka_unit_test(test_a_stack_packs_tightly),
+        cmocka_unit_test(test_gradients_that_come_as_a_stack_goes_pack_tightly),
         cmocka_unit_test(test_nothing_packs_into_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
