@@ -6,6 +6,8 @@
 #include "base/arena.h"
 #include "data/fields.h"
 #include "data/pretokenize.h"
+#include "data/regex.h"
+#include "data/steps.h"
 #include "data/unicode.h"
 
 enum kind { BYTES, FUSE, METASPACE, REPLACE, BYTE_FALLBACK, STRIP };
@@ -16,129 +18,77 @@ struct tt_decode_step {
     uint8_t nmark;
     enum tt_prepend scheme; /* METASPACE: unless never, those of the first string vanish */
     int64_t start, stop;    /* STRIP: so many at most */
-    struct tt_regex *re;    /* REPLACE: what ... */
-    char *text;             /* ... becomes this */
-    size_t ntext;
+    struct tt_replacement replacement; /* REPLACE */
 };
-
-enum { STEPS_MAX = 64, DEPTH_MAX = 16 };
 
 /* --- reading it from JSON ---------------------------------------------------------------------------------------------- */
 
-static void step_release(struct tt_decode_step *step)
+static tt_status read_plain(struct tt_decode_step *step, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    tt_regex_free(step->re);
-    free(step->text);
-}
-
-/* The step is the decoder's from here on, or freed. */
-static tt_status push(struct tt_decoder *out, struct tt_decode_step step, const char *where, struct tt_err *err)
-{
-    if (out->n == STEPS_MAX) {
-        step_release(&step);
-        return tt_err_set(err, TT_EUNSUPPORTED, "%s: more than %d decoders", where, STEPS_MAX);
-    }
-    out->steps[out->n++] = step;
+    (void)step, (void)v, (void)where, (void)err;
     return TT_OK;
 }
 
-static tt_status add_plain(struct tt_decoder *out, struct tt_decode_step step, const struct tt_value *v, const char *where,
-                           struct tt_err *err)
+static tt_status read_metaspace(struct tt_decode_step *step, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    (void)v;
-    return push(out, step, where, err);
+    const tt_status st = tt_field_char(step->mark, &step->nmark, v, "replacement", where, err);
+    return st == TT_OK ? tt_prepend_read(&step->scheme, v, where, err) : st;
 }
 
-static tt_status add_metaspace(struct tt_decoder *out, struct tt_decode_step step, const struct tt_value *v, const char *where,
-                               struct tt_err *err)
+static tt_status read_replace(struct tt_decode_step *step, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    tt_status st = tt_field_char(step.mark, &step.nmark, v, "replacement", where, err);
-    if (st == TT_OK)
-        st = tt_prepend_read(&step.scheme, v, where, err);
-    return st == TT_OK ? push(out, step, where, err) : st;
+    return tt_replacement_read(&step->replacement, v, where, err);
 }
 
-static tt_status add_replace(struct tt_decoder *out, struct tt_decode_step step, const struct tt_value *v, const char *where,
-                             struct tt_err *err)
+static tt_status read_strip(struct tt_decode_step *step, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    tt_status st = tt_regex_read(&step.re, v, where, err);
+    tt_status st = tt_field_char(step->mark, &step->nmark, v, "content", where, err);
     if (st == TT_OK)
-        st = tt_field_copy(&step.text, &step.ntext, v, "content", where, err);
-    if (st == TT_OK)
-        return push(out, step, where, err);
-    step_release(&step);
-    return st;
-}
-
-static tt_status add_strip(struct tt_decoder *out, struct tt_decode_step step, const struct tt_value *v, const char *where,
-                           struct tt_err *err)
-{
-    tt_status st = tt_field_char(step.mark, &step.nmark, v, "content", where, err);
-    if (st == TT_OK)
-        st = tt_field_count(&step.start, v, "start", where, err);
-    if (st == TT_OK)
-        st = tt_field_count(&step.stop, v, "stop", where, err);
-    return st == TT_OK ? push(out, step, where, err) : st;
-}
-
-static tt_status add(struct tt_decoder *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err);
-
-static tt_status add_sequence(struct tt_decoder *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
-{
-    const struct tt_value *list;
-    tt_status st = tt_field_tree(&list, v, "decoders", TT_V_LIST, TT_REQUIRED, where, err);
-    for (size_t i = 0; st == TT_OK && i < list->u.list.n; i++) {
-        struct tt_arena names = { 0 };
-        const char *place = tt_arena_printf(&names, "%s.decoders[%zu]", where, i);
-        st = place ? add(out, list->u.list.items[i], place, depth + 1, err) : tt_err_nomem(err, 0, "a name");
-        tt_arena_release(&names);
-    }
-    return st;
+        st = tt_field_count(&step->start, v, "start", where, err);
+    return st == TT_OK ? tt_field_count(&step->stop, v, "stop", where, err) : st;
 }
 
 static const struct {
     const char *type;
     enum kind kind;
-    tt_status (*add)(struct tt_decoder *, struct tt_decode_step, const struct tt_value *, const char *where, struct tt_err *);
+    tt_status (*read)(struct tt_decode_step *, const struct tt_value *, const char *where, struct tt_err *);
 } types[] = {
-    { "ByteLevel", BYTES, add_plain },   { "Fuse", FUSE, add_plain },   { "ByteFallback", BYTE_FALLBACK, add_plain },
-    { "Replace", REPLACE, add_replace }, { "Strip", STRIP, add_strip }, { "Metaspace", METASPACE, add_metaspace },
+    { "ByteLevel", BYTES, read_plain },   { "Fuse", FUSE, read_plain },   { "ByteFallback", BYTE_FALLBACK, read_plain },
+    { "Replace", REPLACE, read_replace }, { "Strip", STRIP, read_strip }, { "Metaspace", METASPACE, read_metaspace },
 };
 
-static tt_status add(struct tt_decoder *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+static tt_status note_unsupported(struct tt_decoder *dec, const char *type, const char *where, struct tt_err *err)
 {
-    const char *type = "";
-    size_t n = 0;
-    const tt_status st = tt_field_str(&type, &n, v, "type", TT_REQUIRED, where, err);
-    if (st != TT_OK)
-        return st;
-    if (depth > DEPTH_MAX)
-        return tt_err_set(err, TT_EUNSUPPORTED, "%s: more than %d sequences inside each other", where, DEPTH_MAX);
-    if (strcmp(type, "Sequence") == 0)
-        return add_sequence(out, v, where, depth, err);
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (strcmp(type, types[i].type) == 0)
-            return types[i].add(out, (struct tt_decode_step){ .kind = types[i].kind }, v, where, err);
     struct tt_arena names = { 0 };
     const char *why = tt_arena_printf(&names,
                                       "%s: decoder \"%s\" is not supported (ByteLevel, Fuse, ByteFallback, Replace, Strip, "
                                       "Metaspace, Sequence are)",
                                       where, type);
-    if (!out->unsupported && (!why || !(out->unsupported = strdup(why)))) {
-        tt_arena_release(&names);
-        return tt_err_nomem(err, n, "a name");
-    }
+    if (!dec->unsupported)
+        dec->unsupported = why ? strdup(why) : NULL;
     tt_arena_release(&names);
-    return TT_OK;
+    return dec->unsupported ? TT_OK : tt_err_nomem(err, 0, "a name");
+}
+
+static tt_status add(void *out, const char *type, const struct tt_value *v, const char *where, struct tt_err *err)
+{
+    struct tt_decoder *dec = out;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(type, types[i].type) == 0) {
+            struct tt_decode_step *step = &dec->steps[dec->n++];
+            step->kind = types[i].kind;
+            return types[i].read(step, v, where, err);
+        }
+    return note_unsupported(dec, type, where, err);
 }
 
 tt_status tt_decoder_init(struct tt_decoder *out, const struct tt_value *v, const char *where, struct tt_err *err)
 {
     struct tt_decoder dec = { .spaces = !v || v->kind == TT_V_NULL };
     if (!dec.spaces) {
-        if (!(dec.steps = calloc(STEPS_MAX, sizeof *dec.steps)))
-            return tt_err_nomem(err, STEPS_MAX * sizeof *dec.steps, "a decoder");
-        const tt_status st = add(&dec, v, where, 0, err);
+        if (!(dec.steps = calloc(TT_STEPS_MAX, sizeof *dec.steps)))
+            return tt_err_nomem(err, TT_STEPS_MAX * sizeof *dec.steps, "a decoder");
+        const tt_status st = tt_steps_read(&dec, add, v, "decoders", where, err);
         if (st != TT_OK) {
             tt_decoder_release(&dec);
             return st;
@@ -151,7 +101,7 @@ tt_status tt_decoder_init(struct tt_decoder *out, const struct tt_value *v, cons
 void tt_decoder_release(struct tt_decoder *dec)
 {
     for (int i = 0; i < dec->n; i++)
-        step_release(&dec->steps[i]);
+        tt_replacement_release(&dec->steps[i].replacement);
     free(dec->steps);
     free(dec->unsupported);
     *dec = (struct tt_decoder){ 0 };
@@ -300,7 +250,7 @@ static tt_status run_each(const struct tt_decode_step *step, struct tt_regex_scr
         size_t head = 0;
         at += len;
         if (step->kind == REPLACE)
-            st = tt_regex_replace(step->re, scratch, out, each, len, step->text, step->ntext, &head, err);
+            st = tt_replace(&step->replacement, scratch, out, each, len, &head, err);
         else if (step->kind == STRIP)
             strip(step, out, each, len);
         else

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "data/fields.h"
+#include "data/steps.h"
 #include "data/unicode.h"
 
 static const struct {
@@ -24,106 +25,53 @@ enum kind { FORM, REPLACE, PREPEND, STRIP };
 
 struct tt_norm_step {
     enum kind kind;
-    int form;            /* FORM: a row of forms */
-    struct tt_regex *re; /* REPLACE: what ... */
-    char *text;          /* ... becomes this. PREPEND: what is put in front */
-    size_t ntext;
-    bool left, right; /* STRIP: at which end */
+    int form;                          /* FORM: a row of forms */
+    struct tt_replacement replacement; /* REPLACE; PREPEND: `by` is put in front */
+    bool left, right;                  /* STRIP: at which end */
 };
-
-enum { STEPS_MAX = 64, DEPTH_MAX = 16 };
 
 /* --- reading it from JSON ---------------------------------------------------------------------------------------------- */
 
-static void step_release(struct tt_norm_step *step)
+static tt_status read_replace(struct tt_norm_step *step, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    tt_regex_free(step->re);
-    free(step->text);
+    return tt_replacement_read(&step->replacement, v, where, err);
 }
 
-/* The step is the normalizer's from here on, or freed. */
-static tt_status push(struct tt_normalizer *out, struct tt_norm_step step, const char *where, struct tt_err *err)
+static tt_status read_prepend(struct tt_norm_step *step, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    if (out->n == STEPS_MAX) {
-        step_release(&step);
-        return tt_err_set(err, TT_EUNSUPPORTED, "%s: more than %d normalizers", where, STEPS_MAX);
-    }
-    out->steps[out->n++] = step;
-    return TT_OK;
+    return tt_field_copy(&step->replacement.by, &step->replacement.nby, v, "prepend", where, err);
 }
 
-static tt_status add_replace(struct tt_normalizer *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+static tt_status read_strip(struct tt_norm_step *step, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    (void)depth;
-    struct tt_norm_step step = { .kind = REPLACE };
-    tt_status st = tt_regex_read(&step.re, v, where, err);
-    if (st == TT_OK)
-        st = tt_field_copy(&step.text, &step.ntext, v, "content", where, err);
-    if (st == TT_OK)
-        return push(out, step, where, err);
-    step_release(&step);
-    return st;
-}
-
-static tt_status add_prepend(struct tt_normalizer *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
-{
-    (void)depth;
-    struct tt_norm_step step = { .kind = PREPEND };
-    const tt_status st = tt_field_copy(&step.text, &step.ntext, v, "prepend", where, err);
-    return st == TT_OK ? push(out, step, where, err) : st;
-}
-
-static tt_status add_strip(struct tt_normalizer *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
-{
-    (void)depth;
-    struct tt_norm_step step = { .kind = STRIP };
-    tt_status st = tt_field_bool(&step.left, v, "strip_left", TT_REQUIRED, where, err);
-    if (st == TT_OK)
-        st = tt_field_bool(&step.right, v, "strip_right", TT_REQUIRED, where, err);
-    return st == TT_OK ? push(out, step, where, err) : st;
-}
-
-static tt_status add(struct tt_normalizer *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err);
-
-static tt_status add_sequence(struct tt_normalizer *out, const struct tt_value *v, const char *where, int depth,
-                              struct tt_err *err)
-{
-    const struct tt_value *list;
-    tt_status st = tt_field_tree(&list, v, "normalizers", TT_V_LIST, TT_REQUIRED, where, err);
-    for (size_t i = 0; st == TT_OK && i < list->u.list.n; i++) {
-        struct tt_arena names = { 0 };
-        const char *place = tt_arena_printf(&names, "%s.normalizers[%zu]", where, i);
-        st = place ? add(out, list->u.list.items[i], place, depth + 1, err) : tt_err_nomem(err, 0, "a name");
-        tt_arena_release(&names);
-    }
-    return st;
+    const tt_status st = tt_field_bool(&step->left, v, "strip_left", TT_REQUIRED, where, err);
+    return st == TT_OK ? tt_field_bool(&step->right, v, "strip_right", TT_REQUIRED, where, err) : st;
 }
 
 static const struct {
     const char *type;
-    tt_status (*add)(struct tt_normalizer *, const struct tt_value *, const char *where, int depth, struct tt_err *);
+    enum kind kind;
+    tt_status (*read)(struct tt_norm_step *, const struct tt_value *, const char *where, struct tt_err *);
 } types[] = {
-    { "Sequence", add_sequence },
-    { "Replace", add_replace },
-    { "Prepend", add_prepend },
-    { "Strip", add_strip },
+    { "Replace", REPLACE, read_replace },
+    { "Prepend", PREPEND, read_prepend },
+    { "Strip", STRIP, read_strip },
 };
 
-static tt_status add(struct tt_normalizer *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+static tt_status add(void *out, const char *type, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    const char *type = "";
-    size_t ntype = 0;
-    const tt_status st = tt_field_str(&type, &ntype, v, "type", TT_REQUIRED, where, err);
-    if (st != TT_OK)
-        return st;
-    if (depth > DEPTH_MAX)
-        return tt_err_set(err, TT_EUNSUPPORTED, "%s: more than %d sequences inside each other", where, DEPTH_MAX);
+    struct tt_normalizer *norm = out;
     for (int i = 0; i < (int)(sizeof forms / sizeof *forms); i++)
-        if (strcmp(type, forms[i].type) == 0)
-            return push(out, (struct tt_norm_step){ .kind = FORM, .form = i }, where, err);
+        if (strcmp(type, forms[i].type) == 0) {
+            norm->steps[norm->n++] = (struct tt_norm_step){ .kind = FORM, .form = i };
+            return TT_OK;
+        }
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (strcmp(type, types[i].type) == 0)
-            return types[i].add(out, v, where, depth, err);
+        if (strcmp(type, types[i].type) == 0) {
+            struct tt_norm_step *step = &norm->steps[norm->n++];
+            step->kind = types[i].kind;
+            return types[i].read(step, v, where, err);
+        }
     return tt_err_set(err, TT_EUNSUPPORTED,
                       "%s: normalizer \"%s\" is not supported (NFC, NFD, NFKC, NFKD, Replace, Prepend, Strip, Sequence are)", where,
                       type);
@@ -133,9 +81,9 @@ tt_status tt_normalizer_init(struct tt_normalizer *out, const struct tt_value *v
 {
     struct tt_normalizer norm = { 0 };
     if (v && v->kind != TT_V_NULL) {
-        if (!(norm.steps = calloc(STEPS_MAX, sizeof *norm.steps)))
-            return tt_err_nomem(err, STEPS_MAX * sizeof *norm.steps, "a normalizer");
-        const tt_status st = add(&norm, v, where, 0, err);
+        if (!(norm.steps = calloc(TT_STEPS_MAX, sizeof *norm.steps)))
+            return tt_err_nomem(err, TT_STEPS_MAX * sizeof *norm.steps, "a normalizer");
+        const tt_status st = tt_steps_read(&norm, add, v, "normalizers", where, err);
         if (st != TT_OK) {
             tt_normalizer_release(&norm);
             return st;
@@ -148,7 +96,7 @@ tt_status tt_normalizer_init(struct tt_normalizer *out, const struct tt_value *v
 void tt_normalizer_release(struct tt_normalizer *norm)
 {
     for (int i = 0; i < norm->n; i++)
-        step_release(&norm->steps[i]);
+        tt_replacement_release(&norm->steps[i].replacement);
     free(norm->steps);
     *norm = (struct tt_normalizer){ 0 };
 }
@@ -229,14 +177,14 @@ static tt_status apply(const struct tt_norm_step *step, struct tt_regex_scratch 
 {
     switch (step->kind) {
     case FORM: return form(step, out, s, n, head, err);
-    case REPLACE: return tt_regex_replace(step->re, scratch, out, s, n, step->text, step->ntext, head, err);
+    case REPLACE: return tt_replace(&step->replacement, scratch, out, s, n, head, err);
     case STRIP: strip(step, out, s, n, head); return TT_OK;
     default: /* PREPEND */
         if (n > 0)
-            tt_buf_put(out, step->text, step->ntext);
+            tt_buf_put(out, step->replacement.by, step->replacement.nby);
         tt_buf_put(out, s, n);
         if (n > 0 && *head > 0)
-            *head += step->ntext;
+            *head += step->replacement.nby;
         return TT_OK;
     }
 }

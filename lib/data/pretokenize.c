@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "data/fields.h"
+#include "data/steps.h"
 #include "data/unicode.h"
 
 enum behavior { ISOLATED, REMOVED, CONTIGUOUS, MERGED_PREVIOUS, MERGED_NEXT };
@@ -20,7 +21,7 @@ struct tt_pretok_step {
     enum tt_prepend scheme; /* ... of which pieces. METASPACE: spaces become it first */
 };
 
-enum { STEPS_MAX = 64, DEPTH_MAX = 16 };
+enum { PLAIN_MAX = 3 }; /* plain steps of a type */
 
 /* As tokenizer.json spells them. */
 static const struct {
@@ -44,22 +45,16 @@ static const char gpt2_pattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+|
 
 /* --- reading it from JSON ---------------------------------------------------------------------------------------------- */
 
-static tt_status push(struct tt_pretok *out, struct tt_pretok_step step, const char *where, struct tt_err *err)
-{
-    if (out->n == STEPS_MAX) {
-        tt_regex_free(step.re);
-        return tt_err_set(err, TT_EUNSUPPORTED, "%s: more than %d steps", where, STEPS_MAX);
-    }
-    out->steps[out->n++] = step;
-    return TT_OK;
-}
+static void push(struct tt_pretok *out, struct tt_pretok_step step) { out->steps[out->n++] = step; }
 
 static tt_status push_split(struct tt_pretok *out, const char *pattern, size_t n, bool literal, enum behavior behavior, bool invert,
                             const char *where, struct tt_err *err)
 {
     struct tt_pretok_step step = { .kind = SPLIT, .behavior = behavior, .invert = invert };
     const tt_status st = tt_regex_new(&step.re, pattern, n, literal, where, err);
-    return st == TT_OK ? push(out, step, where, err) : st;
+    if (st == TT_OK)
+        push(out, step);
+    return st;
 }
 
 static tt_status read_behavior(enum behavior *out, const struct tt_value *v, const char *where, struct tt_err *err)
@@ -81,21 +76,21 @@ static tt_status read_behavior(enum behavior *out, const struct tt_value *v, con
 }
 
 /* {"type": "Split", "pattern": {"Regex": ...} or {"String": ...}, "behavior": ..., "invert": ...} */
-static tt_status add_split(struct tt_pretok *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+static tt_status add_split(struct tt_pretok *out, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    (void)depth;
     struct tt_pretok_step step = { .kind = SPLIT };
     tt_status st = read_behavior(&step.behavior, v, where, err);
     if (st == TT_OK)
         st = tt_field_bool(&step.invert, v, "invert", TT_REQUIRED, where, err);
     if (st == TT_OK)
         st = tt_regex_read(&step.re, v, where, err);
-    return st == TT_OK ? push(out, step, where, err) : st;
+    if (st == TT_OK)
+        push(out, step);
+    return st;
 }
 
-static tt_status add_bytelevel(struct tt_pretok *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+static tt_status add_bytelevel(struct tt_pretok *out, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    (void)depth;
     bool prefix = true, trim = true, use_regex = true;
     tt_status st = tt_field_bool(&prefix, v, "add_prefix_space", TT_REQUIRED, where, err);
     if (st == TT_OK)
@@ -103,11 +98,11 @@ static tt_status add_bytelevel(struct tt_pretok *out, const struct tt_value *v, 
     if (st == TT_OK)
         st = tt_field_bool(&use_regex, v, "use_regex", TT_OPTIONAL, where, err);
     if (st == TT_OK && prefix)
-        st = push(out, (struct tt_pretok_step){ .kind = PREFIX, .mark = " ", .nmark = 1, .scheme = TT_PREPEND_ALWAYS }, where, err);
+        push(out, (struct tt_pretok_step){ .kind = PREFIX, .mark = " ", .nmark = 1, .scheme = TT_PREPEND_ALWAYS });
     if (st == TT_OK && use_regex)
         st = push_split(out, gpt2_pattern, strlen(gpt2_pattern), false, ISOLATED, false, where, err);
     if (st == TT_OK)
-        st = push(out, (struct tt_pretok_step){ .kind = BYTES }, where, err);
+        push(out, (struct tt_pretok_step){ .kind = BYTES });
     return st;
 }
 
@@ -131,9 +126,8 @@ tt_status tt_prepend_read(enum tt_prepend *out, const struct tt_value *v, const 
     return tt_err_set(err, TT_EFORMAT, "%s: prepend_scheme: expected always, first or never, found \"%s\"", where, name);
 }
 
-static tt_status add_metaspace(struct tt_pretok *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+static tt_status add_metaspace(struct tt_pretok *out, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    (void)depth;
     struct tt_pretok_step step = { .kind = METASPACE };
     bool cut = true;
     tt_status st = tt_field_char(step.mark, &step.nmark, v, "replacement", where, err);
@@ -142,71 +136,50 @@ static tt_status add_metaspace(struct tt_pretok *out, const struct tt_value *v, 
     if (st == TT_OK)
         st = tt_field_bool(&cut, v, "split", TT_OPTIONAL, where, err);
     if (st == TT_OK)
-        st = push(out, step, where, err);
+        push(out, step);
     if (st == TT_OK && cut)
         st = push_split(out, step.mark, step.nmark, true, MERGED_NEXT, false, where, err);
     return st;
 }
 
-static tt_status add_digits(struct tt_pretok *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+static tt_status add_digits(struct tt_pretok *out, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    (void)depth;
     bool each = false;
     const tt_status st = tt_field_bool(&each, v, "individual_digits", TT_REQUIRED, where, err);
     return st == TT_OK ? push_split(out, "\\p{N}", 5, false, each ? ISOLATED : CONTIGUOUS, false, where, err) : st;
 }
 
 /* Rust's \w is a set's \w with the two joiners. */
-static tt_status add_whitespace(struct tt_pretok *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+static tt_status add_whitespace(struct tt_pretok *out, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    (void)v, (void)depth;
+    (void)v;
     static const char words[] = "[\\w\\x{200c}\\x{200d}]+|[^\\w\\x{200c}\\x{200d}\\s]+";
     return push_split(out, words, strlen(words), false, REMOVED, true, where, err);
 }
 
-static tt_status add_whitespace_split(struct tt_pretok *out, const struct tt_value *v, const char *where, int depth,
-                                      struct tt_err *err)
+static tt_status add_whitespace_split(struct tt_pretok *out, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    (void)v, (void)depth;
+    (void)v;
     return push_split(out, "\\s", 2, false, REMOVED, false, where, err);
-}
-
-static tt_status add(struct tt_pretok *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err);
-
-static tt_status add_sequence(struct tt_pretok *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
-{
-    const struct tt_value *list;
-    tt_status st = tt_field_tree(&list, v, "pretokenizers", TT_V_LIST, TT_REQUIRED, where, err);
-    for (size_t i = 0; st == TT_OK && i < list->u.list.n; i++) {
-        struct tt_arena names = { 0 };
-        const char *place = tt_arena_printf(&names, "%s.pretokenizers[%zu]", where, i);
-        st = place ? add(out, list->u.list.items[i], place, depth + 1, err) : tt_err_nomem(err, 0, "a name");
-        tt_arena_release(&names);
-    }
-    return st;
 }
 
 static const struct {
     const char *type;
-    tt_status (*add)(struct tt_pretok *, const struct tt_value *, const char *where, int depth, struct tt_err *);
+    tt_status (*add)(struct tt_pretok *, const struct tt_value *, const char *where, struct tt_err *);
 } types[] = {
-    { "Split", add_split },         { "ByteLevel", add_bytelevel },   { "Sequence", add_sequence },
-    { "Digits", add_digits },       { "Whitespace", add_whitespace }, { "WhitespaceSplit", add_whitespace_split },
+    { "Split", add_split },
+    { "ByteLevel", add_bytelevel },
+    { "Digits", add_digits },
+    { "Whitespace", add_whitespace },
+    { "WhitespaceSplit", add_whitespace_split },
     { "Metaspace", add_metaspace },
 };
 
-static tt_status add(struct tt_pretok *out, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+static tt_status add(void *out, const char *type, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    const char *type = "";
-    size_t n = 0;
-    const tt_status st = tt_field_str(&type, &n, v, "type", TT_REQUIRED, where, err);
-    if (st != TT_OK)
-        return st;
-    if (depth > DEPTH_MAX)
-        return tt_err_set(err, TT_EUNSUPPORTED, "%s: more than %d sequences inside each other", where, DEPTH_MAX);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (strcmp(type, types[i].type) == 0)
-            return types[i].add(out, v, where, depth, err);
+            return types[i].add(out, v, where, err);
     return tt_err_set(err, TT_EUNSUPPORTED,
                       "%s: pre-tokenizer \"%s\" is not supported (Split, ByteLevel, Sequence, Digits, "
                       "Whitespace, WhitespaceSplit, Metaspace are)",
@@ -215,18 +188,16 @@ static tt_status add(struct tt_pretok *out, const struct tt_value *v, const char
 
 tt_status tt_pretok_init(struct tt_pretok *out, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    struct tt_pretok pretok = { .steps = calloc(STEPS_MAX, sizeof *pretok.steps) };
+    static const size_t most = TT_STEPS_MAX * PLAIN_MAX;
+    struct tt_pretok pretok = { .steps = calloc(most, sizeof *pretok.steps) };
     if (!pretok.steps)
-        return tt_err_nomem(err, STEPS_MAX * sizeof *pretok.steps, "a pre-tokenizer");
-    if (v && v->kind != TT_V_NULL) {
-        const tt_status st = add(&pretok, v, where, 0, err);
-        if (st != TT_OK) {
-            tt_pretok_release(&pretok);
-            return st;
-        }
-    }
-    *out = pretok;
-    return TT_OK;
+        return tt_err_nomem(err, most * sizeof *pretok.steps, "a pre-tokenizer");
+    const tt_status st = tt_steps_read(&pretok, add, v, "pretokenizers", where, err);
+    if (st == TT_OK)
+        *out = pretok;
+    else
+        tt_pretok_release(&pretok);
+    return st;
 }
 
 void tt_pretok_release(struct tt_pretok *pretok)

@@ -536,10 +536,24 @@ tt_status tt_regex_next(struct tt_regex_iter *it, bool *found, size_t *start, si
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-tt_status tt_regex_replace(const struct tt_regex *re, struct tt_regex_scratch *scratch, struct tt_buf *out, const char *s, size_t n,
-                           const char *by, size_t nby, size_t *head, struct tt_err *err)
+tt_status tt_replacement_read(struct tt_replacement *out, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    struct tt_regex_iter it = { .re = re, .scratch = scratch, .text = s, .nbytes = n };
+    *out = (struct tt_replacement){ 0 };
+    const tt_status st = tt_regex_read(&out->re, v, where, err);
+    return st == TT_OK ? tt_field_copy(&out->by, &out->nby, v, "content", where, err) : st;
+}
+
+void tt_replacement_release(struct tt_replacement *r)
+{
+    tt_regex_free(r->re);
+    free(r->by);
+    *r = (struct tt_replacement){ 0 };
+}
+
+tt_status tt_replace(const struct tt_replacement *r, struct tt_regex_scratch *scratch, struct tt_buf *out, const char *s, size_t n,
+                     size_t *head, struct tt_err *err)
+{
+    struct tt_regex_iter it = { .re = r->re, .scratch = scratch, .text = s, .nbytes = n };
     const size_t old = *head;
     size_t done = 0, start = 0, end = 0;
     *head = 0;
@@ -550,8 +564,8 @@ tt_status tt_regex_replace(const struct tt_regex *re, struct tt_regex_scratch *s
         if (!found)
             break;
         tt_buf_put(out, s + done, start - done);
-        tt_buf_put(out, by, nby);
-        *head += least(start, old) - least(done, old) + (end <= old ? nby : 0);
+        tt_buf_put(out, r->by, r->nby);
+        *head += least(start, old) - least(done, old) + (end <= old ? r->nby : 0);
     }
     tt_buf_put(out, s + done, n - done);
     *head += least(n, old) - least(done, old);

@@ -44,9 +44,21 @@ struct tt_regex_iter {
 /* *found: whether [*start, *end) is the next match. TT_EFORMAT: the pattern needs more steps or memory than is reasonable. */
 TT_MUST_CHECK tt_status tt_regex_next(struct tt_regex_iter *it, bool *found, size_t *start, size_t *end, struct tt_err *err);
 
-/* Appends s with every match replaced by `by`; an empty s stays so. *head: how many bytes of s, at its beginning, stand for
+/* Every match of a pattern becomes a text. */
+struct tt_replacement {
+    struct tt_regex *re;
+    char *by;
+    size_t nby;
+};
+
+/* "pattern" and "content" of v. Release *out in any case. */
+TT_MUST_CHECK tt_status tt_replacement_read(struct tt_replacement *out, const struct tt_value *v, const char *where,
+                                            struct tt_err *err);
+void tt_replacement_release(struct tt_replacement *r);
+
+/* Appends s with every match replaced; an empty s stays so. *head: how many bytes of s, at its beginning, stand for
  * something that the caller follows; then how many of the result do. What replaces several characters stands for the last. */
-TT_MUST_CHECK tt_status tt_regex_replace(const struct tt_regex *re, struct tt_regex_scratch *scratch, struct tt_buf *out,
-                                         const char *s, size_t n, const char *by, size_t nby, size_t *head, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_replace(const struct tt_replacement *r, struct tt_regex_scratch *scratch, struct tt_buf *out,
+                                   const char *s, size_t n, size_t *head, struct tt_err *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/fields.h"
+#include "data/steps.h"
 #include "data/tokenizer_private.h"
 
 static char *place(struct tt_arena *names, const char *path, const char *field)
@@ -54,8 +55,6 @@ static tt_status read_added(struct tt_tokenizer *tok, const struct tt_value *roo
 
 /* --- post-processor ---------------------------------------------------------------------------------------------------- */
 
-enum { DEPTH_MAX = 8 };
-
 struct around { struct tt_tokens prefix, suffix; };
 
 static void around_release(struct around *a)
@@ -99,9 +98,8 @@ static tt_status special_piece(struct tt_tokens *out, const struct tt_value *v, 
 }
 
 /* "single": [{"SpecialToken": {"id": "<s>", ...}}, {"Sequence": {"id": "A", ...}}, ...] */
-static tt_status add_template(struct tt_tokenizer *tok, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+static tt_status add_template(struct tt_tokenizer *tok, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    (void)depth;
     const struct tt_value *single;
     tt_status st = tt_field_tree(&single, v, "single", TT_V_LIST, TT_REQUIRED, where, err);
     struct around a = { 0 };
@@ -125,9 +123,8 @@ static tt_status add_template(struct tt_tokenizer *tok, const struct tt_value *v
 }
 
 /* "cls": ["<s>", 0], "sep": ["</s>", 2] */
-static tt_status add_cls_sep(struct tt_tokenizer *tok, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+static tt_status add_cls_sep(struct tt_tokenizer *tok, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    (void)depth;
     static const char *const keys[] = { "cls", "sep" };
     struct around a = { 0 };
     struct tt_tokens *const to[] = { &a.prefix, &a.suffix };
@@ -147,45 +144,27 @@ static tt_status add_cls_sep(struct tt_tokenizer *tok, const struct tt_value *v,
     return st;
 }
 
-static tt_status add_nothing(struct tt_tokenizer *tok, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+static tt_status add_nothing(struct tt_tokenizer *tok, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    (void)tok, (void)v, (void)where, (void)depth, (void)err;
+    (void)tok, (void)v, (void)where, (void)err;
     return TT_OK; /* ByteLevel: about offsets only */
-}
-
-static tt_status add_processor(struct tt_tokenizer *tok, const struct tt_value *v, const char *where, int depth,
-                               struct tt_err *err);
-
-static tt_status add_processors(struct tt_tokenizer *tok, const struct tt_value *v, const char *where, int depth,
-                                struct tt_err *err)
-{
-    const struct tt_value *list;
-    tt_status st = tt_field_tree(&list, v, "processors", TT_V_LIST, TT_REQUIRED, where, err);
-    for (size_t i = 0; st == TT_OK && i < list->u.list.n; i++)
-        st = add_processor(tok, list->u.list.items[i], where, depth + 1, err);
-    return st;
 }
 
 static const struct {
     const char *type;
-    tt_status (*add)(struct tt_tokenizer *, const struct tt_value *, const char *where, int depth, struct tt_err *);
+    tt_status (*add)(struct tt_tokenizer *, const struct tt_value *, const char *where, struct tt_err *);
 } processors[] = {
-    { "TemplateProcessing", add_template }, { "ByteLevel", add_nothing },         { "Sequence", add_processors },
-    { "BertProcessing", add_cls_sep },      { "RobertaProcessing", add_cls_sep },
+    { "TemplateProcessing", add_template },
+    { "ByteLevel", add_nothing },
+    { "BertProcessing", add_cls_sep },
+    { "RobertaProcessing", add_cls_sep },
 };
 
-static tt_status add_processor(struct tt_tokenizer *tok, const struct tt_value *v, const char *where, int depth, struct tt_err *err)
+static tt_status add_processor(void *out, const char *type, const struct tt_value *v, const char *where, struct tt_err *err)
 {
-    const char *type = "";
-    size_t n = 0;
-    if (!v || v->kind == TT_V_NULL)
-        return TT_OK;
-    const tt_status st = tt_field_str(&type, &n, v, "type", TT_REQUIRED, where, err);
-    if (st != TT_OK)
-        return st;
-    for (size_t i = 0; i < sizeof processors / sizeof *processors && depth <= DEPTH_MAX; i++)
+    for (size_t i = 0; i < sizeof processors / sizeof *processors; i++)
         if (strcmp(type, processors[i].type) == 0)
-            return processors[i].add(tok, v, where, depth, err);
+            return processors[i].add(out, v, where, err);
     return tt_err_set(err, TT_EUNSUPPORTED, "%s: post-processor \"%s\" is not supported here", where, type);
 }
 
@@ -249,7 +228,7 @@ tt_status tt_tokenizer_read_json(struct tt_tokenizer *tok, const struct tt_value
     if (st == TT_OK)
         st = tt_pretok_init(&tok->pretok, tt_value_get(root, "pre_tokenizer"), at[2], err);
     if (st == TT_OK)
-        st = add_processor(tok, tt_value_get(root, "post_processor"), at[3], 0, err);
+        st = tt_steps_read(tok, add_processor, tt_value_get(root, "post_processor"), "processors", at[3], err);
     if (st == TT_OK)
         st = tt_decoder_init(&tok->decoder, tt_value_get(root, "decoder"), at[4], err);
     if (st == TT_OK)

@@ -185,6 +185,39 @@ static void test_what_is_not_supported_or_wrong_is_named(void **state)
     }
 }
 
+/* Each part of the pipeline, as deep and as long as it may be and one more. */
+static void test_steps_within_steps_have_a_bound(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *part, *list, *step;
+    } parts[] = {
+        { "normalizer", "normalizers", "{\"type\": \"NFC\"}" },
+        { "pre_tokenizer", "pretokenizers", "{\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": true}" },
+        { "post_processor", "processors", "{\"type\": \"ByteLevel\"}" },
+        { "decoder", "decoders", "{\"type\": \"Fuse\"}" },
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        for (int k = 0; k < 4; k++) {
+            const int depth = k == 1 ? 17 : 16, n = k == 3 ? 65 : k == 2 ? 64 : 1;
+            struct tt_buf json = { 0 };
+            struct tt_err err = { 0 };
+            tt_buf_printf(&json, "{\"model\": {" VOCAB "}, \"%s\": ", parts[i].part);
+            for (int d = 0; d < depth; d++)
+                tt_buf_printf(&json, "{\"type\": \"Sequence\", \"%s\": [", parts[i].list);
+            for (int j = 0; j < n; j++)
+                tt_buf_printf(&json, "%s%s", j ? ", " : "", parts[i].step);
+            for (int d = 0; d < depth; d++)
+                tt_buf_str(&json, "]}");
+            tt_buf_str(&json, "}");
+            const tt_status st = open_bytes("tokenizer.json", tt_buf_cstr(&json), json.len, &err);
+            const char *want = k == 1 ? "more than 16 sequences inside each other" : "more than 64 steps";
+            assert_int_equal(st, k % 2 ? TT_EUNSUPPORTED : TT_OK);
+            assert_true(k % 2 == 0 || (strstr(err.msg, want) && strstr(err.msg, parts[i].list)));
+            tt_buf_release(&json);
+        }
+}
+
 /* --- ids back to text -------------------------------------------------------------------------------------------------- */
 
 static struct tt_tokenizer *open_json(const char *json)
@@ -448,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_the_shipped_tokenizer_has_ids_below_2048),
         cmocka_unit_test(test_text_that_is_not_utf8_is_an_error_with_its_place),
         cmocka_unit_test(test_what_is_not_supported_or_wrong_is_named),
+        cmocka_unit_test(test_steps_within_steps_have_a_bound),
         cmocka_unit_test(test_decoders_give_what_those_of_the_reference_give),
         cmocka_unit_test(test_an_unknown_decoder_is_an_error_when_there_is_something_to_decode),
         cmocka_unit_test(test_a_stream_holds_back_a_character_until_it_is_whole),
