@@ -1,9 +1,45 @@
 #define _GNU_SOURCE
 #include "cli/signals.h"
 
-static volatile sig_atomic_t stopped_by; /* a handler has nowhere else to write to */
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A handler has nowhere else to look and to write to. */
+static volatile sig_atomic_t stopped_by;
+static volatile int64_t terminated_ns; /* when SIGTERM came; 0: not yet */
+static const char *last_line;
+static int exit_status;
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return INT64_C(1000000000) * t.tv_sec + t.tv_nsec;
+}
 
 static void on_signal(int sig) { stopped_by = sig; }
+
+static void on_term(int sig)
+{
+    const int64_t now = now_ns();
+    on_signal(sig);
+    if (terminated_ns == 0)
+        terminated_ns = now;
+    else if (now - terminated_ns > INT64_C(1000000000)) {
+        signal(sig, SIG_DFL);
+        raise(sig);
+    }
+}
+
+static void on_exit_signal(int sig)
+{
+    (void)sig;
+    const ssize_t n = write(STDERR_FILENO, last_line, strlen(last_line));
+    (void)n;
+    _exit(exit_status);
+}
 
 void tt_signals_write_errors(void)
 {
@@ -11,22 +47,30 @@ void tt_signals_write_errors(void)
     signal(SIGXFSZ, SIG_IGN);
 }
 
-static void catch_one(int sig)
+static void catch_one(int sig, void (*handler)(int), int flags)
 {
-    const struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART };
+    const struct sigaction action = { .sa_handler = handler, .sa_flags = flags | SA_RESTART };
     sigaction(sig, &action, NULL);
 }
 
 void tt_signals_catch(void)
 {
-    catch_one(SIGINT);
-    catch_one(SIGTERM);
+    catch_one(SIGINT, on_signal, (int)SA_RESETHAND);
+    catch_one(SIGTERM, on_term, 0);
 }
 
 void tt_signals_catch_notice(void)
 {
     tt_signals_catch();
-    catch_one(SIGUSR1);
+    catch_one(SIGUSR1, on_signal, 0);
+}
+
+void tt_signals_exit(const char *line, int status)
+{
+    last_line = line;
+    exit_status = status;
+    catch_one(SIGTERM, on_exit_signal, 0);
+    catch_one(SIGUSR1, on_exit_signal, 0);
 }
 
 const volatile sig_atomic_t *tt_signals_stop(void) { return &stopped_by; }

@@ -35,7 +35,8 @@ static tt_status run(bool *stopped, struct tt_config *config, bool seed, const s
         config->checkpoint.create_seed_checkpoint = true;
     } else {
         opts.stop = tt_signals_stop();
-        opts.started = tt_signals_catch_notice; /* before that there is nothing to finish: a signal ends the process at once */
+        opts.started = tt_signals_catch_notice; /* before that there is nothing to finish */
+        tt_signals_exit("titan-train: stopped by a signal before the first step\n", RUN_AGAIN);
     }
     return tt_train(stopped, config, &opts, err);
 }

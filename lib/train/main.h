@@ -10,8 +10,8 @@ struct tt_train_prog {
     bool seed;                /* only save the initial weights */
 };
 
-/* The exit status. Once training has started, SIGINT and SIGTERM let the step finish, and then end the process as they would have;
- * a reader that goes away and a limit on the size of files are errors of the write, not signals. */
+/* The exit status: 75 after SIGTERM and SIGUSR1, which end the process at once before the first step, and later let the step in
+ * progress finish, as SIGINT does, by which it then ends. A reader that goes away and a limit on the size of files are errors of the write, not signals. */
 int tt_train_main(const struct tt_train_prog *which, int argc, char **argv);
 
 #endif
