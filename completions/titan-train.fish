@@ -112,7 +112,7 @@ complete -c titan-train -l checkpoint.last_save_in_hf -d 'Save that in Hugging F
 complete -c titan-train -l checkpoint.no_last_save_in_hf
 complete -c titan-train -l checkpoint.export_dtype -x -a 'float16 bfloat16 float32' -d 'The type of a last step that has only the model; float32 leaves it in training.dtype'
 complete -c titan-train -l checkpoint.async_mode -x -a 'disabled async async_with_pinned_mem' -d 'Save while training goes on, from a copy of the state; both ways of it are one in titan'
-complete -c titan-train -l checkpoint.keep_latest_k -x -d 'How many of the latest checkpoints to keep; 0 for all'
+complete -c titan-train -l checkpoint.keep_latest_k -x -d 'After each save but that of the last step, complete steps beyond this many of the latest are removed, though never the one just saved; 0 or less keeps all, and 1 is an error'
 complete -c titan-train -l checkpoint.load_step -x -d 'The step to resume from, where checkpoint.folder is there; -1 for the latest'
 complete -c titan-train -l checkpoint.exclude_from_loading -r -d 'What not to take from a checkpoint: model, optimizer, lr_scheduler, dataloader, train_state'
 complete -c titan-train -l checkpoint.enable_first_step_checkpoint -d 'Save a checkpoint after the first step too'

@@ -24,7 +24,43 @@ static tt_status check_missing(const struct tt_recipe *recipe, const char *name,
     return st;
 }
 
-/* What there is of the key fits what is wanted of it. */
+static bool has_shape(const struct tt_want *w, const struct tt_output *o)
+{
+    return o->ndim == w->ndim && (w->ndim == 0 || memcmp(o->shape, w->shape, (size_t)w->ndim * sizeof *w->shape) == 0);
+}
+
+/* One message for all keys of another shape, which has both shapes of the first one. */
+static tt_status check_shapes(const struct tt_recipe *recipe, const char *name, const struct tt_want *wants, size_t n,
+                              struct tt_err *err)
+{
+    const struct tt_want *first = NULL;
+    struct tt_names_text others = { 0 };
+    char a[200], b[200];
+
+    for (size_t i = 0; i < n; i++) {
+        const struct tt_recipe_item *item = tt_recipe_find(recipe, wants[i].fqn);
+        if (item->kind != TT_ENTRY_TENSOR || has_shape(&wants[i], &item->output))
+            continue;
+        if (first)
+            tt_names_text_add(&others, wants[i].fqn);
+        else
+            first = &wants[i];
+    }
+    if (!first)
+        return TT_OK;
+    const struct tt_output *o = &tt_recipe_find(recipe, first->fqn)->output;
+    tt_dims_text(a, sizeof a, first->ndim, first->shape);
+    tt_dims_text(b, sizeof b, o->ndim, o->shape);
+    if (others.n)
+        tt_err_set(err, TT_EINVAL, "%s: key %s: expected a tensor of %s, found %s (%zu more of another shape: %s)", name,
+                   first->fqn, a, b, others.n, tt_names_text_end(&others));
+    else
+        tt_err_set(err, TT_EINVAL, "%s: key %s: expected a tensor of %s, found %s", name, first->fqn, a, b);
+    tt_names_text_release(&others);
+    return TT_EINVAL;
+}
+
+/* What there is of the key can become what is wanted of it. */
 static tt_status check_want(const char *name, const struct tt_want *w, const struct tt_recipe_item *item, struct tt_err *err)
 {
     const struct tt_output *o = &item->output;
@@ -33,9 +69,6 @@ static tt_status check_want(const char *name, const struct tt_want *w, const str
     if (item->kind != TT_ENTRY_TENSOR)
         return tt_err_set(err, TT_EINVAL, "%s: key %s: expected a tensor of %s, found a value", name, w->fqn,
                           tt_dims_text(a, sizeof a, w->ndim, w->shape));
-    if (o->ndim != w->ndim || (w->ndim && memcmp(o->shape, w->shape, (size_t)w->ndim * sizeof *w->shape) != 0))
-        return tt_err_set(err, TT_EINVAL, "%s: key %s: expected a tensor of %s, found %s", name, w->fqn,
-                          tt_dims_text(a, sizeof a, w->ndim, w->shape), tt_dims_text(b, sizeof b, o->ndim, o->shape));
     if (!tt_cast_supported(w->dtype, o->dtype))
         return tt_err_set(err, TT_EUNSUPPORTED, "%s: key %s: torch.%s is not cast to torch.%s", name, w->fqn,
                           tt_dtype_name(o->dtype), tt_dtype_name(w->dtype));
@@ -68,6 +101,8 @@ tt_status tt_recipe_load(const struct tt_recipe *recipe, const char *name, const
     tt_status st =
         targets ? check_missing(recipe, name, wants, n, err) : tt_err_nomem(err, n * sizeof *targets, "the plan of a load");
 
+    if (st == TT_OK)
+        st = check_shapes(recipe, name, wants, n, err);
     for (size_t i = 0; i < n && st == TT_OK; i++)
         st = check_want(name, &wants[i], tt_recipe_find(recipe, wants[i].fqn), err);
     if (st == TT_OK)

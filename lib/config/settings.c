@@ -51,7 +51,6 @@ static bool unit(double v) { return v >= 0 && v <= 1; }
 static bool below_1(double v) { return v >= 0 && v < 1; }
 static bool positive_or_minus_1(double v) { return v >= 1 || v == -1; }
 static bool natural_or_minus_1(double v) { return v >= -1; }
-static bool not_1(double v) { return v >= 0 && v != 1; }
 
 static const struct tt_bound at_least_0 = { from_0, "of at least 0" };
 static const struct tt_bound at_least_1 = { from_1, "of at least 1" };
@@ -59,7 +58,6 @@ static const struct tt_bound from_0_to_1 = { unit, "from 0 to 1" };
 static const struct tt_bound from_0_below_1 = { below_1, "of at least 0 and below 1" };
 static const struct tt_bound at_least_1_or_minus_1 = { positive_or_minus_1, "of at least 1, or -1" };
 static const struct tt_bound at_least_minus_1 = { natural_or_minus_1, "of at least 0, or -1" };
-static const struct tt_bound at_least_2_or_0 = { not_1, "of at least 2, or 0" };
 
 /* --- default lists --------------------------------------------------------------------------------------------------------- */
 
@@ -268,8 +266,10 @@ const struct tt_setting tt_settings[] = {
       .text = "The type of a last step that has only the model; float32 leaves it in training.dtype." },
     { FIELD(checkpoint.async_mode), TT_SET_CHOICE, .def = "disabled", .choices = async_modes,
       .text = "Save while training goes on, from a copy of the state; both ways of it are one in titan." },
-    { FIELD(checkpoint.keep_latest_k), TT_SET_INT, .def = "10", .bound = &at_least_2_or_0,
-      .text = "How many of the latest checkpoints to keep; 0 for all." },
+    { FIELD(checkpoint.keep_latest_k), TT_SET_INT, .def = "10",
+      .text = "After each save but that of the last step, complete steps beyond this many of the latest are removed, though never "
+              "the one "
+              "just saved; 0 or less keeps all, and 1 is an error." },
     { FIELD(checkpoint.load_step), TT_SET_INT, .def = "-1", .bound = &at_least_minus_1,
       .text = "The step to resume from, where checkpoint.folder is there; -1 for the latest." },
     { FIELD(checkpoint.exclude_from_loading), TT_SET_STRS,

@@ -1,15 +1,15 @@
 #include "train/checkpoint.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/names.h"
-#include "ckpt/ckpt.h"
 #include "ckpt/save_dir.h"
 #include "convert/hf_convert.h"
 #include "train/snapshot.h"
@@ -48,6 +48,26 @@ static tt_status parse_exclude(unsigned *out, const struct tt_config *config, st
         *out |= part;
     }
     return TT_OK;
+}
+
+/* A folder that nothing can be saved in is an error before the first step; it is made only when there is something to save, since
+ * TorchTitan takes a folder without a step for one to resume from. */
+static tt_status check_folder(const struct tt_checkpointer *c, struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    const char *where = tt_config_where(c->config, "checkpoint.folder"), *at = c->folder;
+    tt_status status = TT_OK;
+
+    while (at && !tt_path_exists(at) && !tt_path_is_link(at) && strcmp(at, ".") != 0)
+        at = tt_path_dir(&arena, at);
+    if (!at)
+        status = tt_err_nomem(err, strlen(c->folder), "a folder's name");
+    else if (!tt_path_is_dir(at))
+        status = tt_err_set(err, TT_EINVAL, "%s: checkpoints cannot be saved in %s: %s is not a folder", where, c->folder, at);
+    else if (access(at, W_OK | X_OK) != 0)
+        status = tt_err_errno(err, errno, "%s: checkpoints cannot be saved in %s: %s", where, c->folder, at);
+    tt_arena_release(&arena);
+    return status;
 }
 
 /* Where anything is going to be saved in the background. */
@@ -134,7 +154,10 @@ tt_status tt_checkpointer_init(struct tt_checkpointer *out, const struct tt_conf
     if (!out->folder)
         return tt_err_nomem(err, strlen(config->job.dump_folder), "the checkpoint folder's name");
     tt_log_line(log, TT_LOG_INFO, "Checkpointing active. Checkpoints will be loaded from and saved to %s", out->folder);
-    status = check_hf(out, state, err);
+    if (!config->checkpoint.load_only)
+        status = check_folder(out, err);
+    if (status == TT_OK)
+        status = check_hf(out, state, err);
     return status == TT_OK ? make_background(out, state, err) : status;
 }
 
@@ -160,296 +183,6 @@ void tt_checkpointer_release(struct tt_checkpointer *ckpt)
     free(ckpt->background);
     free(ckpt->folder);
     *ckpt = (struct tt_checkpointer){ 0 };
-}
-
-/* --- loading -------------------------------------------------------------------------------------------------------------- */
-
-/* What to load: a checkpoint, and whether its model is all that counts. */
-struct source {
-    const char *path;
-    bool model_only;
-    bool is_hf; /* a Hugging Face model */
-};
-
-/* What a run begins with that has no step of its own. */
-static struct source source_of(const struct tt_step_dir *dir)
-{
-    return (struct source){ .path = dir->path, .model_only = dir->step == 0, .is_hf = dir->is_hf };
-}
-
-static tt_status find_initial(struct source *out, const struct tt_checkpointer *c, struct tt_err *err)
-{
-    const struct tt_config_checkpoint *config = &c->config->checkpoint;
-    const bool given = config->initial_load_path != NULL;
-
-    if (config->initial_load_in_hf_quantized && !config->initial_load_in_hf)
-        return tt_err_set(err, TT_EINVAL, "%s: only a checkpoint in Hugging Face's form (checkpoint.initial_load_in_hf) is quantized",
-                          tt_config_where(c->config, "checkpoint.initial_load_in_hf_quantized"));
-    if (config->initial_load_in_hf && !config->initial_load_model_only)
-        return tt_err_set(err, TT_EINVAL, "%s: a checkpoint in Hugging Face's form has the model alone",
-                          tt_config_where(c->config, "checkpoint.initial_load_model_only"));
-    if (config->initial_load_in_hf) {
-        out->path = given ? config->initial_load_path : c->config->model.hf_assets_path;
-        out->is_hf = true;
-        if (!tt_path_is_dir(out->path))
-            return tt_err_set(err, TT_EINVAL, "%s: expected a Hugging Face folder, found %s",
-                              tt_config_where(c->config, given ? "checkpoint.initial_load_path" : "model.hf_assets_path"), out->path);
-        tt_log_line(c->log, TT_LOG_INFO,
-                    given ? "loading from HF safetensors from --checkpoint.initial_load_path: %s"
-                          : "loading HF safetensors from --model.hf_assets_path: %s", out->path);
-    } else if (given) {
-        out->path = config->initial_load_path;
-    }
-    out->model_only = config->initial_load_model_only;
-    return TT_OK;
-}
-
-/* Where to start from but for the newest step; out->path NULL: from that, if there is one. */
-static tt_status find_source(struct source *out, const struct tt_checkpointer *c, const struct tt_step_dirs *steps,
-                             struct tt_err *err)
-{
-    const struct tt_config_checkpoint *config = &c->config->checkpoint;
-    const struct tt_step_dir *newest = tt_step_dirs_newest(steps);
-
-    *out = (struct source){ 0 };
-    if (newest && config->initial_load_path)
-        tt_log_line(
-            c->log, TT_LOG_WARNING,
-            "checkpoint.initial_load_path is provided but the checkpoint.folder exists. Checkpointer will use the checkpoints from "
-            "the checkpoint.folder %s.",
-            c->folder);
-    if (newest && config->initial_load_in_hf)
-        tt_log_line(c->log, TT_LOG_WARNING,
-                    "checkpoint.initial_load_in_hf is True but the checkpoint.folder exists. Checkpointer will not load from HF "
-                    "safetensors");
-    if (!newest && (config->initial_load_path || config->initial_load_in_hf || config->initial_load_in_hf_quantized))
-        return find_initial(out, c, err);
-    if (config->load_step == -1)
-        return TT_OK;
-    if (!tt_path_is_dir(c->folder)) { /* as in TorchTitan: a first run need not have settings of its own */
-        tt_log_line(c->log, TT_LOG_WARNING, "%s is %" PRId64 " but there is no folder %s: training begins anew.",
-                    tt_config_where(c->config, "checkpoint.load_step"), config->load_step, c->folder);
-        return TT_OK;
-    }
-    const struct tt_step_dir *dir = tt_step_dirs_find(steps, config->load_step);
-    if (dir)
-        *out = source_of(dir);
-    else if (newest)
-        return tt_err_set(
-            err, TT_ENOENT, "%s is %" PRId64 " but there is no complete checkpoint %s/step-%" PRId64 "; the newest is %s",
-            tt_config_where(c->config, "checkpoint.load_step"), config->load_step, c->folder, config->load_step, newest->path);
-    else
-        return tt_err_set(err, TT_ENOENT, "%s is %" PRId64 " but there is no complete checkpoint in %s",
-                          tt_config_where(c->config, "checkpoint.load_step"), config->load_step, c->folder);
-    return TT_OK;
-}
-
-/* A checkpoint without parts that a run takes, and the way on from it all the same. */
-static tt_status refuse_parts(const char *path, unsigned missing, unsigned exclude, struct tt_err *err)
-{
-    struct tt_buf parts = { 0 }, without = { 0 };
-
-    tt_state_part_names(&parts, missing);
-    tt_state_part_names(&without, missing | exclude);
-    if ((missing | exclude | TT_STATE_MODEL) == TT_STATE_ALL)
-        tt_err_set(err, TT_ENOENT, "%s holds the model only; to train anew from its weights: --checkpoint.exclude_from_loading %s",
-                   path, tt_buf_cstr(&without));
-    else
-        tt_err_set(err, TT_ENOENT, "%s has no %s; to go on from it without: --checkpoint.exclude_from_loading %s", path,
-                   tt_buf_cstr(&parts), tt_buf_cstr(&without));
-    tt_buf_release(&parts);
-    tt_buf_release(&without);
-    return TT_ENOENT;
-}
-
-static void say_names(const struct tt_checkpointer *c, const struct tt_names *names, const char *path, const char *what)
-{
-    struct tt_names_text text = { 0 };
-
-    for (size_t i = 0; i < names->n; i++)
-        tt_names_text_add(&text, names->items[i]);
-    if (names->n)
-        tt_log_line(c->log, TT_LOG_WARNING, "%s: %s: %s", path, what, tt_names_text_end(&text));
-    tt_names_text_release(&text);
-}
-
-/* The model of a Hugging Face folder, whatever it is quantized, transposed or stacked as. */
-static tt_status load_hf(struct tt_checkpointer *c, struct tt_train_state *state, const char *path, struct tt_err *err)
-{
-    const struct tt_config_model *model = &c->config->model;
-    const struct tt_hf_convert_opts job = { .direction = TT_HF_FROM,
-                                            .input = path,
-                                            .output = "",
-                                            .model_name = model->name,
-                                            .model_flavor = model->flavor,
-                                            .allow_unused = true,
-                                            .same_math = true,
-                                            .log = c->log };
-    const char *dtype = tt_dtype_name(c->config->training.dtype);
-    const struct tt_tool_opts tool = { .dtype = { .items = &dtype, .n = 1 } };
-    struct tt_hf_conversion from = { 0 };
-    tt_status st = tt_hf_convert_plan(&from, &job, &tool, err);
-
-    if (st == TT_OK) {
-        say_names(c, &from.recipe.missing, path,
-                  "not in it, and made up for (zeros for an expert_bias; a tied output.weight begins as a copy of the embedding, and is "
-                  "trained apart)");
-        say_names(c, &from.recipe.unused, path, "in it, but not in the model, and left out");
-        if (from.recipe.reshaped.n + from.recipe.recast.n)
-            tt_log_line(c->log, TT_LOG_INFO, "%s: %zu tensors are reshaped, %zu recast to torch.%s.", path, from.recipe.reshaped.n,
-                        from.recipe.recast.n, dtype);
-        st = tt_state_load_model(state, &from.recipe, path, c->pool, err);
-    }
-    tt_hf_convert_release(&from);
-    return st;
-}
-
-/* Whatever it has been: TorchTitan has nothing of it in a checkpoint and begins the validation data anew. */
-static void load_validation(struct tt_checkpointer *c, struct tt_train_state *state, struct tt_ckpt *ckpt)
-{
-    struct tt_err why;
-    if (tt_state_load_validation(state, ckpt, &why) != TT_OK)
-        tt_log_line(c->log, TT_LOG_WARNING, "The validation data is begun anew: %s", why.msg);
-}
-
-static bool is_damage(tt_status status) { return status == TT_EFORMAT || status == TT_EIO || status == TT_ENOENT; }
-
-/* *unfit: it cannot be read, or lacks a part, which another checkpoint may well not; else the failure is one of the settings.
- * Tensors are read before the position in the data is looked at: that of another checkpoint can still be gone to. */
-static tt_status load_from(struct tt_checkpointer *c, struct tt_train_state *state, const struct source *source, unsigned *loaded,
-                           bool *unfit, struct tt_err *err)
-{
-    static const unsigned tensors = TT_STATE_MODEL | TT_STATE_OPTIMIZER;
-    const unsigned parts = source->model_only ? TT_STATE_MODEL : TT_STATE_ALL & ~c->exclude;
-    struct tt_ckpt *ckpt;
-
-    *unfit = source->is_hf && parts & ~TT_STATE_MODEL;
-    *loaded = parts;
-    if (*unfit)
-        return refuse_parts(source->path, parts & ~TT_STATE_MODEL, c->exclude, err);
-    if (source->is_hf)
-        return load_hf(c, state, source->path, err);
-    tt_status status = tt_ckpt_open(&ckpt, source->path, err);
-    *unfit = is_damage(status);
-    if (status != TT_OK)
-        return status;
-    const unsigned missing = parts & ~TT_STATE_MODEL & ~tt_state_parts_in(&ckpt->entries);
-    status = missing ? refuse_parts(source->path, missing, c->exclude, err) : tt_state_check(ckpt, parts, err);
-    *unfit = is_damage(status);
-    if (status == TT_OK) {
-        status = tt_state_load(state, ckpt, parts & tensors, c->pool, err);
-        *unfit = status == TT_EFORMAT || status == TT_EIO; /* all files are there: what is missing is a key */
-    }
-    if (status == TT_OK)
-        status = tt_state_load(state, ckpt, parts & ~tensors, c->pool, err);
-    if (status == TT_OK && parts & TT_STATE_DATALOADER)
-        load_validation(c, state, ckpt);
-    tt_ckpt_close(ckpt);
-    return status;
-}
-
-/* Settings that a checkpoint brings along: what it says counts, as in PyTorch, whatever the configuration says. */
-static const struct override {
-    const char *key;
-    unsigned part;
-} overrides[] = {
-    { "optimizer.lr", TT_STATE_LR },
-    { "optimizer.beta1", TT_STATE_OPTIMIZER },
-    { "optimizer.beta2", TT_STATE_OPTIMIZER },
-    { "optimizer.eps", TT_STATE_OPTIMIZER },
-    { "optimizer.weight_decay", TT_STATE_OPTIMIZER },
-};
-
-static void warn_overrides(const struct tt_checkpointer *c, const struct tt_train_state *state, const char *path, unsigned parts)
-{
-    const struct tt_config_optimizer *o = &c->config->optimizer;
-    const struct tt_param_group *g = &state->group;
-    const double here[] = { o->lr, o->beta1, o->beta2, o->eps, o->weight_decay };
-    const double there[] = { state->lr.base, g->beta1, g->beta2, g->eps, g->weight_decay };
-
-    for (size_t i = 0; i < sizeof overrides / sizeof *overrides; i++)
-        if (parts & overrides[i].part && here[i] != there[i])
-            tt_log_line(c->log, TT_LOG_WARNING, "%s is %.17g, but the checkpoint %s goes on with its own %.17g.",
-                        tt_config_where(c->config, overrides[i].key), here[i], path, there[i]);
-    if (parts & TT_STATE_OPTIMIZER && g->decoupled_weight_decay != (o->name == TT_ADAMW))
-        tt_log_line(c->log, TT_LOG_WARNING, "%s is %s, but the checkpoint %s goes on with its own %s.",
-                    tt_config_where(c->config, "optimizer.name"), o->name == TT_ADAMW ? "AdamW" : "Adam", path,
-                    g->decoupled_weight_decay ? "AdamW" : "Adam");
-}
-
-static tt_status load_source(struct tt_checkpointer *c, struct tt_train_state *state, const struct source *source, bool *unfit,
-                             struct tt_err *err)
-{
-    const double start = tt_seconds();
-    unsigned parts;
-
-    tt_log_line(c->log, TT_LOG_INFO, "Loading the checkpoint from %s.", source->path);
-    const tt_status status = load_from(c, state, source, &parts, unfit, err);
-    if (status == TT_OK) {
-        warn_overrides(c, state, source->path, parts);
-        tt_log_line(c->log, TT_LOG_INFO, "Finished loading the checkpoint in %.2f seconds.", tt_seconds() - start);
-    }
-    return status;
-}
-
-/* The newest step that has what a run takes and can be read; why newer ones are not taken is a warning each. Where steps are
- * complete but none of them is taken, the newest's failure is the error: a run that begins anew there is nobody's wish. A seed
- * counts where there is nothing else. */
-static tt_status load_newest(struct tt_checkpointer *c, struct tt_train_state *state, const struct tt_step_dirs *steps,
-                             bool *loaded, struct tt_err *err)
-{
-    const struct tt_step_dir *newest = tt_step_dirs_newest(steps);
-    tt_status status = TT_OK;
-    bool unfit = true;
-
-    for (size_t i = steps->n; i-- > 0 && unfit;) {
-        const struct tt_step_dir *dir = &steps->dir[i];
-        const struct source source = source_of(dir);
-        struct tt_err why;
-        if (!dir->complete) {
-            tt_log_line(c->log, TT_LOG_WARNING, "Step %" PRId64 " is skipped: %s is not complete, for it has no .metadata.",
-                        dir->step, dir->path);
-            continue;
-        }
-        if (dir->step == 0 && dir != newest)
-            break;
-        const tt_status failed = load_source(c, state, &source, &unfit, &why);
-        if (failed == TT_OK) {
-            *loaded = true;
-            return TT_OK;
-        }
-        if (dir == newest || !unfit)
-            status = tt_err_set(err, failed, "%s", why.msg);
-        if (unfit)
-            tt_log_line(c->log, TT_LOG_WARNING, "Step %" PRId64 " is skipped: %s", dir->step, why.msg);
-    }
-    return status;
-}
-
-tt_status tt_checkpointer_load(struct tt_checkpointer *c, struct tt_train_state *state, bool *loaded, struct tt_err *err)
-{
-    struct tt_arena arena = { 0 };
-    struct tt_step_dirs steps;
-    struct source source;
-    bool unfit;
-
-    *loaded = false;
-    if (!c->folder)
-        return TT_OK;
-    if (!c->read_only)
-        tt_save_dir_recover(c->folder, c->log);
-    tt_status status = tt_step_dirs_list(&steps, &arena, c->folder, err);
-    if (status == TT_OK)
-        status = find_source(&source, c, &steps, err);
-    if (status == TT_OK && source.path) {
-        status = load_source(c, state, &source, &unfit, err);
-        *loaded = status == TT_OK;
-    } else if (status == TT_OK) {
-        status = load_newest(c, state, &steps, loaded, err);
-    }
-    c->saved = state->step;
-    tt_arena_release(&arena);
-    return status;
 }
 
 /* --- saving --------------------------------------------------------------------------------------------------------------- */
@@ -529,12 +262,12 @@ static tt_status save_last(struct tt_checkpointer *c, const struct tt_train_stat
 }
 
 /* What is beyond keep_latest_k goes; that it stays where it cannot be removed is no failure of the save. */
-static void remove_old(const struct tt_checkpointer *c)
+static void remove_old(const struct tt_checkpointer *c, int64_t saved)
 {
     const int64_t keep = c->config->checkpoint.keep_latest_k;
     struct tt_err why;
 
-    if (keep > 0 && tt_step_dirs_retain(c->folder, keep, c->log, &why) != TT_OK)
+    if (keep > 0 && tt_step_dirs_retain(c->folder, keep, saved, c->log, &why) != TT_OK)
         tt_log_line(c->log, TT_LOG_WARNING, "Not all checkpoints beyond the latest %" PRId64 " were removed: %s", keep, why.msg);
 }
 
@@ -544,7 +277,7 @@ static tt_status save_full(struct tt_checkpointer *c, const struct tt_train_stat
     if (status != TT_OK)
         return status;
     c->saved = state->step;
-    remove_old(c);
+    remove_old(c, state->step);
     return TT_OK;
 }
 
@@ -560,7 +293,7 @@ static void *background_main(void *ctx)
         b->is_saved = true;
         tt_log_line(b->owner->log, TT_LOG_INFO, "Saved step %" PRId64 " in the background in %.2f seconds.", b->step,
                     tt_seconds() - start);
-        remove_old(b->owner);
+        remove_old(b->owner, b->step);
     } else {
         tt_log_line(b->owner->log, TT_LOG_WARNING, "%s", why.msg);
     }

@@ -25,7 +25,8 @@ struct tt_checkpointer {
     struct tt_checkpointer_background *background; /* owned; NULL: saves are made in the foreground */
 };
 
-/* TT_EINVAL: a part to exclude that there is not, keep_latest_k of 1, a last_save_in_hf that cannot be. Off where
+/* TT_EINVAL: a part to exclude that there is not, keep_latest_k of 1, a last_save_in_hf that cannot be, a folder that nothing can be
+ * saved in (TT_EIO: that may not be written). Off where
  * checkpoint.enable is: load and save do nothing. With async_mode the memory for a copy of the state is taken; *out then stays
  * where it is. */
 TT_MUST_CHECK tt_status tt_checkpointer_init(struct tt_checkpointer *out, const struct tt_config *config,
@@ -50,7 +51,7 @@ enum tt_save_when {
     TT_SAVE_STOPPED, /* where a run ends before: all of the state, but where a checkpoint has it already */
 };
 
-/* After a save that is not the last one, complete steps beyond the latest keep_latest_k are removed. A save that was due and
+/* After a save that is not the last one, complete steps beyond the latest keep_latest_k are removed, but for the one saved. A save that was due and
  * fails is a warning: the next one that is due is another try. With async_mode, whichever it is, what is due is copied and saved
  * by a thread of its own, after the one before; all other saves are made here. */
 TT_MUST_CHECK tt_status tt_checkpointer_save(struct tt_checkpointer *ckpt, const struct tt_train_state *state,

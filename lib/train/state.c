@@ -617,36 +617,76 @@ static tt_status check_steps(struct tt_train_state *state, const struct tt_ckpt 
     return TT_OK;
 }
 
+/* What loading the parts takes, in the arena. */
+struct wants {
+    struct tt_want *want;
+    size_t n;
+    float *steps; /* (ntensors) where the step counts go */
+};
+
+static tt_status make_wants(struct wants *out, struct tt_arena *arena, const struct tt_train_state *state, unsigned parts,
+                            struct tt_err *err)
+{
+    const struct tt_state_tensor scalar = { .dtype = TT_F32 };
+    const size_t n = state->ntensors;
+    *out = (struct wants){ .want = tt_arena_array(arena, 4 * n, sizeof *out->want),
+                           .steps = tt_arena_array(arena, n, sizeof *out->steps) };
+    if (!out->want || !out->steps)
+        return tt_err_nomem(err, 4 * n * sizeof *out->want, "the list of what to load");
+    for (size_t i = 0; i < n; i++) {
+        const struct tt_state_tensor *t = &state->tensors[i];
+        if (parts & TT_STATE_MODEL)
+            want(&out->want[out->n++], t, t->fqn, t->weight);
+        if (!(parts & TT_STATE_OPTIMIZER))
+            continue;
+        char *exp_avg = tt_arena_printf(arena, "optimizer.state.%s.exp_avg", t->fqn);
+        char *exp_avg_sq = tt_arena_printf(arena, "optimizer.state.%s.exp_avg_sq", t->fqn);
+        char *step = tt_arena_printf(arena, "optimizer.state.%s.step", t->fqn);
+        if (!exp_avg || !exp_avg_sq || !step)
+            return tt_err_nomem(err, strlen(t->fqn), "a key");
+        want(&out->want[out->n++], t, exp_avg, t->exp_avg);
+        want(&out->want[out->n++], t, exp_avg_sq, t->exp_avg_sq);
+        want(&out->want[out->n++], &scalar, step, &out->steps[i]);
+    }
+    return TT_OK;
+}
+
+tt_status tt_state_compare(struct tt_names_text *unexpected, size_t *nrecast, const struct tt_train_state *state,
+                           const struct tt_ckpt *ckpt, unsigned parts, struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    struct wants wants;
+    bool *taken = tt_arena_array(&arena, ckpt->entries.n + 1, sizeof *taken);
+    tt_status status = taken ? make_wants(&wants, &arena, state, parts, err) : tt_err_nomem(err, ckpt->entries.n, "a comparison");
+
+    *nrecast = 0;
+    for (size_t i = 0; status == TT_OK && i < wants.n; i++) {
+        const struct tt_entry *e = tt_entries_find(&ckpt->entries, wants.want[i].fqn);
+        if (!e || e->kind != TT_ENTRY_TENSOR)
+            continue;
+        taken[e - ckpt->entries.items] = true;
+        *nrecast += e->dtype != wants.want[i].dtype;
+    }
+    for (size_t i = 0; status == TT_OK && i < ckpt->entries.n; i++) {
+        const struct tt_entry *e = &ckpt->entries.items[i];
+        if (e->kind == TT_ENTRY_TENSOR && !taken[i] && parts & part_of(e->fqn))
+            tt_names_text_add(unexpected, e->fqn);
+    }
+    tt_arena_release(&arena);
+    return status;
+}
+
 static tt_status load_tensors(struct tt_train_state *state, struct tt_ckpt *ckpt, unsigned parts, struct tt_pool *pool,
                               struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
-    const size_t n = state->ntensors;
-    struct tt_want *wants = tt_arena_array(&arena, 4 * n, sizeof *wants);
-    float *steps = tt_arena_array(&arena, n, sizeof *steps);
-    size_t nwants = 0;
-    tt_status status = wants && steps ? TT_OK : tt_err_nomem(err, 4 * n * sizeof *wants, "the list of what to load");
+    struct wants wants;
+    tt_status status = make_wants(&wants, &arena, state, parts, err);
 
-    for (size_t i = 0; i < n && status == TT_OK; i++) {
-        const struct tt_state_tensor *t = &state->tensors[i];
-        if (parts & TT_STATE_MODEL)
-            want(&wants[nwants++], t, t->fqn, t->weight);
-        if (parts & TT_STATE_OPTIMIZER) {
-            const struct tt_state_tensor scalar = { .dtype = TT_F32 };
-            char *exp_avg = tt_arena_printf(&arena, "optimizer.state.%s.exp_avg", t->fqn);
-            char *exp_avg_sq = tt_arena_printf(&arena, "optimizer.state.%s.exp_avg_sq", t->fqn);
-            char *step = tt_arena_printf(&arena, "optimizer.state.%s.step", t->fqn);
-            if (!exp_avg || !exp_avg_sq || !step)
-                status = tt_err_nomem(err, strlen(t->fqn), "a key");
-            want(&wants[nwants++], t, exp_avg, t->exp_avg);
-            want(&wants[nwants++], t, exp_avg_sq, t->exp_avg_sq);
-            want(&wants[nwants++], &scalar, step, &steps[i]);
-        }
-    }
     if (status == TT_OK)
-        status = tt_ckpt_load(ckpt, wants, nwants, pool, err);
+        status = tt_ckpt_load(ckpt, wants.want, wants.n, pool, err);
     if (status == TT_OK && parts & TT_STATE_OPTIMIZER)
-        status = check_steps(state, ckpt, steps, err);
+        status = check_steps(state, ckpt, wants.steps, err);
     tt_arena_release(&arena);
     return status;
 }

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/names.h"
 #include "base/pool.h"
 #include "ckpt/load.h"
 #include "ckpt/save.h"
@@ -82,6 +83,11 @@ unsigned tt_state_parts_in(const struct tt_entries *entries);
 /* Whether the checkpoint's files are there and the parts' values can be read, before anything is taken of it. Tensors are
  * checked as they are loaded. */
 TT_MUST_CHECK tt_status tt_state_check(struct tt_ckpt *ckpt, unsigned parts, struct tt_err *err);
+
+/* What a checkpoint has that loading these parts leaves out: tensors of theirs that the state does not have; and how many of the others
+ * are cast. Both are known before anything is read. */
+TT_MUST_CHECK tt_status tt_state_compare(struct tt_names_text *unexpected, size_t *nrecast, const struct tt_train_state *state,
+                                         const struct tt_ckpt *ckpt, unsigned parts, struct tt_err *err);
 
 /* Reads the parts; every key of them must be there. After a failure the state is not to be used. TT_EUNSUPPORTED: an optimizer
  * that titan does not have (amsgrad, maximize), parameters whose groups or step counts differ or that have none where others do. */

@@ -81,7 +81,7 @@ static tt_status remove_step(struct tt_arena *arena, const char *path, struct tt
     return status == TT_OK ? tt_remove_all(path, err) : status;
 }
 
-tt_status tt_step_dirs_retain(const char *folder, int64_t keep, const struct tt_log *log, struct tt_err *err)
+tt_status tt_step_dirs_retain(const char *folder, int64_t keep, int64_t saved, const struct tt_log *log, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
     struct tt_step_dirs steps;
@@ -90,7 +90,7 @@ tt_status tt_step_dirs_retain(const char *folder, int64_t keep, const struct tt_
     tt_status status = tt_step_dirs_list(&steps, &arena, folder, err);
     for (size_t i = steps.n; status == TT_OK && i-- > 0;) {
         const char *path = steps.dir[i].path;
-        if (!steps.dir[i].complete || ++ncomplete <= keep)
+        if (!steps.dir[i].complete || ++ncomplete <= keep || steps.dir[i].step == saved)
             continue;
         const double start = tt_seconds();
         tt_log_line(log, TT_LOG_INFO, "Checkpointer is deleting %s.", path);

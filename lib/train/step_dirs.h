@@ -33,8 +33,10 @@ const struct tt_step_dir *tt_step_dirs_newest(const struct tt_step_dirs *steps);
 /* NULL: that step is not there, or not complete. */
 const struct tt_step_dir *tt_step_dirs_find(const struct tt_step_dirs *steps, int64_t step);
 
-/* Removes all complete steps but the latest `keep`. Those that are not complete are nobody's to count: they may be in the
+/* Removes all complete steps but the latest `keep`, and the one just saved, which is older than some where a run went on from an older
+ * one (load_step). Those that are not complete are nobody's to count: they may be in the
  * making. */
-TT_MUST_CHECK tt_status tt_step_dirs_retain(const char *folder, int64_t keep, const struct tt_log *log, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_step_dirs_retain(const char *folder, int64_t keep, int64_t saved, const struct tt_log *log,
+                                            struct tt_err *err);
 
 #endif

@@ -464,6 +464,10 @@ static tt_status save_seed(struct trainer *t, struct tt_err *err)
     if (!t->config->checkpoint.enable)
         return tt_err_set(err, TT_EINVAL, "%s: Must enable checkpointing when creating a seed checkpoint.",
                           tt_config_where(t->config, "checkpoint.create_seed_checkpoint"));
+    if (t->config->checkpoint.load_only)
+        return tt_err_set(err, TT_EINVAL, "%s: a seed checkpoint is saved, where %s saves nothing",
+                          tt_config_where(t->config, "checkpoint.create_seed_checkpoint"),
+                          tt_config_where(t->config, "checkpoint.load_only"));
     if (t->opts->dry_run) {
         INFO(t, "Would create a seed checkpoint in %s", t->checkpointer.folder);
         return TT_OK;

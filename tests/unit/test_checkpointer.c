@@ -333,6 +333,58 @@ static void test_only_the_latest_complete_steps_are_kept(void **state)
     assert_int_equal(tt_checkpointer_init(&c, &f->config, &f->state, NULL, NULL, NULL), TT_EINVAL);
 }
 
+/* Going on from an older step: those of before are newer than what is saved now. */
+static void test_the_step_just_saved_stays_whatever_is_newer(void **state)
+{
+    struct fixture *f = *state;
+    f->config.checkpoint.keep_latest_k = 2;
+    f->config.checkpoint.last_save_model_only = false;
+    run_to(f, 8);
+    f->config.checkpoint.load_step = 6;
+    init_again(f);
+    assert_true(load(f, NULL));
+    assert_true(warned(f, "step-8 is newer: it stays, and is what a run without load_step goes on from"));
+    f->config.checkpoint.interval = 1;
+    f->state.step = 4; /* as if from a step 4 that is no more */
+    advance(f);
+    save(f, TT_SAVE_DUE);
+    assert_true(has(f, "step-5/.metadata"));
+    assert_true(has(f, "step-6/.metadata"));
+    assert_true(has(f, "step-8/.metadata"));
+    advance(f);
+    advance(f);
+    save(f, TT_SAVE_DUE);
+    assert_false(has(f, "step-5"));
+    assert_false(has(f, "step-6"));
+    assert_true(has(f, "step-7/.metadata"));
+}
+
+static void test_a_folder_that_cannot_be_is_an_error_before_the_first_step(void **state)
+{
+    struct fixture *f = *state;
+    struct tt_checkpointer c;
+    struct tt_err err;
+    char path[256];
+    snprintf(path, sizeof path, "%s/file", f->dir);
+    assert_int_equal(tt_file_write_all(path, "", 0, NULL), TT_OK);
+    snprintf(path, sizeof path, "%s/link", f->dir);
+    assert_int_equal(symlink("nowhere", path), 0);
+    static const char *const folders[] = { "file", "link", "file/below/it" };
+    for (int i = 0; i < 3; i++) {
+        f->config.checkpoint.folder = folders[i];
+        assert_int_equal(tt_checkpointer_init(&c, &f->config, &f->state, NULL, NULL, &err), TT_EINVAL);
+        assert_non_null(strstr(err.msg, i == 1 ? "/link is not a folder" : "/file is not a folder"));
+        tt_checkpointer_release(&c);
+    }
+    f->config.checkpoint.load_only = true;
+    init_again(f);
+    f->config.checkpoint.load_only = false;
+    f->config.checkpoint.folder = "new/and/deep";
+    init_again(f);
+    snprintf(path, sizeof path, "%s/new", f->dir);
+    assert_false(tt_path_exists(path));
+}
+
 static void test_an_unknown_part_to_exclude_is_an_error(void **state)
 {
     struct fixture *f = *state;
@@ -341,6 +393,45 @@ static void test_an_unknown_part_to_exclude_is_an_error(void **state)
     f->config.checkpoint.exclude_from_loading = (struct tt_strs){ 1, (const char *[]){ "optimiser" } };
     assert_int_equal(tt_checkpointer_init(&c, &f->config, &f->state, NULL, NULL, &err), TT_EINVAL);
     assert_non_null(strstr(err.msg, "'optimiser'"));
+}
+
+/* Before anything is read: what is left out, what is recast, what is missing or of another shape. */
+static void test_what_of_a_checkpoint_is_not_as_the_run_has_it_is_told(void **state)
+{
+    struct fixture *f = *state;
+    struct tt_err err;
+    char path[256];
+    f->config.checkpoint.export_dtype = TT_BF16;
+    run_to(f, 3);
+    snprintf(path, sizeof path, "%s/checkpoint/step-3", f->dir);
+    f->config.checkpoint.folder = "other";
+    f->config.checkpoint.initial_load_path = path;
+    init_again(f);
+    assert_true(load(f, NULL));
+    assert_true(warned(f, "step-3: 0 tensors are reshaped, 2 recast to torch.float32."));
+    assert_int_equal(nwarnings(f), 1);
+
+    fresh_state(f);
+    f->state.ntensors = 1; /* a smaller model */
+    bool loaded;
+    tt_buf_clear(&f->warnings);
+    assert_int_equal(tt_checkpointer_load(&f->checkpointer, &f->state, &loaded, NULL), TT_OK);
+    assert_true(warned(f, "step-3: in it, but not in the model, and left out: norm.weight"));
+
+    static const int64_t other_shapes[][2] = { { 3, 2 }, { 5, 0 } };
+    fresh_state(f);
+    f->tensors[0].shape = other_shapes[0];
+    f->tensors[1].shape = other_shapes[1];
+    assert_int_equal(tt_checkpointer_load(&f->checkpointer, &f->state, &loaded, &err), TT_EINVAL);
+    assert_non_null(strstr(err.msg, "expected a tensor of (3, 2), found (2, 3) (1 more of another shape: norm.weight)"));
+    fresh_state(f);
+    f->tensors[1].fqn = "norm.bias";
+    assert_int_equal(tt_checkpointer_load(&f->checkpointer, &f->state, &loaded, &err), TT_ENOENT);
+    assert_non_null(strstr(err.msg, "norm.bias"));
+    assert_true(warned(f, "left out: norm.weight"));
+    f->config.checkpoint.folder = "checkpoint";
+    f->config.checkpoint.initial_load_path = NULL;
+    f->config.checkpoint.export_dtype = TT_F32;
 }
 
 static void test_a_missing_part_is_named(void **state)
@@ -554,6 +645,9 @@ int main(void)
         CASE(test_step_0_gives_its_model_alone),
         CASE(test_what_the_checkpoint_overrides_is_a_warning_each),
         CASE(test_only_the_latest_complete_steps_are_kept),
+        CASE(test_the_step_just_saved_stays_whatever_is_newer),
+        CASE(test_a_folder_that_cannot_be_is_an_error_before_the_first_step),
+        CASE(test_what_of_a_checkpoint_is_not_as_the_run_has_it_is_told),
         CASE(test_an_unknown_part_to_exclude_is_an_error),
         CASE(test_a_missing_part_is_named),
         CASE(test_a_failed_save_is_a_warning_and_the_next_one_another_try),

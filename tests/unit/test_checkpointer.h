@@ -40,7 +40,7 @@ static const int64_t shape_a[] = { 2, 3 }, shape_b[] = { 6 };
 
 static void note(void *ctx, enum tt_log_level level, const char *line)
 {
-    if (level == TT_LOG_WARNING)
+    if (level == TT_LOG_WARNING || strstr(line, "recast"))
         tt_buf_printf(ctx, "%s\n", line);
 }
 

@@ -14,3 +14,4 @@ run --checkpoint.initial_load_in_hf --checkpoint.initial_load_path hf --checkpoi
 run --checkpoint.initial_load_in_hf_quantized --checkpoint.initial_load_path hf
 sed 's/dim: 32/dim: 64/' tiny.yaml >wide.yaml
 run --checkpoint.initial_load_in_hf --checkpoint.initial_load_path hf --model.flavor wide.yaml
+run --checkpoint.initial_load_path hf

@@ -14,4 +14,6 @@ flavor 'n_layers: 1' 'n_layers: 0'
 flavor 'n_layers: 1' 'n_layers: 1000000000'
 flavor 'vocab_size: 2048' 'vocab_size: 10'
 flavor 'dim: 32' '"a\\e[31m\\nb": 32'
+try --checkpoint.keep_latest_k 1 --checkpoint.enable
+try --checkpoint.create_seed_checkpoint --checkpoint.enable --checkpoint.load_only
 ls -A

@@ -1,0 +1,338 @@
+/* What a run begins with. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/names.h"
+#include "ckpt/ckpt.h"
+#include "ckpt/save_dir.h"
+#include "convert/hf_convert.h"
+#include "train/checkpoint.h"
+#include "train/step_dirs.h"
+
+/* What to load: a checkpoint, and whether its model is all that counts. */
+struct source {
+    const char *path;
+    bool model_only;
+    bool is_hf; /* a Hugging Face model */
+};
+
+/* What a run begins with that has no step of its own. */
+static struct source source_of(const struct tt_step_dir *dir)
+{
+    return (struct source){ .path = dir->path, .model_only = dir->step == 0, .is_hf = dir->is_hf };
+}
+
+static tt_status find_initial(struct source *out, const struct tt_checkpointer *c, struct tt_err *err)
+{
+    const struct tt_config_checkpoint *config = &c->config->checkpoint;
+    const bool given = config->initial_load_path != NULL;
+
+    if (config->initial_load_in_hf_quantized && !config->initial_load_in_hf)
+        return tt_err_set(err, TT_EINVAL, "%s: only a checkpoint in Hugging Face's form (checkpoint.initial_load_in_hf) is quantized",
+                          tt_config_where(c->config, "checkpoint.initial_load_in_hf_quantized"));
+    if (config->initial_load_in_hf && !config->initial_load_model_only)
+        return tt_err_set(err, TT_EINVAL, "%s: a checkpoint in Hugging Face's form has the model alone",
+                          tt_config_where(c->config, "checkpoint.initial_load_model_only"));
+    if (config->initial_load_in_hf) {
+        out->path = given ? config->initial_load_path : c->config->model.hf_assets_path;
+        out->is_hf = true;
+        if (!tt_path_is_dir(out->path))
+            return tt_err_set(err, TT_EINVAL, "%s: expected a Hugging Face folder, found %s",
+                              tt_config_where(c->config, given ? "checkpoint.initial_load_path" : "model.hf_assets_path"), out->path);
+        tt_log_line(c->log, TT_LOG_INFO,
+                    given ? "loading from HF safetensors from --checkpoint.initial_load_path: %s"
+                          : "loading HF safetensors from --model.hf_assets_path: %s", out->path);
+    } else if (given) {
+        out->path = config->initial_load_path;
+    }
+    out->model_only = config->initial_load_model_only;
+    return TT_OK;
+}
+
+/* Where to start from but for the newest step; out->path NULL: from that, if there is one. */
+static tt_status find_source(struct source *out, const struct tt_checkpointer *c, const struct tt_step_dirs *steps,
+                             struct tt_err *err)
+{
+    const struct tt_config_checkpoint *config = &c->config->checkpoint;
+    const struct tt_step_dir *newest = tt_step_dirs_newest(steps);
+
+    *out = (struct source){ 0 };
+    if (newest && config->initial_load_path)
+        tt_log_line(
+            c->log, TT_LOG_WARNING,
+            "checkpoint.initial_load_path is provided but the checkpoint.folder exists. Checkpointer will use the checkpoints from "
+            "the checkpoint.folder %s.",
+            c->folder);
+    if (newest && config->initial_load_in_hf)
+        tt_log_line(c->log, TT_LOG_WARNING,
+                    "checkpoint.initial_load_in_hf is True but the checkpoint.folder exists. Checkpointer will not load from HF "
+                    "safetensors");
+    if (!newest && (config->initial_load_path || config->initial_load_in_hf || config->initial_load_in_hf_quantized))
+        return find_initial(out, c, err);
+    if (config->load_step == -1)
+        return TT_OK;
+    if (!tt_path_is_dir(c->folder)) { /* as in TorchTitan: a first run need not have settings of its own */
+        tt_log_line(c->log, TT_LOG_WARNING, "%s is %" PRId64 " but there is no folder %s: training begins anew.",
+                    tt_config_where(c->config, "checkpoint.load_step"), config->load_step, c->folder);
+        return TT_OK;
+    }
+    const struct tt_step_dir *dir = tt_step_dirs_find(steps, config->load_step);
+    if (dir)
+        *out = source_of(dir);
+    if (dir && dir != newest && !config->load_only)
+        tt_log_line(c->log, TT_LOG_WARNING,
+                    "%s is %" PRId64 ", and %s is newer: it stays, and is what a run without load_step goes on from.",
+                    tt_config_where(c->config, "checkpoint.load_step"), config->load_step, newest->path);
+    else if (!dir && newest)
+        return tt_err_set(
+            err, TT_ENOENT, "%s is %" PRId64 " but there is no complete checkpoint %s/step-%" PRId64 "; the newest is %s",
+            tt_config_where(c->config, "checkpoint.load_step"), config->load_step, c->folder, config->load_step, newest->path);
+    else if (!dir)
+        return tt_err_set(err, TT_ENOENT, "%s is %" PRId64 " but there is no complete checkpoint in %s",
+                          tt_config_where(c->config, "checkpoint.load_step"), config->load_step, c->folder);
+    return TT_OK;
+}
+
+/* A checkpoint without parts that a run takes, and the way on from it all the same. */
+static tt_status refuse_parts(const char *path, unsigned missing, unsigned exclude, struct tt_err *err)
+{
+    struct tt_buf parts = { 0 }, without = { 0 };
+
+    tt_state_part_names(&parts, missing);
+    tt_state_part_names(&without, missing | exclude);
+    if ((missing | exclude | TT_STATE_MODEL) == TT_STATE_ALL)
+        tt_err_set(err, TT_ENOENT, "%s holds the model only; to train anew from its weights: --checkpoint.exclude_from_loading %s",
+                   path, tt_buf_cstr(&without));
+    else
+        tt_err_set(err, TT_ENOENT, "%s has no %s; to go on from it without: --checkpoint.exclude_from_loading %s", path,
+                   tt_buf_cstr(&parts), tt_buf_cstr(&without));
+    tt_buf_release(&parts);
+    tt_buf_release(&without);
+    return TT_ENOENT;
+}
+
+/* Releases the names. */
+static void say_text(const struct tt_checkpointer *c, struct tt_names_text *names, const char *path, const char *what)
+{
+    if (names->n)
+        tt_log_line(c->log, TT_LOG_WARNING, "%s: %s: %s", path, what, tt_names_text_end(names));
+    tt_names_text_release(names);
+}
+
+static void say_names(const struct tt_checkpointer *c, const struct tt_names *names, const char *path, const char *what)
+{
+    struct tt_names_text text = { 0 };
+
+    for (size_t i = 0; i < names->n; i++)
+        tt_names_text_add(&text, names->items[i]);
+    say_text(c, &text, path, what);
+}
+
+static void say_changes(const struct tt_checkpointer *c, const char *path, size_t nreshaped, size_t nrecast)
+{
+    if (nreshaped + nrecast)
+        tt_log_line(c->log, TT_LOG_INFO, "%s: %zu tensors are reshaped, %zu recast to torch.%s.", path, nreshaped, nrecast,
+                    tt_dtype_name(c->config->training.dtype));
+}
+
+static const char left_out[] = "in it, but not in the model, and left out";
+
+/* The model of a Hugging Face folder, whatever it is quantized, transposed or stacked as. */
+static tt_status load_hf(struct tt_checkpointer *c, struct tt_train_state *state, const char *path, struct tt_err *err)
+{
+    const struct tt_config_model *model = &c->config->model;
+    const struct tt_hf_convert_opts job = { .direction = TT_HF_FROM,
+                                            .input = path,
+                                            .output = "",
+                                            .model_name = model->name,
+                                            .model_flavor = model->flavor,
+                                            .allow_unused = true,
+                                            .same_math = true,
+                                            .log = c->log };
+    const char *dtype = tt_dtype_name(c->config->training.dtype);
+    const struct tt_tool_opts tool = { .dtype = { .items = &dtype, .n = 1 } };
+    struct tt_hf_conversion from = { 0 };
+    tt_status st = tt_hf_convert_plan(&from, &job, &tool, err);
+
+    if (st == TT_OK) {
+        say_names(c, &from.recipe.missing, path,
+                  "not in it, and made up for (zeros for an expert_bias; a tied output.weight begins as a copy of the embedding, and is "
+                  "trained apart)");
+        say_names(c, &from.recipe.unused, path, left_out);
+        say_changes(c, path, from.recipe.reshaped.n, from.recipe.recast.n);
+        st = tt_state_load_model(state, &from.recipe, path, c->pool, err);
+    }
+    tt_hf_convert_release(&from);
+    return st;
+}
+
+/* What keys that are missing, or of another shape, are an error about comes after what is left out and recast. */
+static tt_status load_tensors(struct tt_checkpointer *c, struct tt_train_state *state, struct tt_ckpt *ckpt, unsigned parts,
+                              struct tt_err *err)
+{
+    struct tt_names_text unexpected = { 0 };
+    size_t nrecast;
+    struct tt_err why;
+    tt_status status = tt_state_compare(&unexpected, &nrecast, state, ckpt, parts, &why);
+
+    say_text(c, &unexpected, ckpt->path, left_out);
+    if (status == TT_OK) {
+        say_changes(c, ckpt->path, 0, nrecast);
+        status = tt_state_load(state, ckpt, parts, c->pool, &why);
+    }
+    if (status == TT_OK)
+        return TT_OK;
+    const bool is_hf = status == TT_ENOENT && ckpt->format == TT_CKPT_HF;
+    return tt_err_set(err, status, "%s%s", why.msg,
+                      is_hf ? " (a folder in Hugging Face's form is for --checkpoint.initial_load_in_hf)" : "");
+}
+
+/* Whatever it has been: TorchTitan has nothing of it in a checkpoint and begins the validation data anew. */
+static void load_validation(struct tt_checkpointer *c, struct tt_train_state *state, struct tt_ckpt *ckpt)
+{
+    struct tt_err why;
+    if (tt_state_load_validation(state, ckpt, &why) != TT_OK)
+        tt_log_line(c->log, TT_LOG_WARNING, "The validation data is begun anew: %s", why.msg);
+}
+
+static bool is_damage(tt_status status) { return status == TT_EFORMAT || status == TT_EIO || status == TT_ENOENT; }
+
+/* *unfit: it cannot be read, or lacks a part, which another checkpoint may well not; else the failure is one of the settings.
+ * Tensors are read before the position in the data is looked at: that of another checkpoint can still be gone to. */
+static tt_status load_from(struct tt_checkpointer *c, struct tt_train_state *state, const struct source *source, unsigned *loaded,
+                           bool *unfit, struct tt_err *err)
+{
+    static const unsigned tensors = TT_STATE_MODEL | TT_STATE_OPTIMIZER;
+    const unsigned parts = source->model_only ? TT_STATE_MODEL : TT_STATE_ALL & ~c->exclude;
+    struct tt_ckpt *ckpt;
+
+    *unfit = source->is_hf && parts & ~TT_STATE_MODEL;
+    *loaded = parts;
+    if (*unfit)
+        return refuse_parts(source->path, parts & ~TT_STATE_MODEL, c->exclude, err);
+    if (source->is_hf)
+        return load_hf(c, state, source->path, err);
+    tt_status status = tt_ckpt_open(&ckpt, source->path, err);
+    *unfit = is_damage(status);
+    if (status != TT_OK)
+        return status;
+    const unsigned missing = parts & ~TT_STATE_MODEL & ~tt_state_parts_in(&ckpt->entries);
+    status = missing ? refuse_parts(source->path, missing, c->exclude, err) : tt_state_check(ckpt, parts, err);
+    *unfit = is_damage(status);
+    if (status == TT_OK) {
+        status = load_tensors(c, state, ckpt, parts & tensors, err);
+        *unfit = status == TT_EFORMAT || status == TT_EIO; /* all files are there: what is missing is a key */
+    }
+    if (status == TT_OK)
+        status = tt_state_load(state, ckpt, parts & ~tensors, c->pool, err);
+    if (status == TT_OK && parts & TT_STATE_DATALOADER)
+        load_validation(c, state, ckpt);
+    tt_ckpt_close(ckpt);
+    return status;
+}
+
+/* Settings that a checkpoint brings along: what it says counts, as in PyTorch, whatever the configuration says. */
+static const struct override {
+    const char *key;
+    unsigned part;
+} overrides[] = {
+    { "optimizer.lr", TT_STATE_LR },
+    { "optimizer.beta1", TT_STATE_OPTIMIZER },
+    { "optimizer.beta2", TT_STATE_OPTIMIZER },
+    { "optimizer.eps", TT_STATE_OPTIMIZER },
+    { "optimizer.weight_decay", TT_STATE_OPTIMIZER },
+};
+
+static void warn_overrides(const struct tt_checkpointer *c, const struct tt_train_state *state, const char *path, unsigned parts)
+{
+    const struct tt_config_optimizer *o = &c->config->optimizer;
+    const struct tt_param_group *g = &state->group;
+    const double here[] = { o->lr, o->beta1, o->beta2, o->eps, o->weight_decay };
+    const double there[] = { state->lr.base, g->beta1, g->beta2, g->eps, g->weight_decay };
+
+    for (size_t i = 0; i < sizeof overrides / sizeof *overrides; i++)
+        if (parts & overrides[i].part && here[i] != there[i])
+            tt_log_line(c->log, TT_LOG_WARNING, "%s is %.17g, but the checkpoint %s goes on with its own %.17g.",
+                        tt_config_where(c->config, overrides[i].key), here[i], path, there[i]);
+    if (parts & TT_STATE_OPTIMIZER && g->decoupled_weight_decay != (o->name == TT_ADAMW))
+        tt_log_line(c->log, TT_LOG_WARNING, "%s is %s, but the checkpoint %s goes on with its own %s.",
+                    tt_config_where(c->config, "optimizer.name"), o->name == TT_ADAMW ? "AdamW" : "Adam", path,
+                    g->decoupled_weight_decay ? "AdamW" : "Adam");
+}
+
+static tt_status load_source(struct tt_checkpointer *c, struct tt_train_state *state, const struct source *source, bool *unfit,
+                             struct tt_err *err)
+{
+    const double start = tt_seconds();
+    unsigned parts;
+
+    tt_log_line(c->log, TT_LOG_INFO, "Loading the checkpoint from %s.", source->path);
+    const tt_status status = load_from(c, state, source, &parts, unfit, err);
+    if (status == TT_OK) {
+        warn_overrides(c, state, source->path, parts);
+        tt_log_line(c->log, TT_LOG_INFO, "Finished loading the checkpoint in %.2f seconds.", tt_seconds() - start);
+    }
+    return status;
+}
+
+/* The newest step that has what a run takes and can be read; why newer ones are not taken is a warning each. Where steps are
+ * complete but none of them is taken, the newest's failure is the error: a run that begins anew there is nobody's wish. A seed
+ * counts where there is nothing else. */
+static tt_status load_newest(struct tt_checkpointer *c, struct tt_train_state *state, const struct tt_step_dirs *steps,
+                             bool *loaded, struct tt_err *err)
+{
+    const struct tt_step_dir *newest = tt_step_dirs_newest(steps);
+    tt_status status = TT_OK;
+    bool unfit = true;
+
+    for (size_t i = steps->n; i-- > 0 && unfit;) {
+        const struct tt_step_dir *dir = &steps->dir[i];
+        const struct source source = source_of(dir);
+        struct tt_err why;
+        if (!dir->complete) {
+            tt_log_line(c->log, TT_LOG_WARNING, "Step %" PRId64 " is skipped: %s is not complete, for it has no .metadata.",
+                        dir->step, dir->path);
+            continue;
+        }
+        if (dir->step == 0 && dir != newest)
+            break;
+        const tt_status failed = load_source(c, state, &source, &unfit, &why);
+        if (failed == TT_OK) {
+            *loaded = true;
+            return TT_OK;
+        }
+        if (dir == newest || !unfit)
+            status = tt_err_set(err, failed, "%s", why.msg);
+        if (unfit)
+            tt_log_line(c->log, TT_LOG_WARNING, "Step %" PRId64 " is skipped: %s", dir->step, why.msg);
+    }
+    return status;
+}
+
+tt_status tt_checkpointer_load(struct tt_checkpointer *c, struct tt_train_state *state, bool *loaded, struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    struct tt_step_dirs steps;
+    struct source source;
+    bool unfit;
+
+    *loaded = false;
+    if (!c->folder)
+        return TT_OK;
+    if (!c->read_only)
+        tt_save_dir_recover(c->folder, c->log);
+    tt_status status = tt_step_dirs_list(&steps, &arena, c->folder, err);
+    if (status == TT_OK)
+        status = find_source(&source, c, &steps, err);
+    if (status == TT_OK && source.path) {
+        status = load_source(c, state, &source, &unfit, err);
+        *loaded = status == TT_OK;
+    } else if (status == TT_OK) {
+        status = load_newest(c, state, &steps, loaded, err);
+    }
+    c->saved = state->step;
+    tt_arena_release(&arena);
+    return status;
+}
