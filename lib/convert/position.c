@@ -8,28 +8,59 @@
 
 enum { DEGREE_MAX = 1 << 20 };
 
+/* Where one reader of samples is. */
+struct place {
+    int64_t sample_idx;
+    const struct tt_value *data;   /* of a streamed dataset, in the place of sample_idx; NULL: a map-style one */
+    const struct tt_value *buffer; /* a list of ints */
+};
+
 /* What one data-parallel rank had taken. */
 struct taken {
     const struct tt_value *pickle; /* the bytes of its entry */
-    int64_t sample_idx;
-    const struct tt_value *data;   /* of a streamed dataset, in the place of sample_idx; NULL: a map-style one */
-    const struct tt_value *buffer; /* a list */
+    struct place *places;          /* (n) one; or one a worker, where each reads files of its own */
+    int64_t n;
 };
 
-static bool is_fresh(const struct taken *t) { return !t->data && t->sample_idx == 0 && t->buffer->u.list.n == 0; }
+static bool is_fresh(const struct taken *t)
+{
+    return t->n == 1 && !t->places->data && t->places->sample_idx == 0 && t->places->buffer->u.list.n == 0;
+}
 
 /* --- reading ------------------------------------------------------------------------------------------------------------------ */
 
-/* What the dataset keeps; of worker processes the first one's, which has given as much as any, unless each reads files of its own
- * (NULL). */
-static const struct tt_value *dataset_state(const struct tt_value *state)
+static const struct tt_value *worker_state(const struct tt_value *state, int64_t worker, struct tt_arena *arena)
 {
-    const struct tt_value *snapshot = tt_value_get(state, "_snapshot");
-    const struct tt_value *n = tt_value_at(snapshot, "_main_snapshot", "_num_workers", NULL);
-    const struct tt_value *worker = tt_value_at(snapshot, "_worker_snapshots", "worker_0", NULL);
-    const struct tt_value *dataset = tt_value_get(worker ? worker : state, "dataset_state");
-    const bool one = !n || (n->kind == TT_V_INT && n->u.i == 1);
-    return one || !tt_value_get(dataset, "data") ? dataset : NULL;
+    const char *name = tt_arena_printf(arena, "worker_%" PRId64, worker);
+    return name ? tt_value_at(state, "_snapshot", "_worker_snapshots", name, NULL) : NULL;
+}
+
+/* Workers of a map-style dataset read the same samples, of which the first has taken as many as any. */
+static int64_t count_places(const struct tt_value *state)
+{
+    const struct tt_value *n = tt_value_at(state, "_snapshot", "_main_snapshot", "_num_workers", NULL);
+    const struct tt_value *workers = tt_value_at(state, "_snapshot", "_worker_snapshots", NULL);
+    const bool streamed = tt_value_at(workers, "worker_0", "dataset_state", "data", NULL) != NULL;
+    if (!streamed || !n || n->kind != TT_V_INT)
+        return 1;
+    return n->u.i >= 1 && workers->kind == TT_V_MAP && (uint64_t)n->u.i <= workers->u.map.n ? n->u.i : 0;
+}
+
+bool tt_position_is_divided(const struct tt_value *state) { return count_places(state) > 1; }
+
+static bool read_place(struct place *out, const struct tt_value *dataset)
+{
+    const struct tt_value *idx = tt_value_get(dataset, "sample_idx");
+    out->data = tt_value_get(dataset, "data");
+    out->buffer = tt_value_get(dataset, "token_buffer");
+    const bool counted = idx && idx->kind == TT_V_INT && idx->u.i >= 0;
+    const bool streamed = out->data && (out->data->kind == TT_V_MAP || out->data->kind == TT_V_NULL);
+    bool ok = counted != streamed && out->buffer && out->buffer->kind == TT_V_LIST;
+    for (size_t i = 0; ok && i < out->buffer->u.list.n; i++)
+        ok = out->buffer->u.list.items[i]->kind == TT_V_INT;
+    if (ok && counted)
+        out->sample_idx = idx->u.i;
+    return ok;
 }
 
 /* Reads what rank r had; *ok false: there is nothing, or a position of another form. */
@@ -49,14 +80,16 @@ static tt_status read_rank(struct taken *out, bool *ok, struct tt_ckpt *ckpt, in
     st = tt_pickle_to_value(arena, out->pickle->u.str.s, out->pickle->u.str.nbytes, fqn, &state, err);
     if (st != TT_OK)
         return st;
-    const struct tt_value *dataset = dataset_state(state), *idx = tt_value_get(dataset, "sample_idx");
-    out->data = tt_value_get(dataset, "data");
-    out->buffer = tt_value_get(dataset, "token_buffer");
-    const bool counted = idx && idx->kind == TT_V_INT && idx->u.i >= 0;
-    const bool streamed = out->data && (out->data->kind == TT_V_MAP || out->data->kind == TT_V_NULL);
-    *ok = counted != streamed && out->buffer && out->buffer->kind == TT_V_LIST;
-    if (*ok && counted)
-        out->sample_idx = idx->u.i;
+    out->n = count_places(state);
+    out->places = tt_arena_array(arena, (size_t)out->n + 1, sizeof *out->places);
+    if (!out->places)
+        return tt_err_nomem(err, (size_t)out->n * sizeof *out->places, "the position in the data");
+    *ok = out->n > 0;
+    for (int64_t w = 0; w < out->n && *ok; w++) {
+        const struct tt_value *worker = worker_state(state, w, arena);
+        *ok = read_place(&out->places[w], tt_value_get(worker || out->n > 1 ? worker : state, "dataset_state")) &&
+              !out->places[w].data == !out->places[0].data;
+    }
     return TT_OK;
 }
 
@@ -106,18 +139,22 @@ static tt_status add_torchtitan(struct tt_recipe *recipe, const struct tt_value 
     return st == TT_OK ? add_value(recipe, "world_size", tt_value_int(a, degree), err) : st;
 }
 
-static struct tt_value *stream_value(struct tt_arena *a, int64_t part, int64_t parts, const struct taken *t)
+static struct tt_value *stream_value(struct tt_arena *a, int64_t part, int64_t parts, const struct taken *t, int64_t worker)
 {
     struct tt_value *stream = tt_value_map(a), *buffer = tt_value_list(a);
-    for (size_t i = 0; buffer && i < t->buffer->u.list.n; i++)
-        if (!tt_value_append(a, buffer, tt_value_int(a, t->buffer->u.list.items[i]->u.i)))
+    const struct place *p = &t->places[worker];
+    for (size_t i = 0; buffer && i < p->buffer->u.list.n; i++)
+        if (!tt_value_append(a, buffer, tt_value_int(a, p->buffer->u.list.items[i]->u.i)))
             buffer = NULL;
     bool ok = tt_value_set(a, stream, "part", tt_value_int(a, part)) && tt_value_set(a, stream, "parts", tt_value_int(a, parts));
-    if (t->data)
-        ok = ok && tt_value_set(a, stream, "data", tt_value_copy(a, t->data)) &&
+    if (t->n > 1)
+        ok = ok && tt_value_set(a, stream, "worker", tt_value_int(a, worker)) &&
+             tt_value_set(a, stream, "workers", tt_value_int(a, t->n));
+    if (p->data)
+        ok = ok && tt_value_set(a, stream, "data", tt_value_copy(a, p->data)) &&
              tt_value_set(a, stream, "skip", tt_value_int(a, 0)) && tt_value_set(a, stream, "stride", tt_value_int(a, 1));
     else
-        ok = ok && tt_value_set(a, stream, "sample_idx", tt_value_int(a, t->sample_idx)) &&
+        ok = ok && tt_value_set(a, stream, "sample_idx", tt_value_int(a, p->sample_idx)) &&
              tt_value_set(a, stream, "end", tt_value_null(a));
     return ok && tt_value_set(a, stream, "token_buffer", buffer) ? stream : NULL;
 }
@@ -128,7 +165,9 @@ static struct tt_value *titan_value(struct tt_arena *a, const struct taken *take
     bool ok = ranks;
     for (int64_t r = 0; r < n && ok; r++) {
         struct tt_value *streams = tt_value_list(a);
-        ok = tt_value_append(a, streams, stream_value(a, r, n, &taken[r])) && tt_value_append(a, ranks, streams);
+        for (int64_t w = 0; w < taken[r].n && ok; w++)
+            ok = tt_value_append(a, streams, stream_value(a, r, n, &taken[r], w));
+        ok = ok && tt_value_append(a, ranks, streams);
     }
     ok = ok && tt_value_set(a, root, "version", tt_value_int(a, 1)) && tt_value_set(a, root, "ranks", ranks);
     return ok ? root : NULL;
@@ -141,9 +180,7 @@ static tt_status read_ranks(struct taken *taken, int64_t n, bool *ok, struct tt_
     *ok = true;
     for (int64_t r = 0; r < n && st == TT_OK && *ok; r++) {
         st = read_rank(&taken[r], ok, ckpt, r, arena, err);
-        for (size_t i = 0; st == TT_OK && *ok && i < taken[r].buffer->u.list.n; i++)
-            *ok = taken[r].buffer->u.list.items[i]->kind == TT_V_INT;
-        *ok = *ok && !taken[r].data == !taken[0].data;
+        *ok = *ok && !taken[r].places->data == !taken[0].places->data;
     }
     return st;
 }

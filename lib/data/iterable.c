@@ -30,9 +30,9 @@ struct position {
 struct tt_iterable {
     struct tt_arena arena;
     struct tt_data_files files;
-    int rank, world;
+    struct tt_iterable_part part;
     bool typed;             /* read in tables */
-    size_t *order, nshards; /* (files.n); files of this rank */
+    size_t *order, nshards; /* (files.n); files of this part */
 
     struct position pos;
     bool started;
@@ -49,7 +49,7 @@ struct tt_iterable {
 
 /* --- opening ----------------------------------------------------------------------------------------------------------------- */
 
-static bool by_turns(const struct tt_iterable *it) { return it->files.n % (size_t)it->world != 0; }
+static bool by_turns(const struct tt_iterable *it) { return it->files.n % (size_t)it->part.world != 0; }
 
 static void take_shards(struct tt_iterable *it)
 {
@@ -57,13 +57,15 @@ static void take_shards(struct tt_iterable *it)
         it->order[i] = i;
     if (it->pos.epoch > 0)
         tt_shuffle(it->order, it->files.n, (uint64_t)it->pos.epoch);
-    it->nshards = by_turns(it) ? it->files.n : it->files.n / (size_t)it->world;
+    const size_t n = by_turns(it) ? it->files.n : it->files.n / (size_t)it->part.world, worker = (size_t)it->part.worker;
+    const size_t workers = (size_t)it->part.workers;
+    it->nshards = n > worker ? (n - worker + workers - 1) / workers : 0;
 }
 
 static const char *shard_path(const struct tt_iterable *it, int64_t shard)
 {
-    const size_t i = by_turns(it) ? (size_t)shard : (size_t)shard * (size_t)it->world + (size_t)it->rank;
-    return it->files.paths[it->order[i]];
+    const size_t i = (size_t)(shard * it->part.workers + it->part.worker);
+    return it->files.paths[it->order[by_turns(it) ? i : i * (size_t)it->part.world + (size_t)it->part.rank]];
 }
 
 /* The columns are taken from the first table that there is, which must not be an array. */
@@ -91,14 +93,13 @@ static void rewind_to(struct tt_iterable *it, const struct position *pos)
     take_shards(it);
 }
 
-tt_status tt_iterable_open(struct tt_iterable **out, const char *path, const char *config, const char *split, int rank, int world,
-                           struct tt_err *err)
+tt_status tt_iterable_open(struct tt_iterable **out, const char *path, const char *config, const char *split,
+                           struct tt_iterable_part part, struct tt_err *err)
 {
     struct tt_iterable *it = calloc(1, sizeof *it);
     if (!it)
         return tt_err_nomem(err, sizeof *it, "a streamed dataset");
-    it->rank = rank;
-    it->world = world;
+    it->part = part;
     tt_status st = tt_data_files(&it->files, &it->arena, path, config, split, err);
     if (st == TT_OK && !(it->order = tt_arena_array(&it->arena, it->files.n, sizeof *it->order)))
         st = tt_err_nomem(err, it->files.n * sizeof *it->order, "the order of files");
@@ -178,9 +179,9 @@ static tt_status next_table(struct tt_iterable *it, bool *more, struct tt_err *e
         if (st != TT_OK)
             return st;
         if (it->left > 0) {
-            it->phase = by_turns(it) ? (it->rank - base->stepped + it->world) % it->world : 0;
+            it->phase = by_turns(it) ? (it->part.rank - base->stepped + it->part.world) % it->part.world : 0;
             base->example += it->left;
-            base->stepped = by_turns(it) ? (base->stepped + it->left) % it->world : 0;
+            base->stepped = by_turns(it) ? (base->stepped + it->left) % it->part.world : 0;
             it->row = 0;
             *more = true;
             return TT_OK;
@@ -216,7 +217,7 @@ static tt_status next_chunk(struct tt_iterable *it, const char **json, size_t *n
         if (st != TT_OK)
             return st;
         if (it->phase-- == 0) {
-            it->phase = by_turns(it) ? it->world - 1 : 0;
+            it->phase = by_turns(it) ? it->part.world - 1 : 0;
             it->row++;
             it->seen++;
             return TT_OK;
@@ -278,10 +279,10 @@ static tt_status next_typed(struct tt_iterable *it, bool *got, struct tt_err *er
 /* By turns, all samples of a turn are read before this rank's is given. */
 static tt_status next_untyped(struct tt_iterable *it, bool *got, struct tt_err *err)
 {
-    const int turn = by_turns(it) ? it->world : 1, mine = by_turns(it) ? it->rank : 0;
+    const int64_t turn = by_turns(it) ? it->part.world : 1, mine = by_turns(it) ? it->part.rank : 0;
     tt_status st = TT_OK;
     *got = false;
-    for (int i = 0; i < turn && st == TT_OK; i++) {
+    for (int64_t i = 0; i < turn && st == TT_OK; i++) {
         const char *json;
         size_t n;
         st = next_counted(it, &json, &n, err);
@@ -340,8 +341,9 @@ static tt_status read_base(struct base *out, const struct tt_iterable *it, const
     const struct tt_value *inner = tt_value_get(v, "examples_iterable");
     *out = (struct base){ 0 };
     if (by_turns(it) != (inner != NULL))
-        return tt_err_set(err, TT_EFORMAT, "%s: the position of another number of files or ranks: %zu files, %d ranks take %s",
-                          what, it->files.n, it->world, by_turns(it) ? "samples by turns" : "files each");
+        return tt_err_set(err, TT_EFORMAT,
+                          "%s: the position of another number of files or ranks: %zu files, %" PRId64 " ranks take %s", what,
+                          it->files.n, it->part.world, by_turns(it) ? "samples by turns" : "files each");
     tt_status st = TT_OK;
     if (inner)
         st = tt_field_count(&out->stepped, v, "stepped", what, err);
@@ -349,7 +351,7 @@ static tt_status read_base(struct base *out, const struct tt_iterable *it, const
         st = tt_field_count(&out->shard, inner ? inner : v, "shard_idx", what, err);
     if (st == TT_OK)
         st = tt_field_count(&out->example, inner ? inner : v, "shard_example_idx", what, err);
-    if (st == TT_OK && (out->shard > (int64_t)it->nshards || out->stepped >= it->world))
+    if (st == TT_OK && (out->shard > (int64_t)it->nshards || out->stepped >= it->part.world))
         st = tt_err_set(err, TT_EFORMAT, "%s: shard_idx: expected at most the %zu files of this rank, found %" PRId64, what,
                         it->nshards, out->shard);
     return st;

@@ -3,6 +3,7 @@
  *
  *   order    the files of the split (files.h); in pass e > 0 shuffled as shuffle.h says with seed e
  *   a rank   where world divides the number of files: files rank, rank + world, ... ; else each world-th sample, from number rank on
+ *   a worker of its files number worker, worker + workers, ... (as each worker process of PyTorch's loader reads them)
  *   a table  what is read at a time: 10 MiB of a file and on to the end of the line, or an array whole
  *
  * The position counts in tables, each of whose samples is a chunk to `datasets`:
@@ -29,9 +30,14 @@
 
 struct tt_iterable;
 
+/* Of a data-parallel rank, and of one of its workers: {rank, world, 0, 1} is all of the rank's. */
+struct tt_iterable_part {
+    int64_t rank, world, worker, workers;
+};
+
 /* path: a folder or a file, no pipe. TT_ENOENT as in files.h. */
 TT_MUST_CHECK tt_status tt_iterable_open(struct tt_iterable **out, const char *path, const char *config, const char *split,
-                                         int rank, int world, struct tt_err *err);
+                                         struct tt_iterable_part part, struct tt_err *err);
 void tt_iterable_free(struct tt_iterable *it);
 
 /* The next sample's text as tt_samples_text gives it, valid until the next call; NULL at the end of the pass. */

@@ -54,7 +54,8 @@ static tt_status open_source(struct tt_loader *l, struct tt_err *err)
     if (!dataset->is_streamed || strcmp(l->path, "-") == 0)
         return open_text(l, dataset, err);
     l->nsamples = -1;
-    return tt_iterable_open(&l->it, l->path, dataset->config, dataset->split, l->opts.dp_rank, l->opts.dp_world, err);
+    const struct tt_iterable_part part = { l->opts.dp_rank, l->opts.dp_world, 0, 1 };
+    return tt_iterable_open(&l->it, l->path, dataset->config, dataset->split, part, err);
 }
 
 tt_status tt_loader_new(struct tt_loader **out, const struct tt_tokenizer *tok, const struct tt_loader_opts *opts,

@@ -54,7 +54,8 @@ static tt_status open_stream(struct tt_loader *l, const char *what, struct tt_er
     const struct tt_stream *s = &l->rest.streams[l->rest.at];
     tt_iterable_free(l->rest_it);
     l->rest_it = NULL;
-    const tt_status st = tt_iterable_open(&l->rest_it, l->path, d->config, d->split, (int)s->part, (int)s->parts, err);
+    const struct tt_iterable_part part = { s->part, s->parts, s->worker, s->workers };
+    const tt_status st = tt_iterable_open(&l->rest_it, l->path, d->config, d->split, part, err);
     return st == TT_OK ? tt_iterable_restore(l->rest_it, s->data, what, err) : st;
 }
 
@@ -117,7 +118,7 @@ static bool is_own_part(const struct tt_loader *l)
 {
     const struct tt_stream *s = l->rest.streams;
     return l->rest.n == 1 && s->part == l->opts.dp_rank && s->parts == l->opts.dp_world &&
-           (l->it ? s->skip == 0 && s->stride == 1 : s->end == l->nsamples);
+           (l->it ? s->skip == 0 && s->stride == 1 && s->workers == 1 : s->end == l->nsamples);
 }
 
 /* To where the first stream was left. */

@@ -69,7 +69,11 @@ static tt_status read_streamed(struct tt_stream *out, struct tt_arena *arena, co
         return wrong(r, "data", "the position in a streamed dataset", data);
     if (!(out->data = tt_value_copy(arena, data)))
         return tt_err_nomem(r->err, 0, "the position in the data");
-    const tt_status st = number(&out->stride, r, map, "stride", 1, INT64_MAX / STREAMS_MAX);
+    tt_status st = number(&out->stride, r, map, "stride", 1, INT64_MAX / STREAMS_MAX);
+    if (st == TT_OK && tt_value_get(map, "workers"))
+        st = number(&out->workers, r, map, "workers", 1, STREAMS_MAX);
+    if (st == TT_OK && out->workers > 1)
+        st = number(&out->worker, r, map, "worker", 0, out->workers - 1);
     return st == TT_OK ? number(&out->skip, r, map, "skip", 0, INT64_MAX / 2) : st;
 }
 
@@ -116,7 +120,7 @@ static tt_status read_lists(struct tt_rest *out, const struct reader *r, const s
         if (list->kind != TT_V_LIST)
             return wrong(r, "ranks", "lists", list);
         for (size_t j = 0; j < list->u.list.n && st == TT_OK; j++) {
-            struct tt_stream stream = { 0 };
+            struct tt_stream stream = { .workers = 1 };
             if (out->n >= STREAMS_MAX)
                 return tt_err_set(r->err, TT_EFORMAT, "%s: ranks: expected at most %d streams", r->what, STREAMS_MAX);
             st = read_stream(&stream, &out->arena, r, list->u.list.items[j]);
@@ -211,6 +215,10 @@ tt_status tt_rest_share(struct tt_rest *out, const struct tt_value *position, in
 /* Where a stream is, of data of n samples or (-1) streamed. */
 static bool add_place(struct tt_value *map, const struct tt_stream *s, const struct tt_value *data, int64_t n, struct tt_arena *a)
 {
+    if (n < 0 && s->workers > 1 &&
+        !(tt_value_set(a, map, "worker", tt_value_int(a, s->worker)) &&
+          tt_value_set(a, map, "workers", tt_value_int(a, s->workers))))
+        return false;
     if (n < 0)
         return tt_value_set(a, map, "data", tt_value_copy(a, data)) && tt_value_set(a, map, "skip", tt_value_int(a, s->skip)) &&
                tt_value_set(a, map, "stride", tt_value_int(a, s->stride));

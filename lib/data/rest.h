@@ -13,9 +13,9 @@
  *
  * A streamed dataset's samples are not counted. Its stream is
  *
- *   {part, parts, data, skip, stride, token_buffer}
+ *   {part, parts, [worker, workers,] data, skip, stride, token_buffer}
  *
- * data: where rank `part` of `parts` is (iterable.h); of the samples from there on `skip` are passed over, then every stride-th is the
+ * data: where rank `part` of `parts` is, or its worker `worker` of `workers` that each read files of their own (iterable.h); of the samples from there on `skip` are passed over, then every stride-th is the
  * stream's. Ranks of another number W take the samples of each stream by turns: those of the i-th, and its tokens, begin with rank
  * i mod W. */
 #ifndef TT_DATA_REST_H
@@ -36,6 +36,7 @@ struct tt_stream {
     int64_t first;     /* the part's first sample, of all */
     int64_t next, end; /* samples of the part; streamed: not set */
     const struct tt_value *data; /* streamed: in the arena of the rest */
+    int64_t worker, workers;     /* streamed; else 0 of 1 */
     int64_t skip, stride;
     struct tt_tokens buffer;
 };

@@ -521,7 +521,7 @@ static tt_status load_rest(struct tt_train_state *state, struct tt_ckpt *ckpt, c
     return status;
 }
 
-/* The position of another number of ranks. */
+/* The position of another number of ranks, or of workers. */
 static tt_status load_degree(struct tt_train_state *state, struct tt_ckpt *ckpt, int64_t degree, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
@@ -568,7 +568,9 @@ static tt_status load_loader(struct tt_train_state *state, struct tt_ckpt *ckpt,
     where = tt_arena_printf(&arena, "%s: %s", ckpt->path, fqn);
     status = where ? tt_pickle_to_value(&arena, v->u.str.s, v->u.str.nbytes, where, &position, err)
                    : tt_err_nomem(err, strlen(ckpt->path), "a message");
-    if (status == TT_OK)
+    if (status == TT_OK && tt_position_is_divided(position))
+        status = load_degree(state, ckpt, state->dp_world, err);
+    else if (status == TT_OK)
         status = tt_loader_restore(state->loader, position, where, err);
     tt_arena_release(&arena);
     return status;

@@ -2,7 +2,11 @@
 
 Needs torch, torchtitan, datasets; run by tests/interop/run.sh with $TITAN_PY. B is the build folder with tools/data_dump.
 """
+import copy
+import dataclasses
+import functools
 import gzip
+import itertools
 import json
 import os
 import pickle
@@ -16,9 +20,11 @@ os.environ["HF_DATASETS_CACHE"] = SCRATCH.name + "/cache"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import datasets  # noqa: E402
+import numpy  # noqa: E402
+from torch.utils.data._utils import worker  # noqa: E402
 from torchtitan.components.dataloader import ParallelAwareDataloader  # noqa: E402
 from torchtitan.components.tokenizer import HuggingFaceTokenizer  # noqa: E402
-from torchtitan.hf_datasets.text_datasets import HuggingFaceTextDataset  # noqa: E402
+from torchtitan.hf_datasets.text_datasets import DATASETS, HuggingFaceTextDataset  # noqa: E402
 from torchtitan.tools.logging import logger  # noqa: E402
 
 datasets.disable_progress_bars()
@@ -27,24 +33,40 @@ DUMP = os.path.join(os.environ.get("B", "build/release"), "tools", "data_dump")
 TOK = "tests/assets/tokenizer"
 
 
-def theirs(path, seq, batch, rank, world, infinite, n, state=None, dataset="c4_test", num_workers=0):
-    ds = HuggingFaceTextDataset(dataset, path, HuggingFaceTokenizer(TOK), seq, rank, world, infinite)
+class OnceTokenizer(HuggingFaceTokenizer):
+    """Each text is encoded once, however many loaders read it."""
+
+    encode = functools.cache(HuggingFaceTokenizer.encode)
+
+
+TOKENIZER = OnceTokenizer(TOK)
+
+
+def load_once(config):
+    """The same of a dataset; one that is streamed keeps its position in itself."""
+    load = functools.cache(config.loader)
+    return dataclasses.replace(config, loader=lambda path: copy.deepcopy(ds) if isinstance(ds := load(path), datasets.IterableDataset) else ds)
+
+
+DATASETS.update({name: load_once(config) for name, config in DATASETS.items()})
+
+
+def theirs(path, seq, batch, rank, world, infinite, counts, state=None, dataset="c4_test", num_workers=0):
+    """The batches up to the last of the counts, and the position after each."""
+    ds = HuggingFaceTextDataset(dataset, path, TOKENIZER, seq, rank, world, infinite)
     loader = ParallelAwareDataloader(ds, rank, world, batch_size=batch, num_workers=num_workers)
     if state is not None:
         loader.load_state_dict({f"dp_rank_{rank}": pickle.dumps(state), "world_size": world})
-    out = []
+    out, states = [], []
     it = iter(loader)
-    for _ in range(n):
-        try:
-            x, y = next(it)
-        except StopIteration:
-            break
-        out.append((x["input"].flatten().tolist(), y.flatten().tolist()))
-    return out, pickle.loads(loader.state_dict()[f"dp_rank_{rank}"])
+    for n in counts:
+        out += [(x["input"].flatten().tolist(), y.flatten().tolist()) for x, y in itertools.islice(it, n - len(out))]
+        states.append(pickle.loads(loader.state_dict()[f"dp_rank_{rank}"]))
+    return out, states
 
 
-def ours(path, seq, batch, rank, world, infinite, n, state=None, dataset="c4_test"):
-    args = [DUMP, TOK, path, seq, batch, rank, world, int(infinite), n, "", dataset]
+def ours(path, seq, batch, rank, world, infinite, counts, state=None, dataset="c4_test"):
+    args = [DUMP, TOK, path, seq, batch, rank, world, int(infinite), ",".join(map(str, counts)), "", dataset]
     if state is not None:
         with open(SCRATCH.name + "/state.json", "w") as f:
             json.dump(state, f)
@@ -52,9 +74,13 @@ def ours(path, seq, batch, rank, world, infinite, n, state=None, dataset="c4_tes
     run = subprocess.run([str(a) for a in args], capture_output=True, text=True)
     if run.returncode:
         raise RuntimeError(run.stderr)
-    *lines, last = run.stdout.splitlines()
-    rows = [[int(t) for t in line.split()] for line in lines]
-    return list(zip(rows[0::2], rows[1::2])), json.loads(last)
+    rows, states = [], []
+    for line in run.stdout.splitlines():
+        if line.startswith("{"):
+            states.append(json.loads(line))
+        else:
+            rows.append(numpy.fromstring(line, dtype=numpy.int64, sep=" ").tolist())
+    return list(zip(rows[0::2], rows[1::2])), states
 
 
 def same(what, a, b):
@@ -64,31 +90,27 @@ def same(what, a, b):
     return a[1]
 
 
-def tuples(run):
-    return tuple(map(tuple, run[0])), run[1]
-
-
 def live(run):
     """A run without where its dataset reads, if in tables: TorchTitan does not look at that, and once resumed writes what it had loaded
     for as long as the pass lasts."""
-    data = run[1]["dataset_state"].get("data")
-    if data and data["examples_iterable"]["previous_state"]:
-        del data["examples_iterable"]["examples_iterable"]
+    for state in run[1]:
+        data = state["dataset_state"].get("data")
+        if data and data["examples_iterable"]["previous_state"]:
+            del data["examples_iterable"]["examples_iterable"]
     return run
 
 
 def check(path, seq, batch, rank, world, infinite, n, dataset="c4_test"):
     what = f"{dataset} {os.path.basename(path)} seq_len {seq} batch {batch} rank {rank}/{world} infinite {infinite}"
     args = (path, seq, batch, rank, world, infinite)
-    whole = theirs(*args, 2 * n, dataset=dataset)
-    same(what, *[(tuples(r)[0], 0) for r in (ours(*args, 2 * n, dataset=dataset), whole)])
-    state = same(what, *[tuples(f(*args, n, dataset=dataset)) for f in (ours, theirs)])
+    whole = theirs(*args, (n, 2 * n), dataset=dataset)
+    state = same(what, ours(*args, (n, 2 * n), dataset=dataset), whole)[0]
     # From one position, both go on alike, and (infinite) as without the interruption. TorchTitan forgets which pass over a streamed
     # dataset it was in and starts the data over.
-    on = [tuples(ours(*args, n, state, dataset))]
+    on = ours(*args, (n,), state, dataset)
     if state["dataset_state"].get("data", {}).get("epoch", 0) == 0:
-        same(what + " resumed", *[live(r) for r in (on[0], tuples(theirs(*args, n, state, dataset)))])
-    if infinite and [list(map(list, b)) for b in on[0][0]] != [list(map(list, b)) for b in whole[0][n:]]:
+        same(what + " resumed", live(on), live(theirs(*args, (n,), state, dataset)))
+    if infinite and on[0] != whole[0][n:]:
         sys.exit(f"FAIL {what}: other tokens after a resume")
 
 
@@ -151,7 +173,9 @@ def streamed(text):
     check(big, 100000, 1, 1, 2, True, 9, "c4")
     for path, saved in ((four, 2), (four, 4), (seven, 2), (first, 2)):
         fewer_ranks(path, saved)
-    return n + 6 + workers(four)
+    for path, world, count in ((four, 1, 2), (four, 1, 3), (four, 2, 2), (seven, 2, 2), (first, 1, 2)):
+        divided(path, world, count)
+    return n + 11 + workers(four)
 
 
 def workers(path):
@@ -159,13 +183,43 @@ def workers(path):
     n = 0
     for dataset, where, count in (("c4_test", "tests/assets/c4_test", 1), ("c4_test", "tests/assets/c4_test", 2), ("c4", path, 1)):
         args = (where, 16, 2, 0, 1, True)
-        whole = theirs(*args, 20, dataset=dataset)[0]
-        batches, state = theirs(*args, 6 * count, dataset=dataset, num_workers=count)
-        on = ours(*args, 10, state, dataset)[0]
-        if batches[::count] != whole[:6] or [list(map(list, b)) for b in on] != [list(map(list, b)) for b in whole[6:16]]:
+        whole = theirs(*args, (20,), dataset=dataset)[0]
+        batches, (state,) = theirs(*args, (6 * count,), dataset=dataset, num_workers=count)
+        on = ours(*args, (10,), state, dataset)[0]
+        if batches[::count] != whole[:6] or on != whole[6:16]:
             sys.exit(f"FAIL {dataset} after {count} workers")
         n += 1
     return n
+
+
+def as_worker(w, count, state, *args):
+    """The tokens that worker w goes on with from its state."""
+    ds = HuggingFaceTextDataset("c4", *args)
+    ds.load_state_dict(copy.deepcopy(state))
+    worker._worker_info = worker.WorkerInfo(id=w, num_workers=count, seed=0, dataset=ds)
+    try:
+        return [t for x, y in ds for t in x["input"].tolist() + y[-1:].tolist()] + ds._token_buffer
+    finally:
+        worker._worker_info = None
+
+
+def divided(path, world, count, seq=16):
+    """Ranks of TorchTitan whose workers each read files of their own; one rank of titan takes what they have left, each sample once. What
+    that is the states say: a worker's buffer may already have a sample that its place does not count, as it goes on while it is saved."""
+    left, streams = [], []
+    for rank in range(world):
+        n = count + 1 + rank
+        state = theirs(path, seq, 1, rank, world, True, (n,), dataset="c4", num_workers=count)[1][0]
+        streams.append([])
+        for w in range(count):
+            dataset = state["_snapshot"]["_worker_snapshots"][f"worker_{w}"]["dataset_state"]
+            streams[-1].append({"part": rank, "parts": world, "worker": w, "workers": count, "data": dataset["data"], "skip": 0, "stride": 1,
+                                "token_buffer": dataset["token_buffer"]})
+            left += as_worker(w, count, dataset, path, TOKENIZER, seq, rank, world, False)
+    batches, (end,) = ours(path, seq, 1, 0, 1, False, (10**6,), {"version": 1, "ranks": streams}, "c4")
+    found = [t for x, y in batches for t in x + y[-1:]] + end["dataset_state"]["token_buffer"]
+    if found != left or not left:
+        sys.exit(f"FAIL {os.path.basename(path)}: {len(found)} tokens on one rank, {len(left)} left by {count} workers of {world} each")
 
 
 def fewer_ranks(path, saved, seq=16):
@@ -173,11 +227,11 @@ def fewer_ranks(path, saved, seq=16):
     left, streams = [], []
     for rank in range(saved):
         args, n = (path, seq, 1, rank, saved, False), 3 + rank
-        batches, end = theirs(*args, 10**6, dataset="c4")
+        batches, (state, end) = theirs(*args, (n, 10**6), dataset="c4")
         left += [t for x, y in batches[n:] for t in x + y[-1:]] + end["dataset_state"]["token_buffer"]
-        state = theirs(*args, n, dataset="c4")[1]["dataset_state"]
+        state = state["dataset_state"]
         streams.append([{"part": rank, "parts": saved, "data": state["data"], "skip": 0, "stride": 1, "token_buffer": state["token_buffer"]}])
-    batches, end = ours(path, seq, 1, 0, 1, False, 10**6, {"version": 1, "ranks": streams}, "c4")
+    batches, (end,) = ours(path, seq, 1, 0, 1, False, (10**6,), {"version": 1, "ranks": streams}, "c4")
     found = [t for x, y in batches for t in x + y[-1:]] + end["dataset_state"]["token_buffer"]
     if found != left or not left:
         sys.exit(f"FAIL {os.path.basename(path)}: {len(found)} tokens on one rank, {len(left)} left by {saved}")

@@ -1,6 +1,6 @@
-/* data_dump TOKENIZER PATH SEQ_LEN BATCH RANK WORLD INFINITE NBATCHES [STATE.json [DATASET [NAHEAD]]]: batches as text, for
- * tests/interop/data_batches.py. Each batch is a line of its inputs, sequence by sequence, and a line of its labels; the last line
- * is the position as JSON. With STATE.json, if not "", the loader starts at that position, its own or that of any number of ranks. */
+/* data_dump TOKENIZER PATH SEQ_LEN BATCH RANK WORLD INFINITE N[,N...] [STATE.json [DATASET [NAHEAD]]]: batches as text, for
+ * tests/interop/data_batches.py. Each batch is a line of its inputs, sequence by sequence, and a line of its labels; after the first N
+ * of them, and so on, comes a line with the position as JSON. With STATE.json, if not "", the loader starts at that position, its own or that of any number of ranks. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,6 +34,19 @@ static tt_status restore(struct tt_loader *l, struct tt_arena *arena, const char
     return st;
 }
 
+static tt_status print_state(const struct tt_loader *l, struct tt_arena *arena, struct tt_err *err)
+{
+    struct tt_value *state;
+    struct tt_buf json = { 0 };
+    const tt_status st = tt_loader_state(l, arena, &state, err);
+    if (st == TT_OK) {
+        tt_json_write(&json, state, 0);
+        puts(tt_buf_cstr(&json));
+    }
+    tt_buf_release(&json);
+    return st;
+}
+
 static tt_status batches(struct tt_loader *l, const struct tt_loader_opts *o, int64_t n, struct tt_err *err)
 {
     const size_t size = (size_t)(o->local_batch * o->seq_len);
@@ -57,8 +70,6 @@ int main(int argc, char **argv)
     struct tt_arena arena = { 0 };
     struct tt_tokenizer *tok = NULL;
     struct tt_loader *loader = NULL;
-    struct tt_value *state;
-    struct tt_buf json = { 0 };
     const struct tt_log log = { .write = stderr_line };
     if (argc < 9)
         return 2;
@@ -76,15 +87,16 @@ int main(int argc, char **argv)
         st = tt_loader_new(&loader, tok, &o, &err);
     if (st == TT_OK && argc > 9 && *argv[9])
         st = restore(loader, &arena, argv[9], &err);
-    if (st == TT_OK)
-        st = batches(loader, &o, atoll(argv[8]), &err);
-    if (st == TT_OK && (st = tt_loader_state(loader, &arena, &state, &err)) == TT_OK) {
-        tt_json_write(&json, state, 0);
-        puts(tt_buf_cstr(&json));
+    int64_t done = 0;
+    for (char *count = argv[8]; st == TT_OK && *count; count += *count == ',') {
+        const int64_t n = strtoll(count, &count, 10);
+        st = batches(loader, &o, n - done, &err);
+        if (st == TT_OK)
+            st = print_state(loader, &arena, &err);
+        done = n;
     }
     if (st != TT_OK)
         fprintf(stderr, "data_dump: %s\n", err.msg);
-    tt_buf_release(&json);
     tt_loader_free(loader);
     tt_tokenizer_free(tok);
     tt_arena_release(&arena);

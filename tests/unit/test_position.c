@@ -12,7 +12,8 @@
 #include "format/pickle_value.h"
 #include "value/json.h"
 
-/* What a rank has taken; sample_idx -1: a position of no form that is known, -2: of a streamed dataset. */
+/* What a rank has taken; sample_idx -1: a position of no form that is known, -2: of a streamed dataset, -3: of two workers that divide
+ * one. */
 struct rank {
     int64_t sample_idx;
     int ntokens;
@@ -31,10 +32,19 @@ static struct tt_value *state_of(struct tt_arena *a, const struct rank *r)
     for (int i = 0; i < r->ntokens; i++)
         assert_true(tt_value_append(a, buffer, tt_value_int(a, 100 + i)));
     assert_true(tt_value_set(a, dataset, "token_buffer", buffer));
-    if (r->sample_idx == -2)
+    if (r->sample_idx <= -2)
         assert_true(tt_value_set(a, dataset, "data", tt_value_null(a)));
     else
         assert_true(tt_value_set(a, dataset, "sample_idx", tt_value_int(a, r->sample_idx)));
+    if (r->sample_idx == -3) {
+        assert_true(tt_value_set(a, root, "dataset_state", dataset));
+        struct tt_value *all = tt_value_map(a), *workers = tt_value_map(a), *snapshot = tt_value_map(a), *main = tt_value_map(a);
+        assert_true(tt_value_set(a, workers, "worker_0", root) && tt_value_set(a, workers, "worker_1", root) &&
+                    tt_value_set(a, main, "_num_workers", tt_value_int(a, 2)) &&
+                    tt_value_set(a, snapshot, "_main_snapshot", main) && tt_value_set(a, snapshot, "_worker_snapshots", workers) &&
+                    tt_value_set(a, all, "_snapshot", snapshot));
+        return all;
+    }
     assert_true(tt_value_set(a, root, r->sample_idx == -1 ? "_snapshot" : "dataset_state", dataset));
     return root;
 }
@@ -144,6 +154,32 @@ static void test_a_streamed_datasets_is_titans_own(void **state)
     release(&m);
 }
 
+/* Each worker of a rank is a stream of its own, whether the number of ranks changes or not. */
+static void test_workers_that_divide_a_streamed_dataset_are_streams(void **state)
+{
+    static const struct rank ranks[] = { { -3, 1 } };
+    struct made m;
+    struct tt_value *position;
+    struct tt_buf text = { 0 };
+    struct tt_err err;
+    (void)state;
+    assert_int_equal(convert(&m, ranks, 1, 3), TT_POSITION_TITAN);
+    assert_int_equal(tt_position_titan(&position, &m.recipe.arena, m.ckpt, 1, &err), TT_OK);
+    for (int i = 0; i < 2; i++) {
+        tt_buf_clear(&text);
+        tt_json_write(&text, i ? position : m.recipe.items[0].value, 0);
+        assert_string_equal(tt_buf_cstr(&text), "{\"version\": 1, \"ranks\": [["
+                                                "{\"part\": 0, \"parts\": 1, \"worker\": 0, \"workers\": 2, \"data\": null, "
+                                                "\"skip\": 0, \"stride\": 1, \"token_buffer\": [100]}, "
+                                                "{\"part\": 0, \"parts\": 1, \"worker\": 1, \"workers\": 2, \"data\": null, "
+                                                "\"skip\": 0, \"stride\": 1, \"token_buffer\": [100]}]]}");
+    }
+    assert_true(tt_position_is_divided(state_of(&m.recipe.arena, &ranks[0])));
+    assert_false(tt_position_is_divided(state_of(&m.recipe.arena, &(struct rank){ -2, 1 })));
+    tt_buf_release(&text);
+    release(&m);
+}
+
 static void test_a_position_of_another_form_is_left_out(void **state)
 {
     static const struct rank workers[] = { { 5, 2 }, { -1, 0 } };
@@ -177,6 +213,7 @@ int main(void)
         cmocka_unit_test(test_one_rank_that_took_something_is_exact_for_one),
         cmocka_unit_test(test_titans_own_has_what_each_rank_has_left),
         cmocka_unit_test(test_a_streamed_datasets_is_titans_own),
+        cmocka_unit_test(test_workers_that_divide_a_streamed_dataset_are_streams),
         cmocka_unit_test(test_a_position_of_another_form_is_left_out),
         cmocka_unit_test(test_a_degree_that_cannot_be_is_an_error),
     };
