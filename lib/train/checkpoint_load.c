@@ -81,15 +81,11 @@ static tt_status find_source(struct source *out, const struct tt_checkpointer *c
     const struct tt_step_dir *dir = tt_step_dirs_find(steps, config->load_step);
     if (dir)
         *out = source_of(dir);
-    if (dir && dir != newest && !config->load_only)
-        tt_log_line(c->log, TT_LOG_WARNING,
-                    "%s is %" PRId64 ", and %s is newer: it stays, and is what a run without load_step goes on from.",
-                    tt_config_where(c->config, "checkpoint.load_step"), config->load_step, newest->path);
-    else if (!dir && newest)
+    else if (newest)
         return tt_err_set(
             err, TT_ENOENT, "%s is %" PRId64 " but there is no complete checkpoint %s/step-%" PRId64 "; the newest is %s",
             tt_config_where(c->config, "checkpoint.load_step"), config->load_step, c->folder, config->load_step, newest->path);
-    else if (!dir)
+    else
         return tt_err_set(err, TT_ENOENT, "%s is %" PRId64 " but there is no complete checkpoint in %s",
                           tt_config_where(c->config, "checkpoint.load_step"), config->load_step, c->folder);
     return TT_OK;
@@ -311,6 +307,19 @@ static tt_status load_newest(struct tt_checkpointer *c, struct tt_train_state *s
     return status;
 }
 
+/* Where settings made the run begin before the newest step. */
+static void warn_newer(const struct tt_checkpointer *c, const struct tt_step_dirs *steps, int64_t step)
+{
+    const struct tt_step_dir *newest = tt_step_dirs_newest(steps);
+    const bool chosen = c->config->checkpoint.load_step != -1 || c->exclude & TT_STATE_TRAIN;
+
+    if (chosen && newest && newest->step > step && !c->config->checkpoint.load_only)
+        tt_log_line(c->log, TT_LOG_WARNING,
+                    "The run is at step %" PRId64 ", and %s is newer: it stays, and is what the next run goes on from without "
+                    "checkpoint.load_step.",
+                    step, newest->path);
+}
+
 tt_status tt_checkpointer_load(struct tt_checkpointer *c, struct tt_train_state *state, bool *loaded, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
@@ -332,6 +341,8 @@ tt_status tt_checkpointer_load(struct tt_checkpointer *c, struct tt_train_state 
     } else if (status == TT_OK) {
         status = load_newest(c, state, &steps, loaded, err);
     }
+    if (status == TT_OK)
+        warn_newer(c, &steps, state->step);
     c->saved = state->step;
     tt_arena_release(&arena);
     return status;

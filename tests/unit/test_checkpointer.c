@@ -343,7 +343,8 @@ static void test_the_step_just_saved_stays_whatever_is_newer(void **state)
     f->config.checkpoint.load_step = 6;
     init_again(f);
     assert_true(load(f, NULL));
-    assert_true(warned(f, "step-8 is newer: it stays, and is what a run without load_step goes on from"));
+    assert_true(warned(f, "The run is at step 6, and"));
+    assert_true(warned(f, "step-8 is newer: it stays, and is what the next run goes on from without checkpoint.load_step."));
     f->config.checkpoint.interval = 1;
     f->state.step = 4; /* as if from a step 4 that is no more */
     advance(f);
@@ -357,6 +358,14 @@ static void test_the_step_just_saved_stays_whatever_is_newer(void **state)
     assert_false(has(f, "step-5"));
     assert_false(has(f, "step-6"));
     assert_true(has(f, "step-7/.metadata"));
+
+    f->config.checkpoint.load_step = -1;
+    exclude(f, 1, (const char *[]){ "train_state" });
+    assert_true(load(f, NULL));
+    assert_true(warned(f, "The run is at step 0, and"));
+    exclude(f, 0, NULL);
+    assert_true(load(f, NULL));
+    assert_int_equal(nwarnings(f), 0);
 }
 
 static void test_a_folder_that_cannot_be_is_an_error_before_the_first_step(void **state)
