@@ -129,6 +129,7 @@ install: all                        ## into $(DESTDIR)$(PREFIX)
 	    install -m 644 completions/_$$p $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$$p; \
 	    install -m 644 completions/$$p.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$p.fish; done
 	cd configs && find . -type f -exec install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/titan/{} \;
+	install -m 755 run_train.sh $(DESTDIR)$(PREFIX)/share/titan
 
 uninstall:                          ## remove what install put there
 	rm -f $(progs:%=$(DESTDIR)$(PREFIX)/bin/%) $(patsubst man/%.1,$(DESTDIR)$(PREFIX)/share/man/man1/%.1,$(wildcard man/*.1)) \

@@ -8,10 +8,12 @@
 #   LOG_RANK     the ranks whose log is shown, "0,1"; of the others only what went wrong (0)
 #   COMM_MODE    what --comm.mode is to be: one process, which takes one step
 #
-# titan-train is that of build/bin beside this script, or else that of PATH.
+# titan-train is that of build/bin beside this script or, where `make install` put it (share/titan), that of its bin; or else that of PATH.
 set -eu
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-CONFIG_FILE=${CONFIG_FILE:-$here/configs/llama3/debug_model.toml}
+configs=$here/configs
+[ -e "$configs" ] || configs=$here # installed
+CONFIG_FILE=${CONFIG_FILE:-$configs/llama3/debug_model.toml}
 NGPU=${NGPU:-1}
 COMM_MODE=${COMM_MODE:-}
 export NGPU LOG_RANK=${LOG_RANK:-0}
@@ -22,6 +24,7 @@ fail() {
 }
 
 train=$here/build/bin/titan-train
+[ -x "$train" ] || train=$here/../../bin/titan-train
 [ -x "$train" ] || train=$(command -v titan-train) || fail "no titan-train in $here/build/bin (\`make\` builds it) or in PATH"
 [[ $NGPU =~ ^[1-9][0-9]*$ ]] || fail "NGPU: expected a number of processes, found '$NGPU'"
 
