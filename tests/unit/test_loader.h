@@ -140,7 +140,7 @@ static void run_case(const struct tt_value *c, const char *dataset, const char *
     tt_loader_free(l);
 }
 
-static void run_cases(const char *golden, const char *dataset, const char *path)
+static inline void run_cases(const char *golden, const char *dataset, const char *path)
 {
     struct tt_buf file = { 0 };
     struct tt_err err;
