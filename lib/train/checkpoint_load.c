@@ -24,6 +24,21 @@ static struct source source_of(const struct tt_step_dir *dir)
     return (struct source){ .path = dir->path, .model_only = dir->step == 0, .is_hf = dir->is_hf };
 }
 
+/* A run's folder of checkpoints is none itself. */
+static tt_status check_initial(const struct tt_checkpointer *c, const char *path, struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    struct tt_step_dirs steps;
+    tt_status status = tt_step_dirs_list(&steps, &arena, path, err);
+    const struct tt_step_dir *newest = status == TT_OK ? tt_step_dirs_newest(&steps) : NULL;
+
+    if (newest && !tt_ckpt_is_complete(path) && !tt_is_hf_folder(path))
+        status = tt_err_set(err, TT_EINVAL, "%s: expected a checkpoint, found a folder of checkpoints, of which %s is the newest",
+                            tt_config_where(c->config, "checkpoint.initial_load_path"), newest->path);
+    tt_arena_release(&arena);
+    return status;
+}
+
 static tt_status find_initial(struct source *out, const struct tt_checkpointer *c, struct tt_err *err)
 {
     const struct tt_config_checkpoint *config = &c->config->checkpoint;
@@ -48,7 +63,7 @@ static tt_status find_initial(struct source *out, const struct tt_checkpointer *
         out->path = config->initial_load_path;
     }
     out->model_only = config->initial_load_model_only;
-    return TT_OK;
+    return given ? check_initial(c, out->path, err) : TT_OK;
 }
 
 /* Where to start from but for the newest step; out->path NULL: from that, if there is one. */

@@ -409,11 +409,16 @@ static void test_what_of_a_checkpoint_is_not_as_the_run_has_it_is_told(void **st
 {
     struct fixture *f = *state;
     struct tt_err err;
-    char path[256];
+    char path[256], folder[256];
     f->config.checkpoint.export_dtype = TT_BF16;
     run_to(f, 3);
     snprintf(path, sizeof path, "%s/checkpoint/step-3", f->dir);
     f->config.checkpoint.folder = "other";
+    snprintf(folder, sizeof folder, "%s/checkpoint", f->dir);
+    f->config.checkpoint.initial_load_path = folder;
+    init_again(f);
+    assert_false(load(f, &err));
+    assert_non_null(strstr(err.msg, "expected a checkpoint, found a folder of checkpoints, of which "));
     f->config.checkpoint.initial_load_path = path;
     init_again(f);
     assert_true(load(f, NULL));
