@@ -171,6 +171,37 @@ def torchtitan(work, flavor, settings, fields=None, fails=False):
     return list(steps)
 
 
+# --- tokenizers --------------------------------------------------------------------------------------------------------------
+
+
+def train_tokenizer(model, texts, vocab, pretok=None, norm=None, alphabet=True, **more):
+    """A BPE tokenizer, byte-level where it has an alphabet; more: of its trainer."""
+    from tokenizers import Tokenizer, pre_tokenizers, trainers
+
+    tok = Tokenizer(model)
+    if norm:
+        tok.normalizer = norm
+    if pretok:
+        tok.pre_tokenizer = pretok
+    initial = pre_tokenizers.ByteLevel.alphabet() if alphabet else []
+    tok.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=vocab, initial_alphabet=initial, show_progress=False, **more))
+    return tok
+
+
+def save_tokenizer(folder, tok, config=None, change=None, ensure_ascii=False):
+    """tokenizer.json, with `change` made to its tree, and tokenizer_config.json; the folder."""
+    os.makedirs(folder)
+    tree = json.loads(tok.to_str())
+    if change:
+        change(tree)
+    with open(folder + "/tokenizer.json", "w") as f:
+        json.dump(tree, f, ensure_ascii=ensure_ascii)
+    if config is not None:
+        with open(folder + "/tokenizer_config.json", "w") as f:
+            json.dump(config, f)
+    return folder
+
+
 # --- comparing ---------------------------------------------------------------------------------------------------------------
 
 passed = failed = 0

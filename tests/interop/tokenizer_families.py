@@ -12,10 +12,11 @@ import subprocess
 import sys
 import tempfile
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from torchtitan.components.tokenizer import HuggingFaceTokenizer
 from torchtitan.tools.logging import logger
 
+from runs import save_tokenizer, train_tokenizer
 from tokens import BOS_EOS, DEEPSEEK, DEFAULT, GPT4O, LLAMA, QWEN, TOOL, split
 
 logger.setLevel("ERROR")
@@ -150,29 +151,12 @@ def upstream(folder):
 # --- the families -------------------------------------------------------------------------------------------------------------------
 
 
-def train(model, pretok, norm=None, vocab=1500, alphabet=True, **more):
-    tok = Tokenizer(model)
-    if norm:
-        tok.normalizer = norm
-    if pretok:
-        tok.pre_tokenizer = pretok
-    initial = pre_tokenizers.ByteLevel.alphabet() if alphabet else []
-    tok.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=vocab, initial_alphabet=initial, show_progress=False, **more))
-    return tok
+def train(model, pretok, norm=None, **more):
+    return train_tokenizer(model, CORPUS, 1500, pretok, norm, **more)
 
 
 def save(tok, name, config=None, change=None):
-    folder = f"{SCRATCH.name}/{name}"
-    os.makedirs(folder)
-    tree = json.loads(tok.to_str())
-    if change:
-        change(tree)
-    with open(folder + "/tokenizer.json", "w") as f:
-        json.dump(tree, f, ensure_ascii=False)
-    if config is not None:
-        with open(folder + "/tokenizer_config.json", "w") as f:
-            json.dump(config, f)
-    return folder
+    return save_tokenizer(f"{SCRATCH.name}/{name}", tok, config, change)
 
 
 def special(*names, **flags):
