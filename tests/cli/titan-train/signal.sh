@@ -6,6 +6,7 @@ flags+=(--training.steps 1000000 --checkpoint.interval 1000000)
 again=1
 last() { plain <log | sed -n 's/^INFO - step: *\([0-9]*\).*/\1/p' | tail -1; }
 run() { # SIGNAL STEP OPTION...: sends it after that step
+	: >log # else the last run's is read
 	titan-train "${flags[@]}" "${@:3}" 2>log &
 	for _ in $(seq 600); do
 		[ "$(last)" -ge "$2" ] 2>/dev/null && break
@@ -34,6 +35,7 @@ again="1 2" run TERM 3
 for _ in $(seq 1000); do echo '{"text": "the quick brown fox jumps over the lazy dog, on and on"}'; done | gzip -1 >part
 for _ in $(seq 2000); do echo part; done | xargs cat >many.jsonl.gz
 for sig in TERM USR1; do
+	: >log
 	titan-train "${flags[@]}" --training.dataset_path many.jsonl.gz --checkpoint.enable 2>log &
 	until grep -q Preparing log; do sleep 0.01; done
 	kill -$sig $!
