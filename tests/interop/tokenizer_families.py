@@ -151,8 +151,8 @@ def upstream(folder):
 # --- the families -------------------------------------------------------------------------------------------------------------------
 
 
-def train(model, pretok, norm=None, **more):
-    return train_tokenizer(model, CORPUS, 1500, pretok, norm, **more)
+def train(model, pretok, norm=None, vocab=1500, **more):
+    return train_tokenizer(model, CORPUS, vocab, pretok, norm, **more)
 
 
 def save(tok, name, config=None, change=None):
