@@ -20,9 +20,13 @@ CSTD := -std=c17
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 OPT := -O2 -g -fno-omit-frame-pointer
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
-CPPFLAGS_ALL = $(CPPFLAGS) -Ilib -Ikernels -I. -D_POSIX_C_SOURCE=200809L -DTT_DATADIR='"$(PREFIX)/share/titan"'
+CPPFLAGS_ALL = $(CPPFLAGS) $(own_cppflags) -Ilib -Ikernels -I. -D_POSIX_C_SOURCE=200809L -DTT_DATADIR='"$(PREFIX)/share/titan"'
 CFLAGS_ALL = $(CSTD) $(WARN) $(OPT) $(SANFLAGS) -pthread $(CFLAGS)
-LDLIBS_ALL = $(LDFLAGS) $(SANFLAGS) -ldnnl -ldeflate -lzstd -lyaml -ljansson -lpcre2-8 -lutf8proc -lz -lm -pthread
+# Only what calls MPI loads its library (2 ms of a start).
+LDLIBS_ALL = $(LDFLAGS) $(SANFLAGS) -Wl,--as-needed $(mpi_libs) -Wl,--no-as-needed -ldnnl -ldeflate -lzstd -lyaml -ljansson -lpcre2-8 -lutf8proc -lz -lm -pthread
+
+mpi_cflags := $(shell mpicc --showme:compile 2>/dev/null)
+mpi_libs := $(shell mpicc --showme:link 2>/dev/null)
 
 progs := $(patsubst cmd/%.c,%,$(wildcard cmd/titan-*.c))
 lib_src := $(wildcard lib/*/*.c kernels/*.c kernels/ref/*.c)
@@ -156,6 +160,8 @@ $(B)/%.o: %.c | $(B)/libs.ok
 	@mkdir -p $(@D)
 	@echo "  CC $@"
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(patsubst %.c,$(B)/%.o,$(wildcard lib/comm/mpi*.c)): own_cppflags := $(mpi_cflags)
 
 define isa_rule
 $(B)/kernels/cpu/$(1)/%.o: kernels/cpu/%.c | $(B)/libs.ok

@@ -1,6 +1,6 @@
 /* lib/comm/comm.h: collectives between the ranks of a run.
  *
- * A run has ranks [0, size), its world: one process (self), threads of one process (local), or processes that MPI started. A
+ * A run has ranks [0, size), its world: one process (self), threads of one process (local), or processes that a launcher started (mpi). A
  * communicator is a group of them with a queue of its own: what a rank posts to it happens in that order, beside what happens in
  * other communicators. Posting returns at once, waiting sleeps. Every rank of a group posts the same collectives in the same order;
  * a send only its sender and a recv only its receiver, in the same order among the two. A send is done when the receiver has it all:
@@ -92,9 +92,13 @@ typedef tt_status tt_rank_fn(struct tt_world *world, void *ctx, struct tt_err *e
  *
  * self: fn is called here, in a world of one.
  * local: nranks threads of this process. Where ranks fail, the lowest of those that failed by themselves gives the error, with its
- * number before it ("rank 3: ..."); the others are woken, whatever they wait for. */
+ * number before it ("rank 3: ..."); the others are woken, whatever they wait for.
+ * mpi: fn is called here; this process is one of those that a launcher has started (comm/launch.h), and all of them call this. It is the
+ * only function that needs MPI's library, and takes 0.3 s to start. Where this rank fails the others do not learn of it here: the
+ * process should end with an error, and the launcher ends the others. */
 TT_MUST_CHECK tt_status tt_self_run(tt_rank_fn *fn, void *ctx, struct tt_err *err);
 TT_MUST_CHECK tt_status tt_local_run(int nranks, tt_rank_fn *fn, void *ctx, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_mpi_run(tt_rank_fn *fn, void *ctx, struct tt_err *err);
 
 /* This rank has failed: every rank's wait and post fail from now on, with why->msg. It returns when no other thread touches this
  * rank's buffers any more: on the way out of an error it comes before they are freed, unless all that was posted has been waited

@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "comm/launch.h"
 #include "data/loader.h"
 #include "data/tokenizer.h"
 #include "family/family.h"
 #include "train/activations.h"
 #include "train/checkpoint.h"
 #include "train/init.h"
-#include "train/launch.h"
 #include "train/memory_snapshot.h"
 #include "train/metrics.h"
 #include "train/profiler.h"

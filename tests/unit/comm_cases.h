@@ -334,7 +334,7 @@ static tt_status case_round_of_jobs(struct tt_comm **comm, int ncomms, struct ca
     return st;
 }
 
-/* *sum: of what all ranks' communicators sent and how many operations they did, the same wherever the ranks run. ctx: the seed. */
+/* ctx: the seed. */
 static tt_status case_run(struct tt_world *world, void *ctx, struct tt_err *err)
 {
     struct tt_comm *comm[CASE_GROUPS] = { 0 };
@@ -354,6 +354,49 @@ static tt_status case_run(struct tt_world *world, void *ctx, struct tt_err *err)
         tt_comm_free(comm[i]);
     }
     free(job);
+    return st;
+}
+
+/* What each of three ranks sends, by hand: 4 bytes an element, 65536 elements a message. */
+static tt_status case_sent(struct tt_world *world, void *ctx, struct tt_err *err)
+{
+    enum { BIG = 300000 };
+    static const int64_t counts[3] = { 100000, 0, 7 };
+    static const struct {
+        struct tt_coll coll;
+        uint64_t nbytes[3], messages[3];
+    } rows[] = {
+        { { TT_COLL_ALL_GATHER, .counts = counts }, { 2 * 400000, 0, 2 * 28 }, { 2 * 2, 0, 2 } },
+        { { TT_COLL_REDUCE_SCATTER, .counts = counts }, { 28, 400000 + 28, 400000 }, { 1, 2 + 1, 2 } },
+        { { TT_COLL_ALL_REDUCE, .count = BIG }, { 4 * 400000, 4 * 400000, 4 * 400000 }, { 4 * 2, 4 * 2, 4 * 2 } },
+        { { TT_COLL_ALL_REDUCE, .count = 3 }, { 2 * 12, 2 * 12, 2 * 12 }, { 2, 2, 2 } },
+        { { TT_COLL_BROADCAST, .count = BIG, .peer = 1 }, { 0, 2 * 4 * BIG, 0 }, { 0, 2 * 5, 0 } },
+        { { TT_COLL_BARRIER, .count = 5 }, { 0, 0, 0 }, { 0, 0, 0 } },
+    };
+    float *src = calloc(3 * BIG, sizeof *src), *dst = calloc(3 * BIG, sizeof *dst);
+    const int me = world->rank;
+    struct tt_comm *all;
+
+    (void)ctx;
+    tt_status st = tt_comm_new(&all, world, NULL, 0, "all", err);
+    for (size_t i = 0; st == TT_OK && i < sizeof rows / sizeof *rows; i++) {
+        struct tt_coll coll = rows[i].coll;
+        coll.src = src;
+        coll.dst = dst;
+        const struct tt_comm_seen before = tt_comm_seen(all);
+        st = tt_comm_do(all, &coll, err);
+        const struct tt_comm_seen after = tt_comm_seen(all);
+        if (st == TT_OK && (after.sent_nbytes - before.sent_nbytes != rows[i].nbytes[me] ||
+                            after.messages - before.messages != rows[i].messages[me] || after.done != i + 1))
+            st = tt_err_set(err, TT_EINVAL, "%s, number %d: %llu bytes in %llu messages", tt_coll_name(coll.kind), (int)after.done,
+                            (unsigned long long)(after.sent_nbytes - before.sent_nbytes),
+                            (unsigned long long)(after.messages - before.messages));
+    }
+    if (st != TT_OK)
+        tt_world_abort(world, err);
+    tt_comm_free(all);
+    free(src);
+    free(dst);
     return st;
 }
 

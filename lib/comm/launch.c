@@ -1,4 +1,4 @@
-#include "train/launch.h"
+#include "comm/launch.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
-/* lib/train/launch.h: what a launcher tells the processes that it starts. */
-#ifndef TT_TRAIN_LAUNCH_H
-#define TT_TRAIN_LAUNCH_H
+/* lib/comm/launch.h: what a launcher tells the processes that it starts. */
+#ifndef TT_COMM_LAUNCH_H
+#define TT_COMM_LAUNCH_H
 
 #include <stdint.h>
 

@@ -1,0 +1,12 @@
+# Collectives between processes: the cases that threads go through, what is sent, and the failure of a rank.
+export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_orte_execute_quiet=1
+mpirun -n 2 "$TOOLS/comm_cases" cases 1
+mpirun -n 4 "$TOOLS/comm_cases" cases 2
+mpirun -n 5 "$TOOLS/comm_cases" cases 3
+mpirun -n 3 "$TOOLS/comm_cases" sent
+timeout 20 mpirun -n 3 "$TOOLS/comm_cases" fail
+echo "exit $?"
+# The checkpoint programs load no MPI.
+for p in titan-ckpt-inspect titan-dcp2pt titan-convert-hf titan-reshard; do ldd "$(command -v "$p")" | grep libmpi; done
+true
