@@ -54,7 +54,7 @@ isa_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mp
 cpu_obj := $(foreach i,$(isas),$(patsubst kernels/cpu/%.c,$(B)/kernels/cpu/$(i)/%.o,$(wildcard kernels/cpu/*.c)))
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo check unit clean format interop-full bench bench-tools bench-memory bench-kernels bench-async kills kills-train fuzz fuzz-build fuzz-coverage \
+.PHONY: all help deps demo check unit clean format interop-full bench bench-tools bench-memory bench-kernels bench-async bench-comm kills kills-train fuzz fuzz-build fuzz-coverage \
         coverage-build bless install \
         uninstall compile_commands.json tools generate
 
@@ -100,6 +100,9 @@ bench-tools: all                    ## the checkpoint tools against cp and again
 
 bench-async: all                    ## what saving 400 MB in the background costs training: waiting, slower steps
 	@BIN=$(BIN) python3 tests/bench/async.py
+
+bench-comm: $(B)/tools/comm_bench  ## collectives between processes and threads; what ranks that wait take from one that works
+	@B=$(B) tests/bench/comm.sh
 
 bench-memory: all                   ## memory and speed of each mode of activation checkpointing; memory of short sequences; the start
 	@BIN=$(BIN) tests/bench/memory.sh

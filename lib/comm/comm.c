@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
+#include "comm/trace.h"
+
 static const char *const kind_names[TT_COLL_NKINDS] = {
     [TT_COLL_ALL_GATHER] = "all_gather",
     [TT_COLL_REDUCE_SCATTER] = "reduce_scatter",
@@ -106,6 +109,18 @@ void tt_comm_count_sent(struct tt_comm *comm, const struct tt_coll *coll)
     }
 }
 
+/* --- worlds ------------------------------------------------------------------------------------------------------------------- */
+
+void tt_world_init(struct tt_world *world, const struct tt_world_ops *ops, int rank, int size)
+{
+    *world = (struct tt_world){ .rank = rank, .size = size, .ops = ops };
+    pthread_mutex_init(&world->lock, NULL);
+}
+
+void tt_world_release(struct tt_world *world) { pthread_mutex_destroy(&world->lock); }
+
+void tt_world_abort(struct tt_world *world, const struct tt_err *why) { world->ops->abort(world, why); }
+
 /* --- communicators ------------------------------------------------------------------------------------------------------------ */
 
 tt_status tt_comm_init(struct tt_comm *comm, const struct tt_comm_ops *ops, struct tt_world *world, const int *ranks, int n,
@@ -148,6 +163,23 @@ static tt_status check_group(const struct tt_world *world, const int *ranks, int
     return found ? TT_OK : tt_err_set(err, TT_EINVAL, "group %s: rank %d, which makes it, is not in it", name, world->rank);
 }
 
+/* Its id is of the group's ranks and name, and of how many of these there are. */
+static void enlist(struct tt_world *world, struct tt_comm *comm)
+{
+    uint64_t id =
+        tt_hash_bytes(comm->ranks, (size_t)comm->size * sizeof *comm->ranks) ^ tt_hash_bytes(comm->name, strlen(comm->name));
+
+    pthread_mutex_lock(&world->lock);
+    for (const struct tt_comm *c = world->comms; c; c = c->next)
+        if (strcmp(c->name, comm->name) == 0 && c->size == comm->size &&
+            memcmp(c->ranks, comm->ranks, (size_t)c->size * sizeof *c->ranks) == 0)
+            id++;
+    comm->id = id;
+    comm->next = world->comms;
+    world->comms = comm;
+    pthread_mutex_unlock(&world->lock);
+}
+
 tt_status tt_comm_new(struct tt_comm **out, struct tt_world *world, const int *ranks, int n, const char *name, struct tt_err *err)
 {
     int *all = NULL;
@@ -165,17 +197,25 @@ tt_status tt_comm_new(struct tt_comm **out, struct tt_world *world, const int *r
         st = check_group(world, ranks, n, name, err);
     if (st == TT_OK)
         st = n == 1 ? tt_self_comm_new(out, world, ranks, n, name, err) : world->ops->comm_new(out, world, ranks, n, name, err);
+    if (st == TT_OK)
+        enlist(world, *out);
     free(all);
     return st;
 }
 
 void tt_comm_free(struct tt_comm *comm)
 {
-    if (comm)
-        comm->ops->free(comm);
+    if (!comm)
+        return;
+    pthread_mutex_lock(&comm->world->lock);
+    struct tt_comm **link = &comm->world->comms;
+    while (*link && *link != comm)
+        link = &(*link)->next;
+    if (*link)
+        *link = comm->next;
+    pthread_mutex_unlock(&comm->world->lock);
+    comm->ops->free(comm);
 }
-
-void tt_world_abort(struct tt_world *world, const struct tt_err *why) { world->ops->abort(world, why); }
 
 /* --- operations --------------------------------------------------------------------------------------------------------------- */
 
@@ -212,7 +252,7 @@ static tt_status check(const struct tt_comm *comm, const struct tt_coll *coll, s
             return tt_err_set(err, TT_EINVAL, "%s of %s in group %s: rank %d has %" PRId64 " elements", tt_coll_name(coll->kind),
                               coll->what, comm->name, r, count);
     }
-    if (coll->kind == TT_COLL_BROADCAST || coll->kind == TT_COLL_SEND || coll->kind == TT_COLL_RECV)
+    if (coll->kind == TT_COLL_BROADCAST || tt_coll_is_pair(coll->kind))
         return check_peer(comm, coll, err);
     return TT_OK;
 }
@@ -229,7 +269,13 @@ tt_status tt_comm_post(struct tt_comm *comm, const struct tt_coll *coll, uint64_
     tt_status st = check(comm, &own, err);
     if (st == TT_OK)
         st = comm->ops->post(comm, &own, number, err);
-    if (st == TT_OK && ticket)
+    if (st != TT_OK)
+        return st;
+    if (!tt_coll_is_pair(own.kind))
+        atomic_fetch_add(&comm->collectives, 1);
+    if (comm->world->trace)
+        tt_trace_add(comm->world->trace, comm, &own, number);
+    if (ticket)
         *ticket = number;
     return st;
 }

@@ -22,6 +22,7 @@
 #ifndef TT_COMM_COMM_H
 #define TT_COMM_COMM_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -70,7 +71,12 @@ struct tt_coll {
 
 struct tt_world {
     int rank, size;
+
+    /* For lib/comm alone. */
     const struct tt_world_ops *ops;
+    pthread_mutex_t lock;   /* over what follows */
+    struct tt_comm *comms;  /* that this rank has made */
+    struct tt_trace *trace; /* NULL: what is posted is not recorded */
 };
 
 /* One group and queue. */
@@ -82,7 +88,11 @@ struct tt_comm {
 
     /* For lib/comm alone; tt_comm_seen reads it. */
     const struct tt_comm_ops *ops;
-    atomic_ullong posted, done, sent_nbytes, messages;
+    atomic_ullong posted, done, collectives, sent_nbytes, messages;
+    struct tt_comm *next; /* of the world's */
+    uint64_t id;          /* the same for all of the group, and like no other's */
+    uint64_t watched;     /* by the watchdog: operations done, and since when this is so */
+    double watched_since;
 };
 
 /* What a rank does, with its own world; on its own thread where it is one of several. */

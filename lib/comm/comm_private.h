@@ -5,6 +5,7 @@
 #include "comm/comm.h"
 
 struct tt_world_ops {
+    bool processes; /* each rank is one */
     /* ranks, n and the place of this rank among them are checked. The backend makes its struct, whose first member is the tt_comm that
      * tt_comm_init has filled. */
     tt_status (*comm_new)(struct tt_comm **out, struct tt_world *world, const int *ranks, int n, const char *name,
@@ -19,6 +20,10 @@ struct tt_comm_ops {
     void (*free)(struct tt_comm *comm);
 };
 
+/* What tt_world begins with. */
+void tt_world_init(struct tt_world *world, const struct tt_world_ops *ops, int rank, int size);
+void tt_world_release(struct tt_world *world);
+
 /* Copies ranks and name; tt_comm_release frees them. */
 TT_MUST_CHECK tt_status tt_comm_init(struct tt_comm *comm, const struct tt_comm_ops *ops, struct tt_world *world, const int *ranks,
                                      int n, const char *name, struct tt_err *err);
@@ -27,6 +32,9 @@ void tt_comm_release(struct tt_comm *comm);
 /* A communicator of one rank, in any world. */
 TT_MUST_CHECK tt_status tt_self_comm_new(struct tt_comm **out, struct tt_world *world, const int *ranks, int n, const char *name,
                                          struct tt_err *err);
+
+/* What only two ranks of a group take part in. */
+static inline bool tt_coll_is_pair(enum tt_coll_kind kind) { return kind == TT_COLL_SEND || kind == TT_COLL_RECV; }
 
 /* all_gather and reduce_scatter; the others have `count` elements, and counts NULL once they are posted. */
 static inline bool tt_coll_has_parts(const struct tt_coll *coll)

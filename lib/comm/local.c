@@ -133,13 +133,11 @@ static void do_piece(const struct match *m, int n, int64_t piece)
 
 /* --- matches ------------------------------------------------------------------------------------------------------------------ */
 
-static bool is_pair(enum tt_coll_kind kind) { return kind == TT_COLL_SEND || kind == TT_COLL_RECV; }
-
 /* The match that the head of rank r's queue belongs to, new where it is the first to come. */
 static struct match *match_of(struct group *g, int r, const struct tt_coll *coll)
 {
     struct queue *q = &g->queue[r];
-    const bool pair = is_pair(coll->kind);
+    const bool pair = tt_coll_is_pair(coll->kind);
     const int from = coll->kind == TT_COLL_SEND ? r : coll->peer, to = coll->kind == TT_COLL_SEND ? coll->peer : r;
     uint64_t *count = !pair ? &q->collectives : coll->kind == TT_COLL_SEND ? &q->sends[to] : &q->recvs[from];
     const uint64_t number = (*count)++;
@@ -171,7 +169,7 @@ static struct match *match_of(struct group *g, int r, const struct tt_coll *coll
 
 static bool agree(const struct tt_coll *a, const struct tt_coll *b, int n)
 {
-    if (is_pair(a->kind) ? a->wire != b->wire : a->kind != b->kind)
+    if (tt_coll_is_pair(a->kind) ? a->wire != b->wire : a->kind != b->kind)
         return false;
     if (a->kind == TT_COLL_BARRIER)
         return true;
@@ -568,10 +566,10 @@ tt_status tt_local_run(int nranks, tt_rank_fn *fn, void *ctx, struct tt_err *err
 
     if (!rank)
         return tt_err_nomem(err, (size_t)nranks * sizeof *rank, "the ranks");
-    for (int r = 0; r < nranks; r++)
-        rank[r] = (struct local_world){
-            .world = { .rank = r, .size = nranks, .ops = &world_ops }, .shared = &shared, .fn = fn, .ctx = ctx
-        };
+    for (int r = 0; r < nranks; r++) {
+        rank[r] = (struct local_world){ .shared = &shared, .fn = fn, .ctx = ctx };
+        tt_world_init(&rank[r].world, &world_ops, r, nranks);
+    }
     tt_status st = start(rank, nranks, &started, &why);
     for (int r = 0; r < started; r++)
         pthread_join(rank[r].thread, NULL);
@@ -580,6 +578,8 @@ tt_status tt_local_run(int nranks, tt_rank_fn *fn, void *ctx, struct tt_err *err
         next = g->next;
         free_group(g);
     }
+    for (int r = 0; r < nranks; r++)
+        tt_world_release(&rank[r].world);
     pthread_mutex_destroy(&shared.lock);
     free(rank);
     return st;

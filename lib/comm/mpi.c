@@ -327,7 +327,7 @@ static tt_status comm_new(struct tt_comm **out, struct tt_world *world, const in
     return st == TT_OK ? make(out, world, ranks, n, name, (int)got.tag, err) : st;
 }
 
-static const struct tt_world_ops world_ops = { .comm_new = comm_new, .abort = abort_world };
+static const struct tt_world_ops world_ops = { .processes = true, .comm_new = comm_new, .abort = abort_world };
 
 /* --- the run ------------------------------------------------------------------------------------------------------------------ */
 
@@ -382,9 +382,10 @@ static tt_status finish(struct mpi_world *w, struct tt_err *err)
 
 tt_status tt_mpi_run(tt_rank_fn *fn, void *ctx, struct tt_err *err)
 {
-    struct mpi_world w = { .world.ops = &world_ops, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+    struct mpi_world w = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
     pthread_condattr_t monotonic;
 
+    tt_world_init(&w.world, &world_ops, 0, 0);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&w.posted, &monotonic);
@@ -404,6 +405,8 @@ tt_status tt_mpi_run(tt_rank_fn *fn, void *ctx, struct tt_err *err)
         tt_err_set(err, w.err.status, "%s", w.err.msg);
     }
     pthread_join(w.thread, NULL);
-    tt_comm_free(w.all);
+    if (w.all)
+        free_comm(w.all);
+    tt_world_release(&w.world);
     return st;
 }

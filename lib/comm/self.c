@@ -62,6 +62,9 @@ static const struct tt_world_ops world_ops = { .comm_new = tt_self_comm_new, .ab
 
 tt_status tt_self_run(tt_rank_fn *fn, void *ctx, struct tt_err *err)
 {
-    struct tt_world world = { .size = 1, .ops = &world_ops };
-    return fn(&world, ctx, err);
+    struct tt_world world;
+    tt_world_init(&world, &world_ops, 0, 1);
+    const tt_status st = fn(&world, ctx, err);
+    tt_world_release(&world);
+    return st;
 }

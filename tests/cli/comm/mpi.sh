@@ -1,6 +1,5 @@
 # Collectives between processes: the cases that threads go through, what is sent, and the failure of a rank.
-export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_orte_execute_quiet=1
+. "$ROOT/tests/cli/comm/mpi.inc"
 mpirun -n 2 "$TOOLS/comm_cases" cases 1
 mpirun -n 4 "$TOOLS/comm_cases" cases 2
 mpirun -n 5 "$TOOLS/comm_cases" cases 3

@@ -1,0 +1,388 @@
+#include "comm/watchdog.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/names.h"
+#include "comm/comm_private.h"
+#include "comm/links.h"
+#include "comm/trace.h"
+
+/* Messages: HEARTBEAT (the struct below, and a struct seen a communicator), BYE (this rank has done all), FAILED (it has failed, and says
+ * so itself), VERDICT (the rank that is to say it, and a text: why this run ends). */
+enum { HEARTBEAT = 'H', BYE = 'B', FAILED = 'F', VERDICT = 'V', GROUPS_MAX = 1024, FEWEST_OPERATIONS = 64 };
+
+struct heartbeat {
+    int64_t step;
+    uint64_t progress;
+};
+
+struct seen {
+    uint64_t comm, posted, done, collectives;
+};
+
+struct peer {
+    bool ended;        /* said BYE */
+    double heard;      /* when */
+    double progressed; /* when its progress was last another */
+    struct heartbeat beat;
+    struct seen *seen; /* (nseen) */
+    size_t nseen;
+};
+
+struct tt_watchdog {
+    struct tt_world *world;
+    struct tt_watchdog_opts opts;
+    struct tt_links links;
+    struct peer *peer; /* (world->size) by rank; of this rank only what it tells itself */
+    struct tt_buf message;
+    double interval_s;
+    pid_t launcher;
+    pthread_t thread;
+    atomic_llong step; /* -1: none yet */
+    atomic_ullong progress;
+    atomic_bool stop;
+};
+
+static double timeout_of(struct tt_watchdog *w)
+{
+    return atomic_load(&w->step) < 0 ? w->opts.init_timeout_s : w->opts.train_timeout_s;
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------------------------ */
+
+static bool is_silent(const struct tt_watchdog *w, int r)
+{
+    return w->links.link[r].fd < 0 || tt_seconds() - w->peer[r].heard > 3 * w->interval_s + 1;
+}
+
+static void write_record(struct tt_watchdog *w)
+{
+    struct tt_arena arena = { 0 };
+    struct tt_err err;
+    const char *path = tt_arena_printf(&arena, "%s%d", w->opts.record, w->world->rank);
+
+    tt_status st = path ? tt_mkdir_p(tt_path_dir(&arena, path), &err) : tt_err_nomem(&err, 0, "a path");
+    if (st == TT_OK)
+        st = tt_trace_write(w->world, path, &err);
+    if (st == TT_OK)
+        tt_log_line(w->opts.log, TT_LOG_INFO, "the last operations of rank %d are in %s", w->world->rank, path);
+    else
+        tt_log_line(w->opts.log, TT_LOG_WARNING, "%s", err.msg);
+    tt_arena_release(&arena);
+}
+
+/* The rank's own thread may sleep in a wait that never ends, and MPI must not be called from here: nothing is left but to go. */
+static _Noreturn void end(struct tt_watchdog *w, const char *why)
+{
+    if (why)
+        tt_log_line(w->opts.log, TT_LOG_ERROR, "%s", why);
+    if (w->opts.noperations > 0)
+        write_record(w);
+    /* A launcher ends all that are left when the first has gone: they are to have written theirs. */
+    sleep(1);
+    _exit(1);
+}
+
+/* speaker: the lowest of the ranks that are not to blame, and live. */
+static _Noreturn void end_all(struct tt_watchdog *w, const char *why, int speaker)
+{
+    tt_buf_clear(&w->message);
+    tt_buf_le32(&w->message, (uint32_t)speaker);
+    tt_buf_put(&w->message, why, strlen(why) + 1);
+    for (int r = 0; r < w->world->size && !w->message.failed; r++)
+        tt_links_send(&w->links, r, VERDICT, w->message.data, w->message.len);
+    end(w, speaker == w->world->rank ? why : NULL);
+}
+
+static _Noreturn void hear_verdict(struct tt_watchdog *w, const uint8_t *bytes, size_t nbytes)
+{
+    const bool speak = nbytes > 4 && bytes[nbytes - 1] == 0 && tt_load_le32(bytes) == (uint32_t)w->world->rank;
+    end(w, speak ? (const char *)bytes + 4 : NULL);
+}
+
+static int lowest_live(const struct tt_watchdog *w)
+{
+    int r = 0;
+    while (r != w->world->rank && is_silent(w, r))
+        r++;
+    return r;
+}
+
+/* --- what is late ------------------------------------------------------------------------------------------------------------- */
+
+struct late {
+    struct tt_comm *comm;
+    struct tt_trace_entry op;
+    double for_s;
+};
+
+static const struct seen *seen_of(const struct peer *p, uint64_t comm)
+{
+    for (size_t i = 0; i < p->nseen; i++)
+        if (p->seen[i].comm == comm)
+            return &p->seen[i];
+    return NULL;
+}
+
+static bool has_entered(const struct peer *p, const struct late *late, int r)
+{
+    const struct seen *seen = seen_of(p, late->comm->id);
+    if (tt_coll_is_pair(late->op.kind))
+        return r != late->op.peer;
+    return seen && seen->collectives >= late->op.collective;
+}
+
+static bool is_waiting(const struct peer *p)
+{
+    for (size_t i = 0; i < p->nseen; i++)
+        if (p->seen[i].posted > p->seen[i].done)
+            return true;
+    return false;
+}
+
+/* Whether it is rank r that others wait for: it is silent, or has not entered and does not wait itself. `any`: not entered is enough. */
+static bool is_culprit(struct tt_watchdog *w, const struct late *late, int r, bool any)
+{
+    const struct peer *p = &w->peer[r];
+    const double progressed = tt_seconds() - p->progressed;
+    bool is_member = false;
+
+    for (int i = 0; i < late->comm->size; i++)
+        is_member |= late->comm->ranks[i] == r;
+    if (!is_member || r == w->world->rank || (has_entered(p, late, r) && !is_silent(w, r)))
+        return false;
+    return p->ended || is_silent(w, r) || (progressed > timeout_of(w) && (any || !is_waiting(p)));
+}
+
+static void add_culprits(struct tt_names_text *names, struct tt_watchdog *w, const struct late *late, bool any)
+{
+    for (int i = 0; i < late->comm->size; i++) {
+        const int r = late->comm->ranks[i];
+        char text[96];
+        if (!is_culprit(w, late, r, any))
+            continue;
+        snprintf(text, sizeof text, "rank %d (step %" PRId64 ", last heard of %.1f s ago%s)", r, w->peer[r].beat.step,
+                 tt_seconds() - w->peer[r].heard, w->peer[r].ended ? ", at its end" : "");
+        tt_names_text_add(names, text);
+    }
+}
+
+static void judge(struct tt_watchdog *w, const struct late *late)
+{
+    const double timeout = timeout_of(w);
+    struct tt_names_text names = { 0 };
+    struct tt_buf why = { 0 };
+    bool progress = false;
+
+    for (int r = 0; r < w->world->size; r++)
+        progress |= r != w->world->rank && tt_seconds() - w->peer[r].progressed < timeout;
+    add_culprits(&names, w, late, false);
+    /* Ranks that wait for each other in a circle, or an operation that all have entered. */
+    if (names.n == 0 && late->for_s > 2 * timeout && !progress)
+        add_culprits(&names, w, late, true);
+    const bool stuck = names.n == 0 && late->for_s > 3 * timeout && !progress;
+    if (names.n > 0 || stuck) {
+        tt_buf_printf(&why, "%s of %s (operation %" PRIu64 " of group %s) is not done after %.1f s, rank %d being at step %lld: ",
+                      tt_coll_name(late->op.kind), late->op.what, late->op.number, late->comm->name, late->for_s, w->world->rank,
+                      (long long)atomic_load(&w->step));
+        if (stuck)
+            tt_buf_str(&why, "all of its ranks have entered it");
+        else
+            tt_buf_printf(&why, "it waits for %s", tt_names_text_end(&names));
+        int speaker = 0;
+        while (speaker != w->world->rank && (is_silent(w, speaker) || is_culprit(w, late, speaker, true)))
+            speaker++;
+        end_all(w, tt_buf_cstr(&why), speaker);
+    }
+    tt_names_text_release(&names);
+}
+
+/* The operation that a communicator has been at for longest, where that is too long. */
+static bool find_late(struct tt_watchdog *w, struct tt_comm *comm, struct late *late)
+{
+    const struct tt_comm_seen seen = tt_comm_seen(comm);
+
+    if (seen.posted == seen.done || seen.done != comm->watched || comm->watched_since == 0) {
+        comm->watched = seen.done;
+        comm->watched_since = tt_seconds();
+    }
+    *late = (struct late){ .comm = comm, .for_s = tt_seconds() - comm->watched_since };
+    return late->for_s > timeout_of(w) && tt_trace_find(w->world->trace, comm->id, seen.done + 1, &late->op);
+}
+
+static void look_for_late(struct tt_watchdog *w)
+{
+    struct late late, latest = { 0 };
+
+    pthread_mutex_lock(&w->world->lock);
+    for (struct tt_comm *c = w->world->comms; c; c = c->next)
+        if (find_late(w, c, &late) && late.for_s > latest.for_s)
+            latest = late;
+    pthread_mutex_unlock(&w->world->lock);
+    if (latest.comm) /* its rank waits in it: it is not freed meanwhile */
+        judge(w, &latest);
+}
+
+/* --- telling and hearing ------------------------------------------------------------------------------------------------------ */
+
+static void tell_all(struct tt_watchdog *w)
+{
+    const struct heartbeat beat = { .step = atomic_load(&w->step), .progress = atomic_load(&w->progress) };
+
+    tt_buf_clear(&w->message);
+    tt_buf_put(&w->message, &beat, sizeof beat);
+    pthread_mutex_lock(&w->world->lock);
+    int n = 0;
+    for (const struct tt_comm *c = w->world->comms; c && n < GROUPS_MAX; c = c->next, n++) {
+        const struct tt_comm_seen now = tt_comm_seen(c);
+        const struct seen seen = { c->id, now.posted, now.done, atomic_load(&c->collectives) };
+        tt_buf_put(&w->message, &seen, sizeof seen);
+    }
+    pthread_mutex_unlock(&w->world->lock);
+    for (int r = 0; r < w->world->size && !w->message.failed; r++)
+        tt_links_send(&w->links, r, HEARTBEAT, w->message.data, w->message.len);
+}
+
+static void hear_heartbeat(struct peer *p, const void *bytes, size_t nbytes)
+{
+    struct heartbeat beat;
+    if (nbytes < sizeof beat)
+        return;
+    memcpy(&beat, bytes, sizeof beat);
+    const size_t n = (nbytes - sizeof beat) / sizeof *p->seen;
+    struct seen *seen = n > p->nseen ? realloc(p->seen, n * sizeof *seen) : p->seen;
+    if (n > 0 && !seen)
+        return;
+    if (n > 0)
+        memcpy(seen, (const char *)bytes + sizeof beat, n * sizeof *seen);
+    p->seen = seen;
+    p->nseen = n;
+    if (beat.progress != p->beat.progress)
+        p->progressed = tt_seconds();
+    p->beat = beat;
+}
+
+static void hear(void *ctx, int rank, char kind, const void *bytes, size_t nbytes)
+{
+    struct tt_watchdog *w = ctx;
+    struct peer *p = &w->peer[rank];
+    char why[128];
+
+    p->heard = tt_seconds();
+    switch (kind) {
+    case HEARTBEAT: hear_heartbeat(p, bytes, nbytes); break;
+    case BYE: p->ended = true; break;
+    case FAILED: end(w, NULL);
+    case VERDICT: hear_verdict(w, bytes, nbytes);
+    case 0:
+        if (p->ended)
+            break;
+        snprintf(why, sizeof why, "rank %d is gone, at step %" PRId64 ": its connection has closed", rank, p->beat.step);
+        end_all(w, why, lowest_live(w));
+    default: break;
+    }
+}
+
+static void *watch(void *arg)
+{
+    struct tt_watchdog *w = arg;
+
+    for (double next = tt_seconds(); !atomic_load(&w->stop);) {
+        const double now = tt_seconds();
+        if (now >= next) {
+            next = now + w->interval_s;
+            tell_all(w);
+            look_for_late(w);
+            if (getppid() != w->launcher)
+                end_all(w, "what started this run is gone", lowest_live(w));
+        }
+        tt_links_poll(&w->links, next - now < 0.1 ? next - now : 0.1, hear, w);
+    }
+    return NULL;
+}
+
+/* --- starting and stopping ---------------------------------------------------------------------------------------------------- */
+
+static void release(struct tt_watchdog *w)
+{
+    tt_links_close(&w->links);
+    tt_trace_stop(w->world);
+    for (int r = 0; w->peer && r < w->world->size; r++)
+        free(w->peer[r].seen);
+    free(w->peer);
+    tt_buf_release(&w->message);
+    free(w);
+}
+
+static tt_status start_thread(struct tt_watchdog *w, struct tt_err *err)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int rc = pthread_create(&w->thread, NULL, watch, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc == 0 ? TT_OK : tt_err_errno(err, rc, "cannot start the watchdog's thread");
+}
+
+tt_status tt_watchdog_start(struct tt_watchdog **out, struct tt_world *world, const struct tt_watchdog_opts *opts,
+                            struct tt_err *err)
+{
+    *out = NULL;
+    if (!world->ops->processes)
+        return TT_OK;
+    const double least = opts->init_timeout_s < opts->train_timeout_s ? opts->init_timeout_s : opts->train_timeout_s;
+    struct tt_watchdog *w = calloc(1, sizeof *w);
+    if (!w)
+        return tt_err_nomem(err, sizeof *w, "a watchdog");
+    *w = (struct tt_watchdog){
+        .world = world, .opts = *opts, .launcher = getppid(), .interval_s = least < 8 ? least / 8 : 1, .step = -1
+    };
+    w->peer = calloc((size_t)world->size, sizeof *w->peer);
+    tt_status st = w->peer ? TT_OK : tt_err_nomem(err, (size_t)world->size * sizeof *w->peer, "a watchdog");
+    for (int r = 0; st == TT_OK && r < world->size; r++)
+        w->peer[r].heard = w->peer[r].progressed = tt_seconds();
+    if (st == TT_OK)
+        st = tt_links_open(&w->links, world, opts->init_timeout_s, err);
+    /* What is late is looked up in the record. */
+    if (st == TT_OK)
+        st = tt_trace_start(world, opts->noperations > FEWEST_OPERATIONS ? opts->noperations : FEWEST_OPERATIONS, err);
+    if (st == TT_OK)
+        st = start_thread(w, err);
+    if (st == TT_OK)
+        *out = w;
+    else
+        release(w);
+    return st;
+}
+
+void tt_watchdog_step(struct tt_watchdog *watchdog, int64_t step)
+{
+    if (watchdog)
+        atomic_store(&watchdog->step, step);
+}
+
+void tt_watchdog_progress(struct tt_watchdog *watchdog)
+{
+    if (watchdog)
+        atomic_fetch_add(&watchdog->progress, 1);
+}
+
+void tt_watchdog_stop(struct tt_watchdog *watchdog, const struct tt_err *failed)
+{
+    if (!watchdog)
+        return;
+    atomic_store(&watchdog->stop, true);
+    pthread_join(watchdog->thread, NULL);
+    for (int r = 0; r < watchdog->world->size; r++)
+        tt_links_send(&watchdog->links, r, failed ? FAILED : BYE, "", 0);
+    release(watchdog);
+}

@@ -1,0 +1,21 @@
+#!/bin/bash
+# comm.sh: what ranks that wait take from one that works, and how fast collectives are. In turns, ROUNDS (5) times: a fixed amount of
+# work on all cores by a rank alone, and by one that RANKS (6) others wait for; the ratio is of the best times, and is to be at most
+# 1.2. Then the collectives' own times, between processes and between threads.
+set -eu
+rounds=${ROUNDS:-5} ranks=${RANKS:-6} bench=$B/tools/comm_bench
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+
+for _ in $(seq "$rounds"); do
+	"$bench" >>"$out/alone"
+	mpirun -n $((ranks + 1)) "$bench" >>"$out/waiting"
+done
+best() { awk '/^work/ && (!best || $2 < best) { best = $2 } END { print best }' "$1"; }
+awk -v a="$(best "$out/alone")" -v w="$(best "$out/waiting")" -v n="$ranks" \
+	'BEGIN { printf "work alone %s s, beside %d waiting ranks %s s: %.2f times\n", a, n, w, w / a }'
+echo "between $((ranks + 1)) processes (the last of $rounds runs):"
+grep -v '^work' "$out/waiting" | tail -4
+echo "between $((ranks + 1)) threads:"
+"$bench" -n $((ranks + 1)) | grep -v '^work'

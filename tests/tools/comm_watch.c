@@ -1,0 +1,114 @@
+/* comm_watch TIMEOUT MODE: ranks under mpirun that go from step to step, an all_reduce in each, until one of them does not. Each writes
+ * its process id to the file pid.RANK. What its watchdog says goes to standard error.
+ *
+ *   steps   they go on until somebody stops or kills one
+ *   late    rank 1 does not enter step 3, and sleeps
+ *   chain   rank 3 sleeps in step 3, rank 2 waits for it in a group of their own, and the others for rank 2
+ *   busy    rank 1 enters step 3 after three times the timeout, and reports progress meanwhile; then all end
+ *   fails   the last rank fails at step 3 */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "comm/watchdog.h"
+
+struct run {
+    const char *mode;
+    double timeout_s;
+    struct tt_watchdog *watchdog;
+    struct tt_comm *all, *pair; /* pair: of ranks 2 and 3 */
+};
+
+static void say(void *ctx, enum tt_log_level level, const char *line)
+{
+    (void)ctx;
+    if (level >= TT_LOG_WARNING)
+        fprintf(stderr, "%s\n", line);
+}
+
+static void nap(double seconds)
+{
+    const long s = (long)seconds;
+    nanosleep(&(struct timespec){ .tv_sec = s, .tv_nsec = (long)((seconds - (double)s) * 1e9) }, NULL);
+}
+
+static tt_status step_3(struct run *r, struct tt_err *err)
+{
+    const struct tt_coll barrier = { .kind = TT_COLL_BARRIER, .what = "the pair" };
+    const int rank = r->all->rank;
+    const bool is_chain = strcmp(r->mode, "chain") == 0;
+
+    if ((strcmp(r->mode, "late") == 0 && rank == 1) || (is_chain && rank == 3))
+        nap(1000);
+    if (is_chain && rank == 2)
+        return tt_comm_do(r->pair, &barrier, err);
+    for (int i = 0; strcmp(r->mode, "busy") == 0 && rank == 1 && i < 30; i++) {
+        tt_watchdog_progress(r->watchdog);
+        nap(r->timeout_s / 10);
+    }
+    return strcmp(r->mode, "fails") == 0 && rank == r->all->size - 1 ? tt_err_set(err, TT_ENOENT, "no data") : TT_OK;
+}
+
+static tt_status steps(struct run *r, struct tt_err *err)
+{
+    int64_t x = 1, sum;
+    const struct tt_coll loss = {
+        .kind = TT_COLL_ALL_REDUCE, .wire = TT_I64, .sum = TT_I64, .src = &x, .dst = &sum, .count = 1, .what = "the loss"
+    };
+    tt_status st = TT_OK;
+
+    for (int64_t step = 1; st == TT_OK && !(strcmp(r->mode, "busy") == 0 && step > 6); step++) {
+        if (step == 3)
+            st = step_3(r, err);
+        if (st == TT_OK)
+            st = tt_comm_do(r->all, &loss, err);
+        tt_watchdog_step(r->watchdog, step);
+        nap(0.02);
+    }
+    return st;
+}
+
+static tt_status run(struct tt_world *world, void *ctx, struct tt_err *err)
+{
+    struct run *r = ctx;
+    const struct tt_log log = { .write = say };
+    const struct tt_watchdog_opts opts = {
+        .init_timeout_s = 30, .train_timeout_s = r->timeout_s, .noperations = 5, .record = "record/rank_", .log = &log
+    };
+    static const int pair[] = { 2, 3 };
+    char path[64], pid[32];
+
+    snprintf(path, sizeof path, "pid.%d", world->rank);
+    snprintf(pid, sizeof pid, "%d\n", (int)getpid());
+    tt_status st = tt_file_write_all(path, pid, strlen(pid), err);
+    if (st == TT_OK)
+        st = tt_watchdog_start(&r->watchdog, world, &opts, err);
+    if (st == TT_OK)
+        st = tt_comm_new(&r->all, world, NULL, 0, "everybody", err);
+    if (st == TT_OK && world->rank >= 2)
+        st = tt_comm_new(&r->pair, world, pair, 2, "pair", err);
+    if (st == TT_OK)
+        st = steps(r, err);
+    tt_watchdog_stop(r->watchdog, st == TT_OK ? NULL : err);
+    if (st != TT_OK)
+        tt_world_abort(world, err);
+    tt_comm_free(r->all);
+    tt_comm_free(r->pair);
+    return st;
+}
+
+int main(int argc, char **argv)
+{
+    struct run r = { .timeout_s = argc > 2 ? atof(argv[1]) : 1, .mode = argc > 2 ? argv[2] : "steps" };
+    struct tt_err err;
+
+    signal(SIGTERM, SIG_IGN); /* mpirun's, when the first rank has gone: titan-train catches it too */
+    if (tt_mpi_run(run, &r, &err) == TT_OK)
+        return 0;
+    fprintf(stderr, "comm_watch: %s\n", err.msg);
+    return 1;
+}
