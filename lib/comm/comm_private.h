@@ -41,6 +41,12 @@ static inline bool tt_coll_has_parts(const struct tt_coll *coll)
 {
     return coll->kind == TT_COLL_ALL_GATHER || coll->kind == TT_COLL_REDUCE_SCATTER;
 }
+/* Element i of a buffer, which may be NULL where it has none. */
+static inline void *tt_coll_at(const void *base, int64_t i, enum tt_dtype dtype)
+{
+    return base ? (char *)base + (uint64_t)i * tt_dtype_nbytes(dtype) : NULL;
+}
+
 /* The part of rank r: where it begins among all parts, and its elements. */
 int64_t tt_coll_count(const struct tt_coll *coll, int r);
 int64_t tt_coll_offset(const struct tt_coll *coll, int r);

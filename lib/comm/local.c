@@ -79,8 +79,6 @@ static int64_t pieces_of(const struct tt_coll *coll, int r)
     return coll->kind == TT_COLL_BARRIER ? 0 : (tt_coll_count(coll, r) + chunk - 1) / chunk;
 }
 
-static void *at(const void *base, int64_t i, enum tt_dtype dtype) { return (char *)base + (uint64_t)i * tt_dtype_nbytes(dtype); }
-
 static void copy(void *dst, const void *src, int64_t n, enum tt_dtype dtype)
 {
     if (dst != src)
@@ -96,22 +94,22 @@ static void do_range(const struct match *m, int n, int r, int64_t offset, int64_
     switch (own->kind) {
     case TT_COLL_ALL_GATHER:
         for (int d = 0; d < n; d++)
-            copy(at(c[d].dst, offset + i, wire), at(own->src, i, wire), k, wire);
+            copy(tt_coll_at(c[d].dst, offset + i, wire), tt_coll_at(own->src, i, wire), k, wire);
         break;
     case TT_COLL_REDUCE_SCATTER:
-        tt_reduce(at(own->dst, i, own->unrounded ? own->sum : wire), own->unrounded, own, m->src, n, offset + i, k);
+        tt_reduce(tt_coll_at(own->dst, i, own->unrounded ? own->sum : wire), own->unrounded, own, m->src, n, offset + i, k);
         break;
     case TT_COLL_ALL_REDUCE:
-        tt_reduce(at(own->dst, i, wire), false, own, m->src, n, i, k);
+        tt_reduce(tt_coll_at(own->dst, i, wire), false, own, m->src, n, i, k);
         for (int d = 1; d < n; d++)
-            copy(at(c[d].dst, i, wire), at(own->dst, i, wire), k, wire);
+            copy(tt_coll_at(c[d].dst, i, wire), tt_coll_at(own->dst, i, wire), k, wire);
         break;
     case TT_COLL_BROADCAST:
         for (int d = 0; d < n; d++)
             if (d != own->peer)
-                copy(at(c[d].dst, i, wire), at(c[own->peer].src, i, wire), k, wire);
+                copy(tt_coll_at(c[d].dst, i, wire), tt_coll_at(c[own->peer].src, i, wire), k, wire);
         break;
-    case TT_COLL_RECV: copy(at(own->dst, i, wire), at(c[m->from].src, i, wire), k, wire); break;
+    case TT_COLL_RECV: copy(tt_coll_at(own->dst, i, wire), tt_coll_at(c[m->from].src, i, wire), k, wire); break;
     default: break;
     }
 }

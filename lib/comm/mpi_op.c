@@ -48,8 +48,6 @@ static struct tt_mpi_flow *add_flow(struct tt_mpi_op *op, int peer, bool send, c
     return f;
 }
 
-static void *at(const void *base, int64_t i, enum tt_dtype dtype) { return (char *)base + (uint64_t)i * tt_dtype_nbytes(dtype); }
-
 /* The d-th of the others, d in [1, size): each rank begins with its neighbour, so that not all send to the same. */
 static int other(const struct tt_comm *comm, int d) { return (comm->rank + d) % comm->size; }
 
@@ -64,7 +62,7 @@ static void plan_gather(struct tt_mpi_comm *c, char *parts, const void *own)
     for (int d = 1; d < comm->size; d++) {
         const int r = other(comm, d);
         const int64_t offset = pieces ? tt_coll_piece_offset(coll, comm->size, r) : tt_coll_offset(coll, r);
-        add_flow(op, r, false, at(parts, offset, coll->wire),
+        add_flow(op, r, false, tt_coll_at(parts, offset, coll->wire),
                  pieces ? tt_coll_piece_count(coll, comm->size, r) : tt_coll_count(coll, r));
         add_flow(op, r, true, own, pieces ? tt_coll_piece_count(coll, comm->size, comm->rank) : tt_coll_count(coll, comm->rank));
     }
@@ -109,19 +107,19 @@ static tt_status plan_scatter(struct tt_mpi_comm *c, struct tt_err *err)
     const int64_t offset = pieces ? tt_coll_piece_offset(coll, comm->size, comm->rank) : tt_coll_offset(coll, comm->rank);
     const int64_t count = pieces ? tt_coll_piece_count(coll, comm->size, comm->rank) : tt_coll_count(coll, comm->rank);
     const int64_t room = ring_nbytes(op, count);
-    const tt_status st = need_scratch(op, room * comm->size, err);
+    const tt_status st = need_scratch(op, room * comm->size + 1, err); /* never NULL */
 
     if (st != TT_OK)
         return st;
-    plan_fold(op, at(coll->src, offset, coll->wire), pieces ? at(coll->dst, offset, coll->wire) : coll->dst, coll->unrounded,
-              count);
+    plan_fold(op, tt_coll_at(coll->src, offset, coll->wire), pieces ? tt_coll_at(coll->dst, offset, coll->wire) : coll->dst,
+              coll->unrounded, count);
     for (int d = 1; d < comm->size; d++) {
         const int r = other(comm, d);
         op->from[r] = add_flow(op, r, false, op->scratch + r * room, count);
         op->from[r]->ring = true;
         op->from[r]->upto = &op->room;
         add_flow(op, r, true,
-                 at(coll->src, pieces ? tt_coll_piece_offset(coll, comm->size, r) : tt_coll_offset(coll, r), coll->wire),
+                 tt_coll_at(coll->src, pieces ? tt_coll_piece_offset(coll, comm->size, r) : tt_coll_offset(coll, r), coll->wire),
                  pieces ? tt_coll_piece_count(coll, comm->size, r) : tt_coll_count(coll, r));
     }
     return TT_OK;
@@ -133,7 +131,7 @@ static tt_status plan_small(struct tt_mpi_comm *c, struct tt_err *err)
     const struct tt_comm *comm = &c->comm;
     struct tt_mpi_op *op = &c->op;
     const int64_t count = op->coll.count, room = ring_nbytes(op, count);
-    const tt_status st = need_scratch(op, room * comm->size, err);
+    const tt_status st = need_scratch(op, room * comm->size + 1, err); /* never NULL */
 
     if (st != TT_OK || count == 0)
         return st;
@@ -183,7 +181,7 @@ static tt_status plan(struct tt_mpi_comm *c, bool *more, struct tt_err *err)
     switch (coll->kind) {
     case TT_COLL_ALL_GATHER: {
         const size_t nbytes = (size_t)tt_coll_count(coll, rank) * tt_dtype_nbytes(coll->wire);
-        char *place = at(coll->dst, tt_coll_offset(coll, rank), coll->wire);
+        char *place = tt_coll_at(coll->dst, tt_coll_offset(coll, rank), coll->wire);
         if (nbytes > 0 && place != coll->src)
             memcpy(place, coll->src, nbytes);
         plan_gather(c, coll->dst, coll->src);
@@ -196,7 +194,7 @@ static tt_status plan(struct tt_mpi_comm *c, bool *more, struct tt_err *err)
         *more = op->phase == 0;
         if (op->phase == 0)
             return plan_scatter(c, err);
-        plan_gather(c, coll->dst, at(coll->dst, tt_coll_piece_offset(coll, size, rank), coll->wire));
+        plan_gather(c, coll->dst, tt_coll_at(coll->dst, tt_coll_piece_offset(coll, size, rank), coll->wire));
         return TT_OK;
     case TT_COLL_BROADCAST: plan_broadcast(c); return TT_OK;
     case TT_COLL_BARRIER: plan_barrier(c); return TT_OK;
@@ -213,7 +211,7 @@ static tt_status begin_message(struct tt_mpi_comm *c, int flow, struct tt_err *e
     const int slot = (int)(f->begun % TT_MPI_WINDOW);
     const int64_t begin = f->begun * TT_COMM_CHUNK, rest = f->nbytes - begin;
     const int n = (int)(rest < TT_COMM_CHUNK ? rest : TT_COMM_CHUNK);
-    char *p = f->base + (f->ring ? (int64_t)slot * TT_COMM_CHUNK : begin);
+    char *p = n == 0 ? NULL : f->base + (f->ring ? (int64_t)slot * TT_COMM_CHUNK : begin);
     MPI_Request *request = &c->op.request[flow * TT_MPI_WINDOW + slot];
 
     const int rc = f->send ? MPI_Isend(p, n, MPI_BYTE, c->comm.ranks[f->peer], c->tag, MPI_COMM_WORLD, request)
@@ -280,8 +278,8 @@ static void fold_messages(struct tt_mpi_comm *c)
         const int64_t begin = op->folded * chunk, rest = op->count - begin;
         for (int r = 0; r < c->comm.size; r++)
             op->src[r] = op->from[r] ? op->from[r]->base + op->folded % TT_MPI_WINDOW * TT_COMM_CHUNK
-                                     : (const char *)at(op->own, begin, op->coll.wire);
-        tt_reduce(at(op->into, begin, to), op->into_sum, &op->coll, op->src, c->comm.size, 0, rest < chunk ? rest : chunk);
+                                     : (const char *)tt_coll_at(op->own, begin, op->coll.wire);
+        tt_reduce(tt_coll_at(op->into, begin, to), op->into_sum, &op->coll, op->src, c->comm.size, 0, rest < chunk ? rest : chunk);
         op->folded++;
         op->room++;
         op->reduces = op->folded * chunk < op->count;

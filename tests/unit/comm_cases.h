@@ -171,6 +171,10 @@ static void case_fill(struct case_job *j)
     c->src = place;
     c->dst = j->in_place && c->kind == TT_COLL_REDUCE_SCATTER ? (char *)j->src + (uint64_t)before * elem : j->dst;
     case_put_all(place, c->wire, src_n, j->stream, me);
+    if (src_n == 0)
+        c->src = NULL;
+    if (j->dst_n == 0)
+        c->dst = NULL;
 
     const int64_t out_elem = (int64_t)tt_dtype_nbytes(to);
     switch (c->kind) {
@@ -241,7 +245,7 @@ static void case_pause(uint64_t h)
 static tt_status case_compare(const struct case_job *j, struct tt_err *err)
 {
     const uint64_t elem = tt_dtype_nbytes(j->dst_dtype);
-    if (memcmp(j->coll.dst, j->expected, (size_t)j->dst_n * elem) == 0)
+    if (j->dst_n == 0 || memcmp(j->coll.dst, j->expected, (size_t)j->dst_n * elem) == 0)
         return TT_OK;
     for (int64_t i = 0; i < j->dst_n; i++) {
         const char *got = (const char *)j->coll.dst + (uint64_t)i * elem,
