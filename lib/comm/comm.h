@@ -102,7 +102,8 @@ typedef tt_status tt_rank_fn(struct tt_world *world, void *ctx, struct tt_err *e
  *
  * self: fn is called here, in a world of one.
  * local: nranks threads of this process. Where ranks fail, the lowest of those that failed by themselves gives the error, with its
- * number before it ("rank 3: ..."); the others are woken, whatever they wait for.
+ * number before it ("rank 3: ..."); the others are woken, whatever they wait for. Where all ranks
+ * wait for each other and nothing moves for some seconds, that is an error too, which says what each waits for.
  * mpi: fn is called here; this process is one of those that a launcher has started (comm/launch.h), and all of them call this. It is the
  * only function that needs MPI's library, and takes 0.3 s to start. Where this rank fails the others do not learn of it here: the
  * process should end with an error, and the launcher ends the others. */

@@ -5,12 +5,15 @@
  * at is cut into pieces, which are done by whichever threads of the group wait at the time, for this operation or a later one: so
  * no rank waits for another that is busy elsewhere once both have posted, and waiting threads work or sleep. What is read and
  * written in a piece is fixed; who does it, and when, is not. */
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/names.h"
 #include "comm/comm_private.h"
 
 struct match {
@@ -53,6 +56,12 @@ struct shared {
     struct group *groups; /* in the order they were made */
     atomic_bool aborted;  /* err is there, and stays as it is */
     struct tt_err err;
+
+    struct local_world *rank; /* (nranks) */
+    int nranks;
+    atomic_int resting;         /* ranks that are in a wait, or have ended */
+    atomic_ullong moves;        /* operations posted and done, and pieces, of all */
+    pthread_mutex_t rests_lock; /* over the ranks' `rests`; nothing is taken after it */
 };
 
 struct local_world {
@@ -60,10 +69,11 @@ struct local_world {
     struct shared *shared;
     tt_rank_fn *fn;
     void *ctx;
-    pthread_t thread;
+    pthread_t thread, self; /* the same; self is set by itself */
     tt_status status;
     struct tt_err err;
-    bool told; /* of another's failure */
+    atomic_bool told; /* of another's failure */
+    char rests[200];  /* what it has waited for some time: "rank 1 for ..." */
 };
 
 struct local_comm {
@@ -236,6 +246,7 @@ static void finish(struct group *g, struct match **link)
             continue;
         tt_comm_count_sent(q->comm, &m->coll[r]);
         atomic_fetch_add(&q->comm->done, 1);
+        atomic_fetch_add(&g->shared->moves, 1);
         q->head++;
         q->head_has_arrived = false;
     }
@@ -343,6 +354,7 @@ static tt_status post(struct tt_comm *comm, const struct tt_coll *coll, uint64_t
     if (!aborted && st == TT_OK) {
         q->ring[q->tail++ % q->cap] = *coll;
         atomic_store(&comm->posted, ticket);
+        atomic_fetch_add(&g->shared->moves, 1);
         settled = settle(g, &why);
     }
     pthread_mutex_unlock(&g->lock);
@@ -370,6 +382,7 @@ static tt_status work(struct group *g, struct match *m, struct tt_err *err)
     pthread_mutex_lock(&g->lock);
     g->working--;
     m->done++;
+    atomic_fetch_add(&g->shared->moves, 1);
     if (atomic_load(&g->shared->aborted))
         pthread_cond_broadcast(&g->changed);
     else if (m->done == m->pieces)
@@ -377,21 +390,75 @@ static tt_status work(struct group *g, struct match *m, struct tt_err *err)
     return TT_OK;
 }
 
+/* --- waiting for each other ---------------------------------------------------------------------------------------------------
+ * Where every rank sleeps in a wait, or has ended, and nothing moves, nothing ever will. A thread of a rank beside its own might still
+ * post what others wait for: so that has to last for some seconds. */
+enum { STILL_SECONDS = 3 };
+
+struct stillness {
+    uint64_t moves;
+    int seconds;
+};
+
+static void note_rest(struct local_world *local, struct group *g, const struct tt_comm *comm)
+{
+    const struct queue *q = &g->queue[comm->rank];
+    const struct tt_coll *coll = &q->ring[q->head % q->cap];
+
+    pthread_mutex_lock(&local->shared->rests_lock);
+    snprintf(local->rests, sizeof local->rests, "rank %d for %s of %s (group %s)", local->world.rank, tt_coll_name(coll->kind),
+             coll->what, g->name);
+    pthread_mutex_unlock(&local->shared->rests_lock);
+}
+
+static tt_status describe_rests(struct shared *shared, struct tt_err *err)
+{
+    struct tt_names_text names = { 0 };
+
+    pthread_mutex_lock(&shared->rests_lock);
+    for (int r = 0; r < shared->nranks; r++)
+        tt_names_text_add(&names, shared->rank[r].rests);
+    pthread_mutex_unlock(&shared->rests_lock);
+    tt_err_set(err, TT_EINVAL, "the ranks wait for each other: %s", tt_names_text_end(&names));
+    tt_names_text_release(&names);
+    return TT_EINVAL;
+}
+
+/* Until something has changed in the group, or a second has passed. With its lock held. */
+static tt_status sleep_in(struct group *g, struct local_world *local, const struct tt_comm *comm, struct stillness *still,
+                          struct tt_err *err)
+{
+    struct shared *shared = g->shared;
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec++;
+    if (pthread_cond_timedwait(&g->changed, &g->lock, &until) != ETIMEDOUT)
+        return TT_OK;
+    const bool all_rest = atomic_load(&shared->resting) == shared->nranks;
+    const uint64_t moves = atomic_load(&shared->moves);
+    note_rest(local, g, comm);
+    still->seconds = all_rest && moves == still->moves ? still->seconds + 1 : 0;
+    still->moves = moves;
+    return still->seconds > STILL_SECONDS ? describe_rests(shared, err) : TT_OK;
+}
+
 static tt_status wait_done(struct tt_comm *comm, uint64_t ticket, struct tt_err *err)
 {
     struct local_world *local = local_of(comm->world);
     struct group *g = ((struct local_comm *)comm)->group;
     struct tt_err why;
+    struct stillness still = { 0 };
+    const bool own = pthread_equal(pthread_self(), local->self);
     tt_status st = TT_OK;
 
     pthread_mutex_lock(&g->lock);
+    atomic_fetch_add(&g->shared->resting, own);
     while (st == TT_OK && atomic_load(&comm->done) < ticket && !atomic_load(&g->shared->aborted)) {
         struct match *m = with_work(g);
-        if (m)
-            st = work(g, m, &why);
-        else
-            pthread_cond_wait(&g->changed, &g->lock);
+        st = m ? work(g, m, &why) : sleep_in(g, local, comm, &still, &why);
     }
+    atomic_fetch_sub(&g->shared->resting, own);
     const bool done = atomic_load(&comm->done) >= ticket;
     pthread_mutex_unlock(&g->lock);
     if (st != TT_OK)
@@ -528,9 +595,14 @@ static void *rank_main(void *arg)
 {
     struct local_world *local = arg;
 
+    local->self = pthread_self();
     local->status = local->fn(&local->world, local->ctx, &local->err);
     if (local->status != TT_OK && !local->told)
         abort_world(&local->world, &local->err);
+    pthread_mutex_lock(&local->shared->rests_lock);
+    snprintf(local->rests, sizeof local->rests, "rank %d has ended", local->world.rank);
+    pthread_mutex_unlock(&local->shared->rests_lock);
+    atomic_fetch_add(&local->shared->resting, 1);
     return NULL;
 }
 
@@ -557,8 +629,10 @@ static tt_status outcome(const struct local_world *rank, int n, struct tt_err *e
 
 tt_status tt_local_run(int nranks, tt_rank_fn *fn, void *ctx, struct tt_err *err)
 {
-    struct shared shared = { .lock = PTHREAD_MUTEX_INITIALIZER };
     struct local_world *rank = calloc((size_t)nranks, sizeof *rank);
+    struct shared shared = {
+        .lock = PTHREAD_MUTEX_INITIALIZER, .rests_lock = PTHREAD_MUTEX_INITIALIZER, .rank = rank, .nranks = nranks
+    };
     struct tt_err why;
     int started;
 
@@ -579,6 +653,7 @@ tt_status tt_local_run(int nranks, tt_rank_fn *fn, void *ctx, struct tt_err *err
     for (int r = 0; r < nranks; r++)
         tt_world_release(&rank[r].world);
     pthread_mutex_destroy(&shared.lock);
+    pthread_mutex_destroy(&shared.rests_lock);
     free(rank);
     return st;
 }

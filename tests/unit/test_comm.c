@@ -27,7 +27,7 @@ static void test_every_operation_between_threads(void **state)
                 fail_msg("%d ranks, seed %d: %s", n, (int)seed, err.msg);
 }
 
-/* --- sends in a chain --------------------------------------------------------------------------------------------------------- */
+/* --- waiting --------------------------------------------------------------------------------------------------------- */
 
 /* Each rank has posted two operations in two groups, and waits for them in another order than its neighbour. */
 static tt_status cross(struct tt_world *world, void *ctx, struct tt_err *err)
@@ -65,6 +65,31 @@ static void test_ranks_wait_in_any_order_across_groups(void **state)
     (void)state;
     for (int i = 0; i < 50; i++)
         assert_int_equal(tt_local_run(4, cross, NULL, NULL), TT_OK);
+}
+
+static tt_status in_a_circle(struct tt_world *world, void *ctx, struct tt_err *err)
+{
+    struct tt_comm *all, *again;
+    const struct tt_coll barrier = { .kind = TT_COLL_BARRIER, .what = "the start" };
+    (void)ctx;
+    assert_int_equal(tt_comm_new(&all, world, NULL, 0, "all", err), TT_OK);
+    assert_int_equal(tt_comm_new(&again, world, NULL, 0, "again", err), TT_OK);
+    const tt_status st = world->rank == 2 ? TT_OK : tt_comm_do(world->rank ? all : again, &barrier, err);
+    if (st != TT_OK)
+        tt_world_abort(world, err);
+    tt_comm_free(again);
+    tt_comm_free(all);
+    return st;
+}
+
+static void test_ranks_that_wait_for_each_other_are_told(void **state)
+{
+    (void)state;
+    struct tt_err err;
+    assert_int_equal(tt_local_run(3, in_a_circle, NULL, &err), TT_EINVAL);
+    assert_string_equal(err.msg,
+                        "the ranks wait for each other: rank 0 for barrier of the start (group again), rank 1 for barrier of "
+                        "the start (group all), rank 2 has ended");
 }
 
 /* --- failing ------------------------------------------------------------------------------------------------------------------ */
@@ -195,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_a_rank_alone_gets_what_it_gives),
         cmocka_unit_test(test_every_operation_between_threads),
         cmocka_unit_test(test_ranks_wait_in_any_order_across_groups),
+        cmocka_unit_test(test_ranks_that_wait_for_each_other_are_told),
         cmocka_unit_test(test_the_failure_of_a_rank_wakes_the_others),
         cmocka_unit_test(test_operations_that_do_not_fit_together_are_named),
         cmocka_unit_test(test_an_operation_that_cannot_be_is_refused),
