@@ -38,10 +38,34 @@ static tt_status place_value(struct tt_balance *b, struct tt_recipe *recipe, str
 
 /* --- a job ---------------------------------------------------------------------------------------------------------------------- */
 
-static uint64_t shard_nbytes(const struct tt_output *o, const struct tt_shard *s)
+static uint64_t shard_nbytes(enum tt_dtype dtype, int ndim, const struct tt_shard *s)
 {
     int64_t numel = 0;
-    return ITEM_NBYTES + (tt_numel(o->ndim, s->sizes, &numel) ? (uint64_t)numel * tt_dtype_nbytes(o->dtype) : 0);
+    return ITEM_NBYTES + (tt_numel(ndim, s->sizes, &numel) ? (uint64_t)numel * tt_dtype_nbytes(dtype) : 0);
+}
+
+tt_status tt_place_shards(struct tt_balance *b, struct tt_placed *placed, const struct tt_holders *holders, enum tt_dtype dtype,
+                          int ndim, struct tt_err *err)
+{
+    tt_status st = TT_OK;
+    for (uint32_t c = 0; c < holders->shards->n && st == TT_OK; c++) {
+        const struct tt_shard *s = &holders->shards->s[c];
+        const struct tt_candidates among = { s->ranks, s->nranks, holders->bases, holders->nbases };
+        const uint64_t nbytes = shard_nbytes(dtype, ndim, s);
+        placed[c] = (struct tt_placed){ .offsets = s->offsets, .sizes = s->sizes };
+        if (s->nranks > 1 || holders->nbases > 1) {
+            st = tt_balance_open(b, &placed[c], nbytes, &among, err);
+        } else {
+            placed[c].file = holders->bases[0] + s->ranks[0];
+            b->load[placed[c].file] += nbytes;
+        }
+    }
+    return st;
+}
+
+tt_status tt_place_anywhere(struct tt_balance *b, struct tt_placed *placed, struct tt_err *err)
+{
+    return tt_balance_open(b, placed, ITEM_NBYTES, &any_file, err);
 }
 
 /* The job knows a key by the name that it has now, or that it had. */
@@ -66,19 +90,7 @@ static tt_status place_tensor(struct tt_balance *b, struct tt_recipe *recipe, st
         return nomem(recipe, err);
     item->placed = placed;
     item->nplaced = holders.shards->n;
-    for (uint32_t c = 0; c < item->nplaced && st == TT_OK; c++) {
-        const struct tt_shard *s = &holders.shards->s[c];
-        const struct tt_candidates among = { s->ranks, s->nranks, holders.bases, holders.nbases };
-        const uint64_t nbytes = shard_nbytes(&item->output, s);
-        placed[c] = (struct tt_placed){ .offsets = s->offsets, .sizes = s->sizes };
-        if (s->nranks > 1 || holders.nbases > 1) {
-            st = tt_balance_open(b, &placed[c], nbytes, &among, err);
-        } else {
-            placed[c].file = holders.bases[0] + s->ranks[0];
-            b->load[placed[c].file] += nbytes;
-        }
-    }
-    return st;
+    return tt_place_shards(b, placed, &holders, item->output.dtype, item->output.ndim, err);
 }
 
 static tt_status name_files(struct tt_target *target, struct tt_arena *arena, uint32_t n, struct tt_err *err)
@@ -189,7 +201,7 @@ static tt_status place_scalar(struct tt_balance *b, struct tt_recipe *recipe, st
         return nomem(recipe, err);
     item->placed = placed;
     item->nplaced = 1;
-    return tt_balance_open(b, placed, ITEM_NBYTES, &any_file, err);
+    return tt_place_anywhere(b, placed, err);
 }
 
 static tt_status place_item(struct tt_balance *b, struct tt_recipe *recipe, struct tt_recipe_item *item, const struct tt_ckpt *other,

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tensor/cast.h"
 #include "train/rng.h"
@@ -22,34 +23,60 @@ static void draw(struct tt_rng *rng, const struct tt_init *init, enum tt_dtype d
     }
 }
 
-static int64_t largest(const struct tt_params *params)
+static bool is_whole(const struct tt_param *p, const struct tt_region *part)
+{
+    return !part || memcmp(part->size, p->size, (size_t)p->ndim * sizeof *p->size) == 0;
+}
+
+/* The elements of the largest tensor that cannot be drawn in its place. */
+static int64_t largest(const struct tt_params *params, enum tt_dtype dtype, const struct tt_region *part)
 {
     int64_t n = 0;
     for (int i = 0; i < params->n; i++)
-        n = params->p[i].numel > n ? params->p[i].numel : n;
+        if ((dtype != TT_F32 || !is_whole(&params->p[i], part ? &part[i] : NULL)) && params->p[i].numel > n)
+            n = params->p[i].numel;
     return n;
 }
 
-tt_status tt_init_draw(const struct tt_params *params, const struct tt_model_args *args, uint64_t seed, enum tt_dtype dtype,
-                       void *const *value, struct tt_pool *pool, struct tt_err *err)
+/* The part of the tensor in `wide`, row by row. */
+static void take_part(void *value, enum tt_dtype dtype, const float *wide, const struct tt_param *p, const struct tt_region *part)
 {
+    int64_t stride[TT_NDIM_MAX], numel = 0;
+    struct tt_region row;
+    char *to = value;
+
+    tt_strides_row_major(stride, p->ndim, p->size);
+    (void)tt_numel(p->ndim, part->size, &numel);
+    for (int64_t at = 0, n; at < numel; at += n) {
+        int64_t from = 0;
+        n = tt_region_piece(&row, part, at, part->size[p->ndim - 1]);
+        for (int d = 0; d < p->ndim; d++)
+            from += row.offset[d] * stride[d];
+        tt_cast(to, dtype, wide + from, TT_F32, (size_t)n);
+        to += (size_t)n * tt_dtype_nbytes(dtype);
+    }
+}
+
+tt_status tt_init_draw(const struct tt_params *params, const struct tt_model_args *args, uint64_t seed, enum tt_dtype dtype,
+                       const struct tt_region *part, void *const *value, struct tt_pool *pool, struct tt_err *err)
+{
+    const size_t nbytes = (size_t)largest(params, dtype, part) * sizeof(float);
+    float *wide = nbytes ? malloc(nbytes) : NULL;
     struct tt_rng rng;
-    float *wide = NULL;
 
     assert(dtype == TT_F32 || dtype == TT_BF16);
-    if (dtype != TT_F32) {
-        const size_t nbytes = (size_t)largest(params) * sizeof *wide;
-        wide = malloc(nbytes ? nbytes : 1);
-        if (!wide)
-            return tt_err_nomem(err, nbytes, "drawing the initial weights");
-    }
+    if (nbytes && !wide)
+        return tt_err_nomem(err, nbytes, "drawing the initial weights");
     tt_rng_seed(&rng, seed, pool);
     for (int i = 0; i < params->n; i++) {
         const struct tt_param *p = &params->p[i];
         const struct tt_init init = tt_param_init(p, args);
-        draw(&rng, &init, dtype, wide ? wide : value[i], p->numel);
-        if (wide)
+        const bool whole = is_whole(p, part ? &part[i] : NULL), in_place = whole && dtype == TT_F32;
+        draw(&rng, &init, dtype, in_place ? value[i] : wide, p->numel);
+        if (whole && !in_place)
             tt_cast(value[i], dtype, wide, TT_F32, (size_t)p->numel);
+        else if (!whole)
+            take_part(value[i], dtype, wide, p, &part[i]);
     }
     free(wide);
     return TT_OK;

@@ -6,10 +6,13 @@
 #include "base/pool.h"
 #include "family/family.h"
 #include "tensor/dtype.h"
+#include "tensor/region.h"
 
-/* value[i]: the numel elements of params->p[i], of this type (TT_F32 or TT_BF16). pool NULL: this thread alone; the values do not
- * depend on it. TT_ENOMEM (a bfloat16 tensor is drawn beside its place, in float32). */
+/* value[i]: the elements of params->p[i], of this type (TT_F32 or TT_BF16): all numel of them, or, with part (params->n of them), those
+ * of its region, row-major. pool NULL: this thread alone; the values do not depend on it. TT_ENOMEM (what is not a whole float32 tensor
+ * is drawn beside its place, whole and in float32). */
 TT_MUST_CHECK tt_status tt_init_draw(const struct tt_params *params, const struct tt_model_args *args, uint64_t seed,
-                                     enum tt_dtype dtype, void *const *value, struct tt_pool *pool, struct tt_err *err);
+                                     enum tt_dtype dtype, const struct tt_region *part, void *const *value, struct tt_pool *pool,
+                                     struct tt_err *err);
 
 #endif

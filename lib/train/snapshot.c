@@ -11,7 +11,7 @@ static size_t tensor_nbytes(const struct tt_state_tensor *t)
 {
     size_t nbytes = tt_dtype_nbytes(t->dtype);
     for (int i = 0; i < t->ndim; i++)
-        nbytes *= (size_t)t->shape[i];
+        nbytes *= (size_t)(t->sizes ? t->sizes : t->shape)[i];
     return nbytes;
 }
 

@@ -300,6 +300,8 @@ static void set_tensor(struct tt_save_item *item, const struct tt_state_tensor *
     item->dtype = t->dtype;
     item->ndim = t->ndim;
     item->shape = t->shape;
+    item->offsets = t->offsets;
+    item->sizes = t->sizes;
     item->data = data;
 }
 
@@ -601,7 +603,9 @@ tt_status tt_state_load_validation(struct tt_train_state *state, struct tt_ckpt 
 
 static void want(struct tt_want *w, const struct tt_state_tensor *t, const char *fqn, void *dst)
 {
-    *w = (struct tt_want){ .fqn = fqn, .dtype = t->dtype, .ndim = t->ndim, .shape = t->shape, .dst = dst };
+    *w = (struct tt_want){
+        .fqn = fqn, .dtype = t->dtype, .ndim = t->ndim, .shape = t->shape, .offsets = t->offsets, .sizes = t->sizes, .dst = dst
+    };
 }
 
 /* The step counts of all parameters are one number. */

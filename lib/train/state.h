@@ -54,7 +54,8 @@ struct tt_state_tensor {
     enum tt_dtype dtype;
     int ndim;
     const int64_t *shape;
-    void *weight, *exp_avg, *exp_avg_sq; /* row-major; the last two NULL where only the model is saved */
+    const int64_t *offsets, *sizes;      /* (ndim) of this rank's part; both NULL: all of it */
+    void *weight, *exp_avg, *exp_avg_sq; /* row-major, of `sizes`; the last two NULL where only the model is saved */
 };
 
 struct tt_train_state {

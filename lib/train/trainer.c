@@ -223,7 +223,7 @@ static tt_status draw_weights(struct trainer *t, struct tt_err *err)
     }
     INFO(t, "%s %" PRIu64,
          t->config->debug.seed.set ? "Initial weights from seed" : "No debug.seed: initial weights from random seed", seed);
-    return tt_init_draw(&t->params, &t->args, seed, t->dtype, t->weight, t->pool, err);
+    return tt_init_draw(&t->params, &t->args, seed, t->dtype, NULL, t->weight, t->pool, err);
 }
 
 static tt_status make_state(struct trainer *t, struct tt_err *err)
@@ -233,7 +233,13 @@ static tt_status make_state(struct trainer *t, struct tt_err *err)
         return tt_err_nomem(err, (size_t)t->params.n * sizeof *tensors, "the list of parameters");
     for (int i = 0; i < t->params.n; i++) {
         const struct tt_param *p = &t->params.p[i];
-        tensors[i] = (struct tt_state_tensor){ p->fqn, t->dtype, p->ndim, p->size, t->weight[i], NULL, NULL };
+        tensors[i] = (struct tt_state_tensor){
+            .fqn = p->fqn,
+            .dtype = t->dtype,
+            .ndim = p->ndim,
+            .shape = p->size,
+            .weight = t->weight[i],
+        };
         if (t->step) {
             const struct tt_step_param *s = tt_step_param(t->step, p->fqn);
             tensors[i].exp_avg = s->exp_avg;

@@ -60,9 +60,10 @@ static void fresh_state(struct fixture *f)
     memset(f->weight, 0, sizeof f->weight);
     memset(f->exp_avg, 0, sizeof f->exp_avg);
     memset(f->exp_avg_sq, 0, sizeof f->exp_avg_sq);
-    f->tensors[0] =
-        (struct tt_state_tensor){ "tok_embeddings.weight", TT_F32, 2, shape_a, f->weight[0], f->exp_avg[0], f->exp_avg_sq[0] };
-    f->tensors[1] = (struct tt_state_tensor){ "norm.weight", TT_F32, 1, shape_b, f->weight[1], f->exp_avg[1], f->exp_avg_sq[1] };
+    f->tensors[0] = (struct tt_state_tensor){ "tok_embeddings.weight", TT_F32,          2, shape_a, NULL, NULL, f->weight[0],
+                                              f->exp_avg[0],           f->exp_avg_sq[0] };
+    f->tensors[1] =
+        (struct tt_state_tensor){ "norm.weight", TT_F32, 1, shape_b, NULL, NULL, f->weight[1], f->exp_avg[1], f->exp_avg_sq[1] };
     new_loader(f);
     f->state = (struct tt_train_state){ .tensors = f->tensors, .ntensors = 2, .loader = f->loader, .dp_world = 1 };
     assert_int_equal(tt_lr_schedule_init(&schedule, &f->config.lr_scheduler, 100, NULL, NULL), TT_OK);
