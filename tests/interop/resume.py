@@ -5,7 +5,7 @@ import pickle
 import shutil
 
 import torch
-from runs import F32, FULL, TINY, Workdir, check, check_steps, copy_step, finish, load, titan, torchtitan
+from runs import DATA, F32, FULL, TINY, Workdir, check, check_steps, copy_step, finish, load, titan, torchtitan
 
 SETTINGS = {**FULL, **F32, "training.steps": 10, "lr_scheduler.decay_ratio": 0.6, "optimizer.lr": 3e-3}
 # A resumed loader takes one sample more before it empties its buffer: the same tokens, another position.
@@ -91,6 +91,25 @@ def from_seed(work):
     check_steps("titan starts from TorchTitan's seed checkpoint", ours, whole, 2e-5, 1e-4)
 
 
+def from_workers(work):
+    """Two worker processes of TorchTitan's, each in files of its own of a streamed dataset: titan takes what both have left."""
+    clone = work.path("c4")
+    os.makedirs(clone)
+    with open(f"{DATA}/data.json") as f:
+        lines = f.readlines()
+    for i in range(4):
+        with open(f"{clone}/c4-train.{i}.json", "w") as f:
+            f.writelines(lines[20 * i : 20 * i + 20])
+    with open(f"{clone}/README.md", "w") as f:
+        f.write("---\nconfigs: [{config_name: en, data_files: c4-train.*.json}]\n---\n")
+    settings = {**SETTINGS, "training.dataset": "c4", "training.dataset_path": clone, "job.dump_folder": work.path("workers")}
+    torchtitan(work, "tiny", {**settings, "training.dataloader.num_workers": 2, "training.steps": 5}, TINY)
+    steps = [s["step"] for s in titan(work, "tiny", settings, TINY)]
+    saved = load(f"{work.path('workers')}/checkpoint/step-10")
+    workers = [saved.get(f"dataloader.titan_position.ranks.0.{i}.worker") for i in (0, 1, 2)]
+    check("titan resumes a run of two workers on a streamed dataset", steps == list(range(6, 11)) and workers == [0, 1, None], f"{workers}")
+
+
 def main():
     with Workdir() as work:
         dumps = exchange(work, "tiny", "tiny", TINY, {**SETTINGS, "training.global_batch_size": 4})
@@ -99,6 +118,7 @@ def main():
         overridden(work, dumps)
         model_only(work, dumps)
         from_seed(work)
+        from_workers(work)
         exchange(work, "debugmodel", "debugmodel", None, {**SETTINGS, "training.seq_len": 256})
     finish()
 
