@@ -3,6 +3,7 @@
  * One thread makes all calls of MPI. It goes through the operations that are under way, and sleeps between two rounds in which nothing
  * moved, longer and longer up to 200 us; where nothing is under way it sleeps until something is posted. Ranks that wait inside MPI's
  * own calls would take the cores from those that work. */
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "comm/launch.h"
 #include "comm/mpi_private.h"
 
 enum { GROUPS_MAX = 4096, SLEEP_MIN_NS = 5000, SLEEP_MAX_NS = 200000, ROUNDS_AWAKE = 20 };
@@ -64,6 +66,12 @@ static tt_status init(struct mpi_world *w, struct tt_err *err)
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &w->world.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &w->world.size);
+    if (w->world.size != tt_launch_nranks())
+        return tt_err_set(err, TT_EUNSUPPORTED,
+                          "the launcher says that it started %" PRId64
+                          " processes, MPI knows of %d: srun has to be told which MPI this is "
+                          "(--mpi=pmix for Open MPI)",
+                          tt_launch_nranks(), w->world.size);
     MPI_Comm_get_attr(MPI_COMM_WORLD, MPI_TAG_UB, (void *)&tag_max, &found);
     if (found && *tag_max / GROUPS_MAX < w->world.size)
         return tt_err_set(err, TT_EUNSUPPORTED, "MPI's largest tag is %d: too small for %d ranks", *tag_max, w->world.size);

@@ -15,7 +15,8 @@ done
 best() { awk '/^work/ && (!best || $2 < best) { best = $2 } END { print best }' "$1"; }
 awk -v a="$(best "$out/alone")" -v w="$(best "$out/waiting")" -v n="$ranks" \
 	'BEGIN { printf "work alone %s s, beside %d waiting ranks %s s: %.2f times\n", a, n, w, w / a }'
+awk '/^waiting/ { print "each takes at most " $2 " % of a core, run " ++n }' "$out/waiting"
 echo "between $((ranks + 1)) processes (the last of $rounds runs):"
-grep -v '^work' "$out/waiting" | tail -4
+grep -vE '^(work|waiting)' "$out/waiting" | tail -4
 echo "between $((ranks + 1)) threads:"
-"$bench" -n $((ranks + 1)) | grep -v '^work'
+"$bench" -n $((ranks + 1)) | grep -vE '^(work|waiting)'

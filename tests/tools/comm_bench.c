@@ -2,11 +2,13 @@
  * else mpirun's processes, or one. Rank 0 prints a line
  *
  *   work S       seconds that a fixed amount of work takes on all cores, while the other ranks wait for it; best of 5
+ *   waiting P    percent of a core that a process took meanwhile which waited, the most of them
  *   NAME US MB/S for each collective: the time of one, and what a rank sends in it a second
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/pool.h"
@@ -23,25 +25,38 @@ static void spin(void *ctx, int64_t begin, int64_t end, int thread)
     ((volatile double *)ctx)[8 * thread] = x;
 }
 
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static tt_status time_work(struct tt_comm *all, struct tt_err *err)
 {
     const struct tt_coll barrier = { .kind = TT_COLL_BARRIER, .what = "the work" };
-    double best = 1e9, sink[8 * 512] = { 0 };
+    double best = 1e9, sink[8 * 512] = { 0 }, share = 0, most = 0;
+    const struct tt_coll worst = { .kind = TT_COLL_ALL_REDUCE, .op = TT_REDUCE_MAX, .wire = TT_F64, .sum = TT_F64, .src = &share,
+                                   .dst = &most, .count = 1, .what = "shares" };
     struct tt_pool *pool;
     tt_status st = tt_pool_new(&pool, 0, err);
 
     for (int i = 0; st == TT_OK && i < 5; i++) {
         st = tt_comm_do(all, &barrier, err);
+        const double begin = tt_seconds(), cpu = cpu_seconds();
         if (all->rank == 0) {
-            const double begin = tt_seconds();
             tt_pool_run(pool, WORK * (int64_t)tt_pool_nthreads(pool), 1, spin, sink);
             best = tt_seconds() - begin < best ? tt_seconds() - begin : best;
         }
         if (st == TT_OK)
             st = tt_comm_do(all, &barrier, err);
+        const double now = 100 * (cpu_seconds() - cpu) / (tt_seconds() - begin);
+        share = all->rank > 0 && now > share ? now : share;
     }
+    if (st == TT_OK)
+        st = tt_comm_do(all, &worst, err);
     if (all->rank == 0)
-        printf("work %.3f\n", best);
+        printf("work %.3f\nwaiting %.1f\n", best, most);
     tt_pool_free(pool);
     return st;
 }

@@ -6,6 +6,8 @@ mpirun -n 5 "$TOOLS/comm_cases" cases 3
 mpirun -n 3 "$TOOLS/comm_cases" sent
 timeout 20 mpirun -n 3 "$TOOLS/comm_cases" fail
 echo "exit $?"
+# A launcher that this MPI knows nothing of: each process would train by itself, into the same files.
+SLURM_STEP_NUM_TASKS=3 "$TOOLS/comm_cases" sent
 # The checkpoint programs load no MPI.
 for p in titan-ckpt-inspect titan-dcp2pt titan-convert-hf titan-reshard; do ldd "$(command -v "$p")" | grep libmpi; done
 true
