@@ -36,8 +36,14 @@ static tt_status time_work(struct tt_comm *all, struct tt_err *err)
 {
     const struct tt_coll barrier = { .kind = TT_COLL_BARRIER, .what = "the work" };
     double best = 1e9, sink[8 * 512] = { 0 }, share = 0, most = 0;
-    const struct tt_coll worst = { .kind = TT_COLL_ALL_REDUCE, .op = TT_REDUCE_MAX, .wire = TT_F64, .sum = TT_F64, .src = &share,
-                                   .dst = &most, .count = 1, .what = "shares" };
+    const struct tt_coll worst = { .kind = TT_COLL_ALL_REDUCE,
+                                   .op = TT_REDUCE_MAX,
+                                   .wire = TT_F64,
+                                   .sum = TT_F64,
+                                   .src = &share,
+                                   .dst = &most,
+                                   .count = 1,
+                                   .what = "shares" };
     struct tt_pool *pool;
     tt_status st = tt_pool_new(&pool, 0, err);
 
