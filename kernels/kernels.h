@@ -34,6 +34,7 @@ struct tt_kernels {
     void (*swiglu_fwd)(struct tt_pool *, const struct tt_swiglu_fwd *);
     void (*swiglu_bwd)(struct tt_pool *, const struct tt_swiglu_bwd *);
     void (*cross_entropy_fwd)(struct tt_pool *, const struct tt_cross_entropy_fwd *);
+    void (*cross_entropy_part)(struct tt_pool *, const struct tt_cross_entropy_part *);
     void (*cross_entropy_bwd)(struct tt_pool *, const struct tt_cross_entropy_bwd *);
     void (*cast)(struct tt_pool *, const struct tt_cast *);
     void (*add)(struct tt_pool *, const struct tt_add *);

@@ -23,6 +23,7 @@ void TT_FN(tt_attn_bwd)(struct tt_pool *, const struct tt_attn_bwd *);
 void TT_FN(tt_swiglu_fwd)(struct tt_pool *, const struct tt_swiglu_fwd *);
 void TT_FN(tt_swiglu_bwd)(struct tt_pool *, const struct tt_swiglu_bwd *);
 void TT_FN(tt_cross_entropy_fwd)(struct tt_pool *, const struct tt_cross_entropy_fwd *);
+void TT_FN(tt_cross_entropy_part)(struct tt_pool *, const struct tt_cross_entropy_part *);
 void TT_FN(tt_cross_entropy_bwd)(struct tt_pool *, const struct tt_cross_entropy_bwd *);
 void TT_FN(tt_cast)(struct tt_pool *, const struct tt_cast *);
 void TT_FN(tt_add)(struct tt_pool *, const struct tt_add *);

@@ -7,7 +7,7 @@ static void fwd_rows(void *ctx, int64_t begin, int64_t end, int thread)
     (void)thread;
     const struct tt_embedding_fwd *op = ctx;
     for (int64_t i = begin; i < end; i++) {
-        const int64_t id = id_at(op->id, i);
+        const int64_t id = id_at(op->id, i) - op->first;
         const bool known = id >= 0 && id < op->vocab;
         const struct tt_in w = in_at(op->w, known ? id * op->d : 0);
         const struct tt_out y = out_at(op->y, i * op->d);
@@ -35,14 +35,14 @@ static struct sorted sort_tokens(const struct tt_embedding_bwd_weight *op)
 
     memset(s.start, 0, (size_t)(op->vocab + 2) * sizeof *s.start);
     for (int64_t i = 0; i < op->n; i++) {
-        const int64_t id = id_at(op->id, i);
+        const int64_t id = id_at(op->id, i) - op->first;
         if (id >= 0 && id < op->vocab)
             next[id + 1]++;
     }
     for (int64_t v = 0; v < op->vocab; v++)
         next[v + 1] += next[v];
     for (int64_t i = 0; i < op->n; i++) {
-        const int64_t id = id_at(op->id, i);
+        const int64_t id = id_at(op->id, i) - op->first;
         if (id >= 0 && id < op->vocab)
             s.token[next[id]++] = i;
     }

@@ -17,6 +17,7 @@ const struct tt_kernels TT_FN(tt_kernels) = {
     .swiglu_fwd = TT_FN(tt_swiglu_fwd),
     .swiglu_bwd = TT_FN(tt_swiglu_bwd),
     .cross_entropy_fwd = TT_FN(tt_cross_entropy_fwd),
+    .cross_entropy_part = TT_FN(tt_cross_entropy_part),
     .cross_entropy_bwd = TT_FN(tt_cross_entropy_bwd),
     .cast = TT_FN(tt_cast),
     .add = TT_FN(tt_add),

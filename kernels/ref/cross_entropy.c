@@ -2,30 +2,67 @@
 
 static bool valid(int64_t label, int64_t vocab) { return label >= 0 && label < vocab; }
 
-static double row_lse(const struct tt_cross_entropy_fwd *op, int64_t i)
+static double row_lse(struct tt_in z, int64_t i, int64_t vocab)
 {
     double max = -INFINITY, sum = 0;
-    for (int64_t v = 0; v < op->vocab; v++)
-        max = fmax(max, (double)ref_get(op->z, i * op->vocab + v));
-    for (int64_t v = 0; v < op->vocab; v++)
-        sum += exp((double)ref_get(op->z, i * op->vocab + v) - max);
+    for (int64_t v = 0; v < vocab; v++)
+        max = fmax(max, (double)ref_get(z, i * vocab + v));
+    for (int64_t v = 0; v < vocab; v++)
+        sum += exp((double)ref_get(z, i * vocab + v) - max);
+    return vocab > 0 ? max + log(sum) : -INFINITY;
+}
+
+void tt_cross_entropy_part_ref(struct tt_pool *pool, const struct tt_cross_entropy_part *op)
+{
+    (void)pool;
+    for (int64_t i = 0; i < op->n; i++) {
+        const int64_t label = ref_id(op->label, i) - op->first;
+        op->part[2 * i] = (float)row_lse(op->z, i, op->vocab);
+        op->part[2 * i + 1] = valid(label, op->vocab) ? ref_get(op->z, i * op->vocab + label) : 0;
+    }
+}
+
+/* log sum exp of a row and its label's logit, from the ranks' parts. */
+static double join(double *target, const struct tt_cross_entropy_fwd *op, int64_t i)
+{
+    double max = -INFINITY, sum = 0;
+    *target = 0;
+    for (int r = 0; r < op->nparts; r++) {
+        max = fmax(max, (double)op->part[2 * (r * op->n + i)]);
+        *target += (double)op->part[2 * (r * op->n + i) + 1];
+    }
+    for (int r = 0; r < op->nparts; r++)
+        sum += exp((double)op->part[2 * (r * op->n + i)] - max);
     return max + log(sum);
+}
+
+static void gradient(struct tt_out dz, struct tt_in z, int64_t i, int64_t vocab, int64_t label, bool counts, double lse,
+                     double scale)
+{
+    for (int64_t v = 0; v < vocab; v++) {
+        const double p = exp((double)ref_get(z, i * vocab + v) - lse);
+        ref_put(dz, i * vocab + v, counts ? (float)(scale * (p - (v == label))) : 0);
+    }
 }
 
 void tt_cross_entropy_fwd_ref(struct tt_pool *pool, const struct tt_cross_entropy_fwd *op)
 {
+    const double scale = op->scale ? (double)*op->scale : 1;
     double loss = 0;
+
+    (void)pool;
     for (int64_t i = 0; i < op->n; i++) {
         const int64_t label = ref_id(op->label, i);
-        const double lse = row_lse(op, i);
-        op->row_loss[i] = valid(label, op->vocab) ? lse - (double)ref_get(op->z, i * op->vocab + label) : 0;
+        const bool counts = valid(label, op->nparts ? op->total : op->vocab);
+        double target = !op->nparts && counts ? (double)ref_get(op->z, i * op->vocab + label) : 0;
+        const double lse = op->nparts ? join(&target, op, i) : row_lse(op->z, i, op->vocab);
+        op->row_loss[i] = counts ? lse - target : 0;
         op->lse[i] = (float)lse;
         loss += op->row_loss[i];
+        if (op->dz.p)
+            gradient(op->dz, op->z, i, op->vocab, label - op->first, counts, (double)op->lse[i], scale);
     }
-    *op->loss = (float)(loss * (op->scale ? (double)*op->scale : 1));
-    if (op->dz.p)
-        tt_cross_entropy_bwd_ref(pool, &(struct tt_cross_entropy_bwd){ .n = op->n, .vocab = op->vocab, .z = op->z,
-            .label = op->label, .scale = op->scale, .lse = op->lse, .dz = op->dz });
+    *op->loss = (float)(loss * scale);
 }
 
 void tt_cross_entropy_bwd_ref(struct tt_pool *pool, const struct tt_cross_entropy_bwd *op)
@@ -34,9 +71,6 @@ void tt_cross_entropy_bwd_ref(struct tt_pool *pool, const struct tt_cross_entrop
     const double scale = op->scale ? (double)*op->scale : 1;
     for (int64_t i = 0; i < op->n; i++) {
         const int64_t label = ref_id(op->label, i);
-        for (int64_t v = 0; v < op->vocab; v++) {
-            const double p = exp((double)ref_get(op->z, i * op->vocab + v) - (double)op->lse[i]);
-            ref_put(op->dz, i * op->vocab + v, valid(label, op->vocab) ? (float)(scale * (p - (v == label))) : 0);
-        }
+        gradient(op->dz, op->z, i, op->vocab, label, valid(label, op->vocab), (double)op->lse[i], scale);
     }
 }

@@ -45,6 +45,7 @@ void tt_attn_bwd_ref(struct tt_pool *, const struct tt_attn_bwd *);
 void tt_swiglu_fwd_ref(struct tt_pool *, const struct tt_swiglu_fwd *);
 void tt_swiglu_bwd_ref(struct tt_pool *, const struct tt_swiglu_bwd *);
 void tt_cross_entropy_fwd_ref(struct tt_pool *, const struct tt_cross_entropy_fwd *);
+void tt_cross_entropy_part_ref(struct tt_pool *, const struct tt_cross_entropy_part *);
 void tt_cross_entropy_bwd_ref(struct tt_pool *, const struct tt_cross_entropy_bwd *);
 void tt_cast_ref(struct tt_pool *, const struct tt_cast *);
 void tt_add_ref(struct tt_pool *, const struct tt_add *);

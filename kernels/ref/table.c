@@ -14,6 +14,7 @@ const struct tt_kernels tt_kernels_ref = {
     .swiglu_fwd = tt_swiglu_fwd_ref,
     .swiglu_bwd = tt_swiglu_bwd_ref,
     .cross_entropy_fwd = tt_cross_entropy_fwd_ref,
+    .cross_entropy_part = tt_cross_entropy_part_ref,
     .cross_entropy_bwd = tt_cross_entropy_bwd_ref,
     .cast = tt_cast_ref,
     .add = tt_add_ref,

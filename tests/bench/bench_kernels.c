@@ -241,14 +241,20 @@ static void bench_ends(const struct bench *b, const struct model *m, enum tt_dty
         ids[i] = (int32_t)(i * 7919 % m->vocab);
     const struct tt_in id = { ids, TT_I32 }, table = in(dtype, m->vocab * m->dim), dy = in(dtype, rows * m->dim);
     const struct tt_out v = out(TT_F32, nw), dz = out(dtype, nz);
-    const struct tt_embedding_fwd ef = { rows, m->dim, m->vocab, table, id, out(dtype, rows * m->dim) };
+    const struct tt_embedding_fwd ef = { rows, m->dim, m->vocab, table, id, out(dtype, rows * m->dim), 0 };
     const struct tt_embedding_bwd_weight ew = { rows,     m->dim,
                                                 m->vocab, dy,
                                                 id,       out(TT_F32, m->vocab * m->dim),
-                                                NULL,     room(tt_embedding_scratch(rows, m->dim, m->vocab, b->nthreads)) };
-    const struct tt_cross_entropy_fwd ce = { rows,  m->vocab,       tt_in_of(dz),
-                                             id,    NULL,           operand(TT_F32, rows),
-                                             &loss, out(dtype, nz), room((size_t)rows * sizeof(double)) };
+                                                NULL,     room(tt_embedding_scratch(rows, m->dim, m->vocab, b->nthreads)),
+                                                0 };
+    const struct tt_cross_entropy_fwd ce = { .n = rows,
+                                             .vocab = m->vocab,
+                                             .z = tt_in_of(dz),
+                                             .label = id,
+                                             .lse = operand(TT_F32, rows),
+                                             .loss = &loss,
+                                             .dz = out(dtype, nz),
+                                             .row_loss = room((size_t)rows * sizeof(double)) };
     const struct tt_adam adam = {
         nw, out(TT_F32, nw), out(TT_F32, nw), { v.p, TT_F32 }, in(TT_F32, nw), tt_adam_consts(&hyper), &scalars, NULL
     };

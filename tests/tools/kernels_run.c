@@ -138,10 +138,10 @@ static void matmul(struct run *r)
 static void embedding(struct run *r)
 {
     const int64_t n = num(r, "n"), d = num(r, "d"), vocab = num(r, "vocab");
-    r->k->embedding_fwd(r->pool, &(struct tt_embedding_fwd){ n, d, vocab, in(r, "w"), in(r, "id"), out(r, "y", n * d) });
+    r->k->embedding_fwd(r->pool, &(struct tt_embedding_fwd){ n, d, vocab, in(r, "w"), in(r, "id"), out(r, "y", n * d), 0 });
     r->k->embedding_bwd_weight(
         r->pool, &(struct tt_embedding_bwd_weight){ n, d, vocab, in(r, "dy"), in(r, "id"), out(r, "dw", vocab * d), NULL,
-                                                    room(tt_embedding_scratch(n, d, vocab, tt_pool_nthreads(r->pool))) });
+                                                    room(tt_embedding_scratch(n, d, vocab, tt_pool_nthreads(r->pool))), 0 });
 }
 
 static void rmsnorm(struct run *r)
@@ -227,15 +227,14 @@ static void cross_entropy(struct run *r)
 {
     const int64_t n = num(r, "n"), vocab = num(r, "vocab");
     float *lse = out_f32(r, "lse", n);
-    r->k->cross_entropy_fwd(r->pool, &(struct tt_cross_entropy_fwd){ n,
-                                                                     vocab,
-                                                                     in(r, "z"),
-                                                                     in(r, "label"),
-                                                                     in_f32(r, "scale"),
-                                                                     lse,
-                                                                     out_f32(r, "loss", 1),
-                                                                     { NULL, TT_F32 },
-                                                                     room((size_t)n * sizeof(double)) });
+    r->k->cross_entropy_fwd(r->pool, &(struct tt_cross_entropy_fwd){ .n = n,
+                                                                     .vocab = vocab,
+                                                                     .z = in(r, "z"),
+                                                                     .label = in(r, "label"),
+                                                                     .scale = in_f32(r, "scale"),
+                                                                     .lse = lse,
+                                                                     .loss = out_f32(r, "loss", 1),
+                                                                     .row_loss = room((size_t)n * sizeof(double)) });
     r->k->cross_entropy_bwd(r->pool, &(struct tt_cross_entropy_bwd){ n, vocab, in(r, "z"), in(r, "label"), in_f32(r, "scale"), lse,
                                                                      out(r, "dz", n * vocab) });
 }

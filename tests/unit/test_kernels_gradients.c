@@ -102,7 +102,14 @@ static void test_the_gradient_of_cross_entropy_is_its_slope(void **state)
     struct array loss = array_new(TT_F32, 1), one = array_new(TT_F32, 1);
     array_set(&one, 0, 1);
     struct tt_cross_entropy_fwd fwd = {
-        N, V, array_in(&z), { labels, TT_I32 }, &scale, array_f32(&lse), array_f32(&loss), { NULL, TT_F32 }, rows
+        .n = N,
+        .vocab = V,
+        .z = array_in(&z),
+        .label = { labels, TT_I32 },
+        .scale = &scale,
+        .lse = array_f32(&lse),
+        .loss = array_f32(&loss),
+        .row_loss = rows,
     };
     ref->cross_entropy_fwd(NULL, &fwd);
     ref->cross_entropy_bwd(

@@ -1,4 +1,5 @@
 /* The operations that go row by row or element by element: every instruction set against the reference. */
+#include "tensor/region.h"
 #include "test_kernels.h"
 
 static const int64_t sizes[] = { 1, 15, 16, 31, 33, 257 };
@@ -40,8 +41,8 @@ static void check_embedding(const struct tt_kernels *kernels, struct tt_pool *po
         array_i32(&id)[3] = -1; /* outside of the table */
         array_i32(&id)[ROWS - 1] = VOCAB;
         void *scratch = scratch_new(tt_embedding_scratch(ROWS, d, VOCAB, nthreads));
-        struct tt_embedding_fwd fwd = { ROWS, d, VOCAB, array_in(&w), array_in(&id), array_out(&y) };
-        struct tt_embedding_bwd_weight bwd = { ROWS, d, VOCAB, array_in(&dy), array_in(&id), array_out(&dw), &half, scratch };
+        struct tt_embedding_fwd fwd = { ROWS, d, VOCAB, array_in(&w), array_in(&id), array_out(&y), 0 };
+        struct tt_embedding_bwd_weight bwd = { ROWS, d, VOCAB, array_in(&dy), array_in(&id), array_out(&dw), &half, scratch, 0 };
 
         kernels->embedding_fwd(pool, &fwd);
         kernels->embedding_bwd_weight(pool, &bwd);
@@ -54,6 +55,46 @@ static void check_embedding(const struct tt_kernels *kernels, struct tt_pool *po
         free(scratch);
         FREE(&id, &w, &dy, &y, &y_ref, &dw, &dw_ref);
     }
+}
+
+/* Tables of a few rows each put together are the table. */
+static void check_embedding_in_pieces(const struct tt_kernels *kernels, struct tt_pool *pool, int nthreads)
+{
+    enum { VOCAB = 41, D = 33, PIECES = 6 }; /* of 7 rows, the last of 6 */
+    struct array id = tokens(ROWS, VOCAB, 1), w = array_random(TT_F32, VOCAB * D, 2), dy = array_random(TT_F32, ROWS * D, 3);
+    struct array y = array_new(TT_F32, ROWS * D), sum = array_new(TT_F32, ROWS * D), want = array_new(TT_F32, ROWS * D);
+    struct array dw = array_new(TT_F32, VOCAB * D), dw_want = array_new(TT_F32, VOCAB * D);
+    void *scratch = scratch_new(tt_embedding_scratch(ROWS, D, VOCAB, nthreads));
+
+    for (int64_t i = 0; i < ROWS * D; i++)
+        array_set(&sum, i, 0);
+    for (int r = 0; r < PIECES; r++) {
+        const struct tt_run run = tt_chunk(VOCAB, PIECES, r);
+        kernels->embedding_fwd(pool, &(struct tt_embedding_fwd){ .n = ROWS,
+                                                                 .d = D,
+                                                                 .vocab = run.len,
+                                                                 .first = run.at,
+                                                                 .w = tt_in_f32(array_f32(&w) + run.at * D),
+                                                                 .id = array_in(&id),
+                                                                 .y = array_out(&y) });
+        kernels->embedding_bwd_weight(pool, &(struct tt_embedding_bwd_weight){ .n = ROWS,
+                                                                               .d = D,
+                                                                               .vocab = run.len,
+                                                                               .first = run.at,
+                                                                               .dy = array_in(&dy),
+                                                                               .id = array_in(&id),
+                                                                               .dw = tt_out_f32(array_f32(&dw) + run.at * D),
+                                                                               .scratch = scratch });
+        for (int64_t i = 0; i < ROWS * D; i++)
+            array_set(&sum, i, array_get(&sum, i) + array_get(&y, i));
+    }
+    ref->embedding_fwd(NULL, &(struct tt_embedding_fwd){ ROWS, D, VOCAB, array_in(&w), array_in(&id), array_out(&want), 0 });
+    ref->embedding_bwd_weight(NULL, &(struct tt_embedding_bwd_weight){ ROWS, D, VOCAB, array_in(&dy), array_in(&id),
+                                                                       array_out(&dw_want), NULL, scratch, 0 });
+    check_close(&sum, &want, 0, "embedding in pieces");
+    check_close(&dw, &dw_want, 1, "embedding dw in pieces");
+    free(scratch);
+    FREE(&id, &w, &dy, &y, &sum, &want, &dw, &dw_want);
 }
 
 static void check_rmsnorm(const struct tt_kernels *kernels, struct tt_pool *pool, int nthreads)
@@ -186,7 +227,15 @@ static void check_cross_entropy(const struct tt_kernels *kernels, struct tt_pool
         array_i32(&label)[5] = TT_IGNORE_INDEX;
         array_set(&z, 2 * vocab, 3000); /* its exp overflows */
         struct tt_cross_entropy_fwd fwd = {
-            ROWS, vocab, array_in(&z), array_in(&label), &half, array_f32(&lse_ref), array_f32(&loss_ref), array_out(&want), rows
+            .n = ROWS,
+            .vocab = vocab,
+            .z = array_in(&z),
+            .label = array_in(&label),
+            .scale = &half,
+            .lse = array_f32(&lse_ref),
+            .loss = array_f32(&loss_ref),
+            .dz = array_out(&want),
+            .row_loss = rows,
         };
         struct tt_cross_entropy_bwd bwd = {
             ROWS, vocab, array_in(&z), array_in(&label), &half, array_f32(&lse_ref), array_out(&dz)
@@ -204,6 +253,54 @@ static void check_cross_entropy(const struct tt_kernels *kernels, struct tt_pool
         for (int64_t v = 0; v < vocab; v++)
             assert_true(array_get(&dz, 5 * vocab + v) == 0);
         FREE(&z, &label, &dz, &fused, &want, &lse, &lse_ref, &loss, &loss_ref);
+    }
+}
+
+/* The logits' columns in three pieces, of which the last are shorter or empty. */
+static void check_cross_entropy_in_pieces(const struct tt_kernels *kernels, struct tt_pool *pool, int nthreads)
+{
+    enum { PIECES = 3 };
+    (void)nthreads;
+    EACH_SIZE_AND_TYPE(vocab, dtype)
+    {
+        struct array z = array_random(dtype, ROWS * vocab, 1), label = tokens(ROWS, vocab, 2),
+                     want = array_new(dtype, ROWS * vocab);
+        struct array lse = array_new(TT_F32, ROWS), lse_ref = array_copy(&lse), loss = array_new(TT_F32, 1),
+                     loss_ref = array_copy(&loss), part = array_new(TT_F32, PIECES * ROWS * 2), piece[PIECES];
+        double rows[ROWS];
+        array_i32(&label)[5] = TT_IGNORE_INDEX;
+        array_set(&z, 2 * vocab, 3000); /* its exp overflows */
+        ref->cross_entropy_fwd(NULL, &(struct tt_cross_entropy_fwd){ .n = ROWS,
+                                                                     .vocab = vocab,
+                                                                     .z = array_in(&z),
+                                                                     .label = array_in(&label),
+                                                                     .scale = &half,
+                                                                     .lse = array_f32(&lse_ref),
+                                                                     .loss = array_f32(&loss_ref),
+                                                                     .dz = array_out(&want),
+                                                                     .row_loss = rows });
+        for (int r = 0; r < PIECES; r++) {
+            const struct tt_run run = tt_chunk(vocab, PIECES, r);
+            piece[r] = array_new(dtype, ROWS * run.len);
+            for (int64_t i = 0; i < ROWS * run.len; i++)
+                array_set(&piece[r], i, array_get(&z, i / run.len * vocab + run.at + i % run.len));
+            kernels->cross_entropy_part(pool, &(struct tt_cross_entropy_part){ ROWS, run.len, run.at, array_in(&piece[r]),
+                                                                               array_in(&label), array_f32(&part) + r * ROWS * 2 });
+        }
+        for (int r = 0; r < PIECES; r++) {
+            const struct tt_run run = tt_chunk(vocab, PIECES, r);
+            kernels->cross_entropy_fwd(pool,
+                                       &(struct tt_cross_entropy_fwd){ ROWS, run.len, array_in(&piece[r]), array_in(&label), &half,
+                                                                       array_f32(&lse), array_f32(&loss), array_out(&piece[r]),
+                                                                       rows, PIECES, array_f32(&part), run.at, vocab });
+            for (int64_t i = 0; i < ROWS * run.len; i++)
+                array_set(&z, i / run.len * vocab + run.at + i % run.len, array_get(&piece[r], i));
+            check_close(&lse, &lse_ref, 1, "lse");
+            check_close(&loss, &loss_ref, 1, "loss");
+            array_free(&piece[r]);
+        }
+        check_close(&z, &want, 1, "dz");
+        FREE(&z, &label, &want, &lse, &lse_ref, &loss, &loss_ref, &part);
     }
 }
 
@@ -264,6 +361,7 @@ static void test_embedding_agrees_with_its_definition(void **state)
 {
     (void)state;
     each_cpu(check_embedding);
+    each_cpu(check_embedding_in_pieces);
 }
 static void test_rmsnorm_agrees_with_its_definition(void **state)
 {
@@ -289,6 +387,7 @@ static void test_cross_entropy_agrees_with_its_definition(void **state)
 {
     (void)state;
     each_cpu(check_cross_entropy);
+    each_cpu(check_cross_entropy_in_pieces);
 }
 static void test_adam_agrees_with_its_definition(void **state)
 {
