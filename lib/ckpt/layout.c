@@ -71,17 +71,6 @@ static void add_cut(struct cuts *cuts, int dim, int64_t n, int64_t at, int64_t s
         cuts->c[cuts->n++] = (struct cut){ dim, n, at, split };
 }
 
-/* A stretch of one dimension. */
-struct run {
-    int64_t at, len;
-};
-
-static struct run piece(int64_t len, int64_t n, int64_t at)
-{
-    const int64_t most = (len + n - 1) / n, from = at * most < len ? at * most : len;
-    return (struct run){ from, len - from < most ? len - from : most };
-}
-
 /* Which dimension FSDP cuts. */
 static int fsdp_dim(const struct tt_degrees *d, const struct tt_spread *how, const int64_t *shape)
 {
@@ -114,7 +103,7 @@ static struct tt_region held(const struct cuts *cuts, int ndim, const int64_t *s
     struct tt_region r = tt_region_make(ndim, NULL, shape);
     for (int i = cuts->n - 1; i >= 0; i--) {
         const struct cut *c = &cuts->c[i];
-        const struct run p = piece(r.size[c->dim], c->n, c->at);
+        const struct tt_run p = tt_chunk(r.size[c->dim], c->n, c->at);
         r.offset[c->dim] += p.at;
         r.size[c->dim] = p.len;
     }
@@ -123,22 +112,22 @@ static struct tt_region held(const struct cuts *cuts, int ndim, const int64_t *s
 
 /* The elements of one dimension that PyTorch says a rank has: runs, in the order in which it has them. */
 struct runs {
-    struct run *run;
+    struct tt_run *run;
     size_t n;
 };
 
 /* Appends elements [at, at + len) of what `from` lists. */
-static void select_run(struct runs *out, const struct runs *from, struct run want)
+static void select_run(struct runs *out, const struct runs *from, struct tt_run want)
 {
     for (size_t i = 0; i < from->n && want.len > 0; i++) {
-        const struct run *r = &from->run[i];
+        const struct tt_run *r = &from->run[i];
         if (want.at < r->len) {
             const int64_t len = r->len - want.at < want.len ? r->len - want.at : want.len;
-            struct run *last = out->n ? &out->run[out->n - 1] : NULL;
+            struct tt_run *last = out->n ? &out->run[out->n - 1] : NULL;
             if (last && last->at + last->len == r->at + want.at)
                 last->len += len;
             else
-                out->run[out->n++] = (struct run){ r->at + want.at, len };
+                out->run[out->n++] = (struct tt_run){ r->at + want.at, len };
             want.at += len;
             want.len -= len;
         }
@@ -158,7 +147,7 @@ static int64_t runs_len(const struct runs *runs)
 static tt_status check_recorded(const struct cuts *cuts, int dim, const struct tt_region *has, const int64_t *shape,
                                 struct tt_arena *scratch, const char *fqn, struct tt_err *err)
 {
-    struct run whole = { 0, shape[dim] };
+    struct tt_run whole = { 0, shape[dim] };
     struct runs now = { &whole, shape[dim] > 0 };
     int64_t by[CUTS_MAX] = { 1, 1, 1 };
 
@@ -172,8 +161,8 @@ static tt_status check_recorded(const struct cuts *cuts, int dim, const struct t
         if (!next.run)
             return tt_err_nomem(err, (now.n + (size_t)c->split) * sizeof *next.run, "a rank's shard");
         for (int64_t j = 0; j < c->split; j++) {
-            const struct run part = piece(len, c->split, j), p = piece(part.len, c->n, c->at);
-            select_run(&next, &now, (struct run){ part.at + p.at, p.len });
+            const struct tt_run part = tt_chunk(len, c->split, j), p = tt_chunk(part.len, c->n, c->at);
+            select_run(&next, &now, (struct tt_run){ part.at + p.at, p.len });
         }
         now = next;
     }

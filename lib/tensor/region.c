@@ -15,6 +15,12 @@ struct tt_region tt_region_make(int ndim, const int64_t *offset, const int64_t *
     return r;
 }
 
+struct tt_run tt_chunk(int64_t len, int64_t n, int64_t at)
+{
+    const int64_t most = (len + n - 1) / n, from = at * most < len ? at * most : len;
+    return (struct tt_run){ from, len - from < most ? len - from : most };
+}
+
 bool tt_region_is_empty(const struct tt_region *r)
 {
     for (int d = 0; d < r->ndim; d++)

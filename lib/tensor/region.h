@@ -30,6 +30,15 @@ bool tt_region_fits(const struct tt_region *r, const int64_t *shape);
 /* The common part; false (and *out untouched) where it is empty. a and b have the same ndim; out may be either. */
 bool tt_region_intersect(struct tt_region *out, const struct tt_region *a, const struct tt_region *b);
 
+/* A stretch of one dimension. */
+struct tt_run {
+    int64_t at, len;
+};
+
+/* Piece `at` of n that a dimension of len elements is cut into, as torch.chunk cuts: ceil(len / n) elements each in order, the last
+ * pieces shorter or empty; an empty one is at len. */
+struct tt_run tt_chunk(int64_t len, int64_t n, int64_t at);
+
 /* Row-major strides, in elements: stride[ndim-1] is 1. Those of dimensions left of an empty one count it as 1, as torch's do. */
 void tt_strides_row_major(int64_t *stride, int ndim, const int64_t *size);
 
