@@ -5,12 +5,12 @@
 #include <sys/mman.h>
 
 #include "device/device.h"
+#include "tensor/region.h"
 
 struct cpu {
     struct tt_device device;
     struct tt_pool *pool;
     const struct tt_kernels *k;
-    uint64_t seq;
 };
 
 /* --- operands --------------------------------------------------------------------------------------------------------------- */
@@ -39,8 +39,14 @@ static int64_t width(const struct tt_call *c, int i)
 
 static int64_t rows(const struct tt_call *c, int i)
 {
-    return tt_val_numel(in_desc(c, i)) / width(c, i);
+    const struct tt_valdesc *d = in_desc(c, i);
+    int64_t n = 1;
+    for (int dim = 0; dim < d->ndim - 1; dim++)
+        n *= d->size[dim];
+    return n;
 }
+
+static uint64_t align_up(uint64_t n) { return (n + 63) / 64 * 64; }
 
 static int nthreads(const struct cpu *cpu)
 {
@@ -52,19 +58,28 @@ static int nthreads(const struct cpu *cpu)
 static tt_status embedding(struct cpu *cpu, const struct tt_call *c, struct tt_err *err)
 {
     (void)err;
-    cpu->k->embedding_fwd(cpu->pool, &(struct tt_embedding_fwd){ .n = tt_val_numel(in_desc(c, 1)), .d = width(c, 0),
-                                                                 .vocab = rows(c, 0), .w = in(c, 0), .id = in(c, 1),
-                                                                 .y = out(c, 0) });
+    cpu->k->embedding_fwd(cpu->pool, &(struct tt_embedding_fwd){ .n = tt_val_numel(in_desc(c, 1)),
+                                                                 .d = width(c, 0),
+                                                                 .vocab = rows(c, 0),
+                                                                 .w = in(c, 0),
+                                                                 .id = in(c, 1),
+                                                                 .y = out(c, 0),
+                                                                 .first = c->op->arg[0] });
     return TT_OK;
 }
 
 static tt_status embedding_w(struct cpu *cpu, const struct tt_call *c, struct tt_err *err)
 {
     (void)err;
-    cpu->k->embedding_bwd_weight(cpu->pool, &(struct tt_embedding_bwd_weight){ .n = rows(c, 0), .d = width(c, 0),
+    cpu->k->embedding_bwd_weight(cpu->pool, &(struct tt_embedding_bwd_weight){ .n = rows(c, 0),
+                                                                               .d = width(c, 0),
                                                                                .vocab = c->val[c->op->out[0]].size[0],
-                                                                               .dy = in(c, 0), .id = in(c, 1), .dw = out(c, 0),
-                                                                               .beta = c->in[2], .scratch = c->scratch });
+                                                                               .dy = in(c, 0),
+                                                                               .id = in(c, 1),
+                                                                               .dw = out(c, 0),
+                                                                               .beta = c->in[2],
+                                                                               .scratch = c->scratch,
+                                                                               .first = c->op->arg[0] });
     return TT_OK;
 }
 
@@ -242,16 +257,59 @@ static tt_status cast(struct cpu *cpu, const struct tt_call *c, struct tt_err *e
 static tt_status loss(struct cpu *cpu, const struct tt_call *c, struct tt_err *err)
 {
     (void)err;
-    cpu->k->cross_entropy_fwd(cpu->pool, &(struct tt_cross_entropy_fwd){ .n = rows(c, 0), .vocab = width(c, 0), .z = in(c, 0),
-                                                                         .label = in(c, 1), .scale = c->in[2], .loss = c->out[0],
-                                                                         .lse = c->out[1], .dz = out(c, 2),
-                                                                         .row_loss = c->scratch });
+    cpu->k->cross_entropy_fwd(cpu->pool, &(struct tt_cross_entropy_fwd){ .n = tt_val_numel(in_desc(c, 1)),
+                                                                         .vocab = width(c, 0),
+                                                                         .z = in(c, 0),
+                                                                         .label = in(c, 1),
+                                                                         .scale = c->in[2],
+                                                                         .loss = c->out[0],
+                                                                         .lse = c->out[1],
+                                                                         .dz = out(c, 2),
+                                                                         .row_loss = c->scratch,
+                                                                         .nparts = c->in[3] ? (int)in_desc(c, 3)->size[0] : 0,
+                                                                         .part = c->in[3],
+                                                                         .first = c->op->arg[0],
+                                                                         .total = c->op->arg[1] });
+    return TT_OK;
+}
+
+static tt_status loss_part(struct cpu *cpu, const struct tt_call *c, struct tt_err *err)
+{
+    (void)err;
+    cpu->k->cross_entropy_part(cpu->pool, &(struct tt_cross_entropy_part){ .n = tt_val_numel(in_desc(c, 1)),
+                                                                           .vocab = width(c, 0),
+                                                                           .first = c->op->arg[0],
+                                                                           .z = in(c, 0),
+                                                                           .label = in(c, 1),
+                                                                           .part = c->out[0] });
+    return TT_OK;
+}
+
+/* Columns of a matrix, wherever they go: rows of nbytes each. */
+static void copy_columns(void *to, int64_t to_stride, const void *from, int64_t from_stride, int64_t n, int64_t nbytes)
+{
+    for (int64_t i = 0; i < n; i++)
+        memcpy((char *)to + i * to_stride, (const char *)from + i * from_stride, (size_t)nbytes);
+}
+
+static tt_status columns(struct cpu *cpu, const struct tt_call *c, struct tt_err *err)
+{
+    const struct tt_valdesc *y = &c->val[c->op->out[0]];
+    const int64_t nbytes = (int64_t)tt_dtype_nbytes(y->dtype), stride = width(c, 0) * nbytes, w = y->size[y->ndim - 1] * nbytes;
+
+    (void)cpu;
+    (void)err;
+    copy_columns(c->out[0], w, (const char *)c->in[0] + c->op->arg[0] * nbytes, stride, rows(c, 0), w);
     return TT_OK;
 }
 
 static tt_status sumsq(struct cpu *cpu, const struct tt_call *c, struct tt_err *err)
 {
     (void)err;
+    if (c->op->arg[0]) {
+        *(double *)c->out[0] = 0;
+        return TT_OK;
+    }
     cpu->k->sumsq(cpu->pool, &(struct tt_sumsq){ .n = tt_val_numel(in_desc(c, 0)), .x = in(c, 0), .sumsq = c->out[0],
                                                  .scratch = c->scratch });
     return TT_OK;
@@ -276,6 +334,63 @@ static tt_status adam(struct cpu *cpu, const struct tt_call *c, struct tt_err *e
     return TT_OK;
 }
 
+/* --- collectives ------------------------------------------------------------------------------------------------------------ */
+
+/* counts: room for one a rank, which is kept until the collective is done; parts that are all the same need none. */
+static struct tt_coll coll(const struct tt_call *c, int64_t *counts)
+{
+    static const enum tt_coll_kind kinds[TT_NOPS] = {
+        [TT_OP_ALL_GATHER] = TT_COLL_ALL_GATHER,
+        [TT_OP_REDUCE_SCATTER] = TT_COLL_REDUCE_SCATTER,
+        [TT_OP_ALL_REDUCE] = TT_COLL_ALL_REDUCE,
+        [TT_OP_GATHER_COLUMNS] = TT_COLL_ALL_GATHER,
+    };
+    const struct tt_valdesc *x = in_desc(c, 0), *y = &c->val[c->op->out[0]];
+    const enum tt_opkind kind = tt_op_kind(c->op);
+    const int64_t n = c->op->arg[0], ranks = c->op->arg[1];
+    const int64_t all = tt_val_numel(kind == TT_OP_REDUCE_SCATTER ? x : y);
+    struct tt_coll coll = {
+        .kind = kinds[kind],
+        .wire = x->dtype,
+        .sum = x->dtype == TT_BF16 ? TT_F32 : x->dtype,
+        .src = c->in[0],
+        .dst = c->out[0],
+        .count = n > 0 ? all / ranks : all,
+        .what = c->op->def->name,
+    };
+
+    for (int64_t r = 0; n % ranks != 0 && r < ranks; r++)
+        counts[r] = tt_chunk(n, ranks, r).len * (all / n);
+    coll.counts = n % ranks != 0 ? counts : NULL;
+    return coll;
+}
+
+static uint64_t counts_nbytes(const struct tt_op *op) { return (uint64_t)op->arg[1] * sizeof(int64_t); }
+
+static tt_status post(struct cpu *cpu, const struct tt_call *c, uint64_t *ticket, struct tt_err *err)
+{
+    const struct tt_coll op = coll(c, c->scratch);
+    return tt_comm_post(cpu->device.comm[c->op->queue], &op, ticket, err);
+}
+
+/* The ranks' columns arrive one rank after another, behind the counts, and are then put side by side. */
+static tt_status gather_columns(struct cpu *cpu, const struct tt_call *c, struct tt_err *err)
+{
+    const struct tt_valdesc *y = &c->val[c->op->out[0]];
+    const int64_t nbytes = (int64_t)tt_dtype_nbytes(y->dtype), n = rows(c, 0), ranks = c->op->arg[1];
+    char *from = (char *)c->scratch + align_up(counts_nbytes(c->op));
+    struct tt_coll op = coll(c, c->scratch);
+
+    op.dst = from;
+    const tt_status status = tt_comm_do(cpu->device.comm[c->op->queue], &op, err);
+    for (int64_t r = 0; status == TT_OK && r < ranks; r++) {
+        const struct tt_run run = tt_chunk(c->op->arg[0], ranks, r);
+        copy_columns((char *)c->out[0] + run.at * nbytes, c->op->arg[0] * nbytes, from, run.len * nbytes, n, run.len * nbytes);
+        from += n * run.len * nbytes;
+    }
+    return status;
+}
+
 typedef tt_status launch_fn(struct cpu *cpu, const struct tt_call *call, struct tt_err *err);
 
 static launch_fn *const launches[TT_NOPS] = {
@@ -296,6 +411,9 @@ static launch_fn *const launches[TT_NOPS] = {
     [TT_OP_ADD] = add,
     [TT_OP_CAST] = cast,
     [TT_OP_LOSS] = loss,
+    [TT_OP_LOSS_PART] = loss_part,
+    [TT_OP_GATHER_COLUMNS] = gather_columns,
+    [TT_OP_COLUMNS] = columns,
     [TT_OP_SUMSQ] = sumsq,
     [TT_OP_CLIP] = clip,
     [TT_OP_ADAM] = adam,
@@ -306,11 +424,13 @@ static launch_fn *const launches[TT_NOPS] = {
 static tt_status cpu_launch(struct tt_device *device, const struct tt_call *call, struct tt_event *done, struct tt_err *err)
 {
     struct cpu *cpu = (struct cpu *)device;
-    const tt_status status = launches[tt_op_kind(call->op)](cpu, call, err);
+    launch_fn *launch = launches[tt_op_kind(call->op)];
 
-    if (done)
-        *done = (struct tt_event){ .queue = call->op->queue, .seq = ++cpu->seq };
-    return status;
+    *done = (struct tt_event){ .queue = TT_Q_COMPUTE };
+    if (launch)
+        return launch(cpu, call, err);
+    done->queue = call->op->queue;
+    return post(cpu, call, &done->seq, err);
 }
 
 static uint64_t cpu_scratch(struct tt_device *device, const struct tt_op *op, const struct tt_valdesc *val)
@@ -329,7 +449,11 @@ static uint64_t cpu_scratch(struct tt_device *device, const struct tt_op *op, co
     case TT_OP_RMSNORM_W: return tt_rmsnorm_scratch(width(&c, 0), nthreads(cpu));
     case TT_OP_ATTENTION: at = attn_shape(op, val); return tt_attn_fwd_scratch(&at, nthreads(cpu));
     case TT_OP_ATTENTION_I: at = attn_shape(op, val); return tt_attn_bwd_scratch(&at, nthreads(cpu));
-    case TT_OP_LOSS: return (uint64_t)rows(&c, 0) * sizeof(double);
+    case TT_OP_LOSS: return (uint64_t)tt_val_numel(&val[op->in[1]]) * sizeof(double);
+    case TT_OP_ALL_GATHER:
+    case TT_OP_REDUCE_SCATTER:
+    case TT_OP_ALL_REDUCE: return counts_nbytes(op);
+    case TT_OP_GATHER_COLUMNS: return align_up(counts_nbytes(op)) + tt_val_nbytes(&val[op->out[0]]);
     case TT_OP_SUMSQ: return TT_SUMSQ_PARTS * sizeof(double);
     default: return 0;
     }
@@ -360,12 +484,14 @@ static void cpu_dealloc(struct tt_device *device, void *p, uint64_t nbytes)
 
 static tt_status cpu_after(struct tt_device *device, enum tt_queue queue, const struct tt_event *event, int n, struct tt_err *err)
 {
-    (void)device;
-    (void)queue;
-    (void)event;
-    (void)n;
-    (void)err;
-    return TT_OK; /* what was launched is done */
+    (void)queue; /* whichever: this thread launches all of it */
+    for (int i = 0; i < n; i++) {
+        const tt_status status =
+            event[i].queue == TT_Q_COMPUTE ? TT_OK : tt_comm_wait(device->comm[event[i].queue], event[i].seq, err);
+        if (status != TT_OK)
+            return status;
+    }
+    return TT_OK;
 }
 
 static tt_status cpu_sync(struct tt_device *device, struct tt_err *err)

@@ -1,11 +1,12 @@
 /* lib/device/device.h: what runs a program: memory, queues in order, events as points in them, a launch per operation.
  *
- * The CPU device runs an operation when it is launched, on all cores; its events have always passed. A CUDA device launches onto
- * streams. A device offers the same table of launches whatever its kind: one function an operation of lib/program. */
+ * The CPU device runs an operation when it is launched, on all cores; but a collective is only posted then, and its event passes when
+ * the communicator is done with it. A CUDA device launches onto streams. A device offers the same table of launches whatever its kind: one function an operation of lib/program. */
 #ifndef TT_DEVICE_DEVICE_H
 #define TT_DEVICE_DEVICE_H
 
 #include "base/pool.h"
+#include "comm/comm.h"
 #include "kernels.h"
 #include "program/program.h"
 
@@ -42,6 +43,7 @@ struct tt_device_ops {
     void (*dealloc)(struct tt_device *device, void *p, uint64_t nbytes);
     uint64_t (*scratch)(struct tt_device *device, const struct tt_op *op, const struct tt_valdesc *val);
     tt_status (*launch)(struct tt_device *device, const struct tt_call *call, struct tt_event *done, struct tt_err *err);
+    /* What is launched onto the queue from now on comes after these events. */
     tt_status (*after)(struct tt_device *device, enum tt_queue queue, const struct tt_event *event, int n, struct tt_err *err);
     tt_status (*sync)(struct tt_device *device, struct tt_err *err); /* the only wait of the host */
     void (*free)(struct tt_device *device);
@@ -50,6 +52,7 @@ struct tt_device_ops {
 struct tt_device {
     const char *name; /* "cpu" */
     const struct tt_device_ops *ops;
+    struct tt_comm *comm[TT_NQ]; /* that carry the queues' collectives; borrowed, set by whoever has them; NULL: there are none */
 };
 
 /* pool and kernels are borrowed; pool NULL: one thread. */

@@ -66,6 +66,7 @@ tt_val tt_rec_remade(struct tt_rec *rec, tt_val v)
     }
     rec->phase = TT_I;
     struct tt_op *again = tt_rec_op(rec, tt_op_kind(&op), op.nin, op.in, op.nout, out);
+    again->queue = op.queue;
     for (int i = 0; i < TT_OP_ARG; i++)
         again->arg[i] = op.arg[i];
     again->real = op.real;
@@ -106,6 +107,7 @@ tt_status tt_program_differentiate(struct tt_program *prog, struct tt_err *err)
     for (tt_val v = 0; v < prog->nvals; v++)
         rec.grad[v] = rec.remade[v] = TT_NO_VAL;
     walk_back(&rec);
+    tt_rec_tp_reduce_grads(&rec);
     status = rec.failed ? tt_err_nomem(err, 0, "the gradients of a program") : tt_program_drop_dead(prog, err);
 out:
     free(rec.grad);

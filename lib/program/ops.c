@@ -5,19 +5,20 @@
  * A weight gradient comes before the input gradient: what it reads from the forward can then go before the input gradient is
  * made. */
 
-static void weight_gradient(struct tt_rec *rec, enum tt_opkind kind, tt_val w, tt_val dy, tt_val x, tt_val rstd)
+static struct tt_op *weight_gradient(struct tt_rec *rec, enum tt_opkind kind, tt_val w, tt_val dy, tt_val x, tt_val rstd)
 {
     tt_val beta;
     const tt_val dw = tt_rec_param_grad(rec, w, &beta);
 
     rec->phase = TT_W;
-    tt_rec_op(rec, kind, 4, (tt_val[]){ dy, x, beta, rstd }, 1, &dw);
+    struct tt_op *op = tt_rec_op(rec, kind, 4, (tt_val[]){ dy, x, beta, rstd }, 1, &dw);
     rec->phase = TT_I;
+    return op;
 }
 
 static void embedding_grad(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout)
 {
-    weight_gradient(rec, TT_OP_EMBEDDING_W, op->in[0], dout[0], op->in[1], TT_NO_VAL);
+    weight_gradient(rec, TT_OP_EMBEDDING_W, op->in[0], dout[0], op->in[1], TT_NO_VAL)->arg[0] = op->arg[0];
 }
 
 static void linear_grad(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout)
@@ -92,6 +93,32 @@ static void add_grad(struct tt_rec *rec, const struct tt_op *op, const tt_val *d
 static void cast_grad(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout)
 {
     tt_rec_add_grad(rec, op->in[0], dout[0]);
+}
+
+/* What gathers in the forward reduces in the backward, and the other way round. */
+static void all_gather_grad(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout)
+{
+    const tt_val x = op->in[0], dx = tt_rec_like(rec, x, rec->prog->val[x].grad_dtype);
+
+    tt_rec_collective(rec, TT_OP_REDUCE_SCATTER, op->queue, op->arg[0], dout[0], dx);
+    tt_rec_add_grad(rec, x, dx);
+}
+
+static void reduce_scatter_grad(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout)
+{
+    const tt_val x = op->in[0], dx = tt_rec_like(rec, x, rec->prog->val[x].grad_dtype);
+
+    tt_rec_collective(rec, TT_OP_ALL_GATHER, op->queue, op->arg[0], dout[0], dx);
+    tt_rec_add_grad(rec, x, dx);
+}
+
+/* Every rank has the whole gradient of what it gathered. */
+static void gather_columns_grad(struct tt_rec *rec, const struct tt_op *op, const tt_val *dout)
+{
+    const tt_val x = op->in[0], dx = tt_rec_like(rec, x, rec->prog->val[x].grad_dtype);
+
+    tt_rec_op(rec, TT_OP_COLUMNS, 1, dout, 1, &dx)->arg[0] = tt_rec_tp_piece(rec, op->arg[0]).at;
+    tt_rec_add_grad(rec, x, dx);
 }
 
 /* The forward writes the gradient on its way over the logits, and so needs no op of its own. */
@@ -170,6 +197,12 @@ const struct tt_opdef tt_opdefs[TT_NOPS] = {
     [TT_OP_ADD] = { .name = "add", .grad = add_grad, .over = { IN0 | IN1 } },
     [TT_OP_CAST] = { .name = "cast", .grad = cast_grad },
     [TT_OP_LOSS] = { .name = "loss", .grad = loss_grad, .over = { 0, 0, IN0 }, .skips = OUT2 },
+    [TT_OP_LOSS_PART] = { .name = "loss_part" },
+    [TT_OP_ALL_GATHER] = { .name = "all_gather", .grad = all_gather_grad },
+    [TT_OP_REDUCE_SCATTER] = { .name = "reduce_scatter", .grad = reduce_scatter_grad },
+    [TT_OP_ALL_REDUCE] = { .name = "all_reduce" },
+    [TT_OP_GATHER_COLUMNS] = { .name = "gather_columns", .grad = gather_columns_grad },
+    [TT_OP_COLUMNS] = { .name = "columns" },
     [TT_OP_SUMSQ] = { .name = "sumsq" },
     [TT_OP_CLIP] = { .name = "clip" },
     [TT_OP_ADAM] = { .name = "adam" },
@@ -182,6 +215,7 @@ const char *tt_phase_name(enum tt_phase phase)
     case TT_I: return "input gradient";
     case TT_W: return "weight gradient";
     case TT_U: return "gather";
+    case TT_R: return "reduce";
     case TT_S: return "optimizer";
     }
     return "";

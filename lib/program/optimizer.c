@@ -1,6 +1,7 @@
 /* The optimizer's step: as a program of its own, with the norm of every gradient, the norm of the norms, clipping, Adam; or as
  * operations of the backward, with Adam alone. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "program/program_private.h"
 
@@ -14,11 +15,42 @@ static void record_adam(struct tt_rec *rec, int param, tt_val grad, tt_val clip)
     tt_rec_op(rec, TT_OP_ADAM, 3, (tt_val[]){ grad, clip, tt_rec_scalar(rec, TT_S_ADAM, 0) }, 3, state);
 }
 
-tt_status tt_program_record_step(struct tt_program **out, const struct tt_params *params, enum tt_dtype param_dtype,
-                                 struct tt_err *err)
+/* What each rank of a tensor parallel group has of the norm: its pieces, and the first one what all have whole. */
+static void record_sumsq(struct tt_rec *rec, int param, enum tt_dtype dtype)
 {
-    const struct tt_rec_opts opts = { .params = params, .param_dtype = param_dtype };
+    const struct tt_group *tp = &rec->prog->group[TT_Q_TP];
+    const tt_val grad = tt_rec_role(rec, param, TT_ROLE_GRAD, dtype), sumsq = tt_rec_scalar(rec, TT_S_SUMSQ, param);
+
+    tt_rec_op(rec, TT_OP_SUMSQ, 1, &grad, 1, &sumsq)->arg[0] =
+        tp->rank > 0 && rec->prog->params->p[param].row->tp == TT_TP_REPLICATE;
+}
+
+/* The array of all parameters' sums, over the ranks. */
+static void add_up_ranks(struct tt_rec *rec)
+{
+    const struct tt_valdesc all = {
+        .cls = TT_SCALAR,
+        .dtype = TT_F64,
+        .ndim = 1,
+        .size = { rec->prog->params->n },
+        .ref = TT_S_SUMSQ,
+        .layer = -1,
+        .op = -1,
+    };
+
+    if (rec->prog->group[TT_Q_TP].size > 1) {
+        const tt_val sums = tt_rec_new(rec, &all);
+        tt_rec_collective(rec, TT_OP_ALL_REDUCE, TT_Q_TP, 0, sums, sums);
+    }
+}
+
+tt_status tt_program_record_step(struct tt_program **out, const struct tt_params *params, enum tt_dtype param_dtype,
+                                 const struct tt_group *group, struct tt_err *err)
+{
+    struct tt_rec_opts opts = { .params = params, .param_dtype = param_dtype };
     struct tt_rec rec;
+    if (group)
+        memcpy(opts.group, group, sizeof opts.group);
     const tt_status status = tt_rec_begin(&rec, &opts, err);
     if (status != TT_OK)
         return status;
@@ -27,10 +59,9 @@ tt_status tt_program_record_step(struct tt_program **out, const struct tt_params
     const tt_val clip = tt_rec_scalar(&rec, TT_S_CLIP, 0), grad_norm = tt_rec_scalar(&rec, TT_S_GRAD_NORM, 0);
     const tt_val sumsq0 = tt_rec_scalar(&rec, TT_S_SUMSQ, 0), max_norm = tt_rec_scalar(&rec, TT_S_MAX_NORM, 0);
 
-    for (int i = 0; i < params->n; i++) {
-        const tt_val grad = tt_rec_role(&rec, i, TT_ROLE_GRAD, param_dtype), sumsq = tt_rec_scalar(&rec, TT_S_SUMSQ, i);
-        tt_rec_op(&rec, TT_OP_SUMSQ, 1, &grad, 1, &sumsq);
-    }
+    for (int i = 0; i < params->n; i++)
+        record_sumsq(&rec, i, param_dtype);
+    add_up_ranks(&rec);
     tt_rec_op(&rec, TT_OP_CLIP, 2, (tt_val[]){ sumsq0, max_norm }, 2, (tt_val[]){ clip, grad_norm })->arg[0] = params->n;
     for (int i = 0; i < params->n; i++)
         record_adam(&rec, i, tt_rec_role(&rec, i, TT_ROLE_GRAD, param_dtype), clip);
@@ -102,9 +133,11 @@ tt_status tt_program_step_in_backward(struct tt_program *prog, struct tt_err *er
     const int first = prog->nops;
     const tt_val nvals = prog->nvals;
 
-    for (int i = 0; i < first; i++) /* copies of what the microbatch before has stepped */
+    for (int i = 0; i < first; i++) /* copies of what the microbatch before has stepped, sums of what it leaves */
         if (prog->op[i].phase == TT_U)
             prog->op[i].phase = TT_F;
+        else if (prog->op[i].phase == TT_R)
+            prog->op[i].phase = TT_W;
     for (tt_val v = 0; v < nvals; v++)
         if (prog->val[v].cls == TT_PARAM && prog->val[v].role == TT_ROLE_GRAD)
             record_adam(&rec, prog->val[v].ref, v, TT_NO_VAL);

@@ -64,11 +64,8 @@ struct part {
 };
 
 static const struct part parts[TT_NACTS] = {
-    [TT_A_F] = { false, { TT_F } },
-    [TT_A_I] = { false, { TT_I } },
-    [TT_A_W] = { false, { TT_W } },
-    [TT_A_B] = { false, { TT_I, TT_W } },
-    [TT_A_UNSHARD] = { false, { TT_U } },
+    [TT_A_F] = { false, { TT_F } },       [TT_A_I] = { false, { TT_I } },       [TT_A_W] = { false, { TT_W } },
+    [TT_A_B] = { false, { TT_I, TT_W } }, [TT_A_UNSHARD] = { false, { TT_U } }, [TT_A_REDUCE_GRAD] = { false, { TT_R } },
     [TT_A_STEP] = { true, { TT_S } },
 };
 
@@ -738,6 +735,16 @@ tt_status tt_plan_bind(struct tt_plan *plan, struct tt_err *err)
 
 void tt_plan_watch(struct tt_plan *plan, const struct tt_plan_watch *watch) { plan->watch = watch; }
 
+/* An operation of another queue than the products' is waited for right behind it. */
+static tt_status launch(struct tt_plan *plan, int t, struct tt_err *err)
+{
+    struct tt_device *device = plan->opts.device;
+    struct tt_event done;
+    const tt_status status = device->ops->launch(device, &plan->call[t], &done, err);
+
+    return status == TT_OK ? device->ops->after(device, TT_Q_COMPUTE, &done, 1, err) : status;
+}
+
 tt_status tt_plan_run(struct tt_plan *plan, struct tt_err *err)
 {
     struct tt_device *device = plan->opts.device;
@@ -745,7 +752,7 @@ tt_status tt_plan_run(struct tt_plan *plan, struct tt_err *err)
 
     for (int t = 0; t < plan->nevents; t++) {
         const double begin = watch ? tt_seconds() : 0;
-        const tt_status status = device->ops->launch(device, &plan->call[t], NULL, err);
+        const tt_status status = launch(plan, t, err);
         if (status != TT_OK)
             return status;
         if (watch)

@@ -37,6 +37,10 @@ enum tt_role { TT_ROLE_SHARD, TT_ROLE_FULL, TT_ROLE_GRAD, TT_ROLE_EXP_AVG, TT_RO
  * SUMSQ is an array with an element a parameter (`index`). */
 enum tt_scalar { TT_S_ONE, TT_S_ACCUMULATE, TT_S_INV_TOKENS, TT_S_ADAM, TT_S_MAX_NORM, TT_S_GRAD_NORM, TT_S_CLIP, TT_S_SUMSQ };
 
+/* What a rank of a tensor parallel group has of an activation: all of it, as every rank; its rows, that is tokens (sequence
+ * parallelism; batch and sequence are one dimension then: (1, rows, width)); its columns: heads, hidden units, logits. */
+enum tt_place { TT_WHOLE, TT_ROWS, TT_COLUMNS };
+
 struct tt_valdesc {
     enum tt_class cls;
     enum tt_dtype dtype;
@@ -49,36 +53,51 @@ struct tt_valdesc {
     int layer;         /* which layer recorded it; -1: none */
     int32_t op;        /* the operation that makes it; -1: none */
     bool recompute;    /* ACT of the forward: made again in the backward instead of kept */
+    enum tt_place place;
+    int64_t all; /* ROWS, COLUMNS: how many the ranks have together */
 };
 
-/* forward, input gradient, weight gradient, gathering of parameters, optimizer step */
-enum tt_phase { TT_F = 'F', TT_I = 'I', TT_W = 'W', TT_U = 'U', TT_S = 'S' };
+/* forward, input gradient, weight gradient, gathering of parameters, reduction of their gradients, optimizer step */
+enum tt_phase { TT_F = 'F', TT_I = 'I', TT_W = 'W', TT_U = 'U', TT_R = 'R', TT_S = 'S' };
 const char *tt_phase_name(enum tt_phase phase); /* "forward", "input gradient" ... */
 
 enum tt_queue { TT_Q_COMPUTE, TT_Q_GATHER, TT_Q_REDUCE, TT_Q_TP, TT_Q_CP, TT_Q_EP, TT_Q_PP_NEXT, TT_Q_PP_PREV, TT_Q_COPY, TT_NQ };
 
-/* Operands in their order; [x]: may be missing; arg and real where there are any. W and I are a forward's gradients. */
+/* The ranks whose collectives a queue carries, and which of them this one is. size 0 or 1: alone. */
+struct tt_group {
+    int size, rank;
+};
+
+/* Operands in their order; [x]: may be missing; arg and real where there are any. W and I are a forward's gradients.
+ * Collectives are on the queue of their group, whose ranks all run them, in the same order. What the ranks have together is `rows` of
+ * one length, of which each has its piece (tt_chunk); 0: x is of one shape on all. */
 enum tt_opkind {
-    TT_OP_EMBEDDING,   /* w, ids -> y */
-    TT_OP_EMBEDDING_W, /* dy, ids, beta -> dw */
-    TT_OP_LINEAR,      /* x, w -> y */
-    TT_OP_LINEAR_I,    /* dy, w, [sum so far] -> dx */
-    TT_OP_LINEAR_W,    /* dy, x, beta -> dw */
-    TT_OP_RMSNORM,     /* x, w -> y, [rstd]; eps */
-    TT_OP_RMSNORM_I,   /* dy, x, w, rstd, [sum so far] -> dx */
-    TT_OP_RMSNORM_W,   /* dy, x, beta, rstd -> dw */
-    TT_OP_ROPE,        /* x, table, positions -> y; heads, turn back */
-    TT_OP_ATTENTION,   /* q, k, v, [documents], [positions of q] -> o, lse; heads, kv heads, causal, scale */
-    TT_OP_ATTENTION_I, /* q, k, v, [documents], o, lse, do -> dq, dk, dv; as the forward */
-    TT_OP_CACHE,       /* x, positions -> the cache, of which these rows */
-    TT_OP_SWIGLU,      /* a, b -> y */
-    TT_OP_SWIGLU_I,    /* dy, a, b -> da, db */
-    TT_OP_ADD,         /* a, b -> y */
-    TT_OP_CAST,        /* x -> y */
-    TT_OP_LOSS,        /* logits, labels, 1 / tokens -> loss, lse, [dlogits] */
-    TT_OP_SUMSQ,       /* grad -> sumsq */
-    TT_OP_CLIP,        /* sumsq of all, max_norm -> clip, grad_norm; how many */
-    TT_OP_ADAM,        /* grad, [clip], adam -> parameter, exp_avg, exp_avg_sq */
+    TT_OP_EMBEDDING,      /* w, ids -> y; number of w's first row */
+    TT_OP_EMBEDDING_W,    /* dy, ids, beta -> dw; as the forward */
+    TT_OP_LINEAR,         /* x, w -> y */
+    TT_OP_LINEAR_I,       /* dy, w, [sum so far] -> dx */
+    TT_OP_LINEAR_W,       /* dy, x, beta -> dw */
+    TT_OP_RMSNORM,        /* x, w -> y, [rstd]; eps */
+    TT_OP_RMSNORM_I,      /* dy, x, w, rstd, [sum so far] -> dx */
+    TT_OP_RMSNORM_W,      /* dy, x, beta, rstd -> dw */
+    TT_OP_ROPE,           /* x, table, positions -> y; heads, turn back */
+    TT_OP_ATTENTION,      /* q, k, v, [documents], [positions of q] -> o, lse; heads, kv heads, causal, scale */
+    TT_OP_ATTENTION_I,    /* q, k, v, [documents], o, lse, do -> dq, dk, dv; as the forward */
+    TT_OP_CACHE,          /* x, positions -> the cache, of which these rows */
+    TT_OP_SWIGLU,         /* a, b -> y */
+    TT_OP_SWIGLU_I,       /* dy, a, b -> da, db */
+    TT_OP_ADD,            /* a, b -> y */
+    TT_OP_CAST,           /* x -> y */
+    TT_OP_LOSS,           /* logits, labels, 1 / tokens, [parts] -> loss, lse, [dlogits]; number of the first column, vocabulary */
+    TT_OP_LOSS_PART,      /* logits, labels -> part: a rank's columns' share; number of the first column */
+    TT_OP_ALL_GATHER,     /* x -> y: the ranks' pieces one after another; rows, ranks */
+    TT_OP_REDUCE_SCATTER, /* x -> y: this rank's piece of the sum of the ranks' x; rows, ranks */
+    TT_OP_ALL_REDUCE,     /* x -> y: that sum, which may lie over x; 0, ranks */
+    TT_OP_GATHER_COLUMNS, /* x -> y: the ranks' columns side by side; columns, ranks */
+    TT_OP_COLUMNS,        /* x -> y: some columns; number of the first */
+    TT_OP_SUMSQ,          /* grad -> sumsq; 1: 0 instead, as another rank counts it */
+    TT_OP_CLIP,           /* sumsq of all, max_norm -> clip, grad_norm; how many */
+    TT_OP_ADAM,           /* grad, [clip], adam -> parameter, exp_avg, exp_avg_sq */
     TT_NOPS
 };
 
@@ -95,7 +114,7 @@ struct tt_op {
 
 struct tt_rec;
 
-/* A row an operation (lib/program/ops.c); the collectives of later layouts are rows too. */
+/* A row an operation (lib/program/ops.c). */
 struct tt_opdef {
     const char *name;
     /* Emits the input and weight gradients of op; dout[i] is the gradient of out[i] or TT_NO_VAL. NULL: has none. */
@@ -124,6 +143,7 @@ struct tt_program {
     enum tt_dtype param_dtype;      /* as they are stored */
     tt_val loss;                    /* TT_NO_VAL: none */
     int64_t cache_len;              /* 0: no cache */
+    struct tt_group group[TT_NQ];
 };
 
 /* How a program computes; a property of the recorder, not of the forward function.
@@ -165,9 +185,10 @@ uint64_t tt_program_remade_flops(const struct tt_program *prog);
 /* Appends the backward of prog->loss. Once; after tt_program_keep. */
 TT_MUST_CHECK tt_status tt_program_differentiate(struct tt_program *prog, struct tt_err *err);
 
-/* The optimizer's step over all parameters: norms, clipping, Adam; phase TT_S. */
+/* The optimizer's step over all parameters: norms, clipping, Adam; phase TT_S. The norm is that of all ranks of `group` (TT_NQ of
+ * them; NULL: alone). */
 TT_MUST_CHECK tt_status tt_program_record_step(struct tt_program **out, const struct tt_params *params, enum tt_dtype param_dtype,
-                                            struct tt_err *err);
+                                               const struct tt_group *group, struct tt_err *err);
 
 /* Instead of that: every microbatch's backward steps each parameter, without clipping, as soon as its gradient is complete and nothing
  * more reads the parameter. Gradients are activations then, and copies of parameters are made in every forward. Once; after

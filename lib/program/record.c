@@ -55,10 +55,17 @@ static tt_val new_act(struct tt_rec *rec, enum tt_dtype dtype, int ndim, const i
     return tt_rec_new(rec, &desc);
 }
 
+static tt_val in_place(struct tt_rec *rec, tt_val v, enum tt_place place, int64_t all)
+{
+    rec->prog->val[v].place = place;
+    rec->prog->val[v].all = all;
+    return v;
+}
+
 tt_val tt_rec_like(struct tt_rec *rec, tt_val v, enum tt_dtype dtype)
 {
     const struct tt_valdesc like = rec->prog->val[v];
-    return new_act(rec, dtype, like.ndim, like.size);
+    return in_place(rec, new_act(rec, dtype, like.ndim, like.size), like.place, like.all);
 }
 
 struct tt_op *tt_rec_op(struct tt_rec *rec, enum tt_opkind kind, int nin, const tt_val *in, int nout, const tt_val *out)
@@ -85,6 +92,15 @@ struct tt_op *tt_rec_op(struct tt_rec *rec, enum tt_opkind kind, int nin, const 
     return &prog->op[prog->nops++];
 }
 
+void tt_rec_collective(struct tt_rec *rec, enum tt_opkind kind, enum tt_queue queue, int64_t rows, tt_val x, tt_val y)
+{
+    struct tt_op *op = tt_rec_op(rec, kind, 1, &x, 1, &y);
+
+    op->queue = queue;
+    op->arg[0] = rows;
+    op->arg[1] = rec->prog->group[queue].size;
+}
+
 tt_val tt_rec_scalar(struct tt_rec *rec, enum tt_scalar which, int index)
 {
     const struct tt_valdesc desc = { .cls = TT_SCALAR, .dtype = TT_F32, .ref = which, .index = index, .layer = -1, .op = -1 };
@@ -98,7 +114,8 @@ tt_val tt_rec_role(struct tt_rec *rec, int param, enum tt_role role, enum tt_dty
         .cls = TT_PARAM, .dtype = dtype, .grad_dtype = rec->prog->param_dtype, .ndim = p->ndim, .ref = param, .role = role,
         .layer = -1, .op = -1,
     };
-    memcpy(desc.size, p->size, sizeof p->size);
+    for (int dim = 0; dim < p->ndim; dim++)
+        desc.size[dim] = (int)p->row->tp == (int)TT_TP_SHARD0 + dim ? tt_rec_tp_piece(rec, p->size[dim]).len : p->size[dim];
     return named(rec, &desc);
 }
 
@@ -177,10 +194,12 @@ tt_val tt_rec_embedding(struct tt_rec *rec, tt_val w, tt_val ids)
 {
     const struct tt_valdesc *wd = &rec->prog->val[w], *id = &rec->prog->val[ids];
     const int64_t size[] = { id->size[0], id->size[1], wd->size[1] };
+    const bool cut = tt_rec_tp_place(rec, w) == TT_TP_SHARD0;
+    const int64_t first = cut ? tt_rec_tp_piece(rec, rec->prog->params->p[wd->ref].size[0]).at : 0;
     const tt_val y = new_act(rec, wd->dtype, 3, size);
 
-    tt_rec_op(rec, TT_OP_EMBEDDING, 2, (tt_val[]){ w, ids }, 1, &y);
-    return y;
+    tt_rec_op(rec, TT_OP_EMBEDDING, 2, (tt_val[]){ w, ids }, 1, &y)->arg[0] = first;
+    return cut ? tt_rec_tp_scatter(rec, y) : y;
 }
 
 tt_val tt_rec_linear(struct tt_rec *rec, tt_val x, tt_val w)
@@ -189,13 +208,19 @@ tt_val tt_rec_linear(struct tt_rec *rec, tt_val x, tt_val w)
         x = tt_rec_cast(rec, x, TT_BF16);
         w = tt_rec_cast(rec, w, TT_BF16);
     }
-    const struct tt_valdesc *xd = &rec->prog->val[x], *wd = &rec->prog->val[w];
-    assert(rec->failed || (xd->size[2] == wd->size[1] && xd->dtype == wd->dtype));
-    const int64_t size[] = { xd->size[0], xd->size[1], wd->size[0] };
-    const tt_val y = new_act(rec, xd->dtype, 3, size);
+    const enum tt_tp_place cut = tt_rec_tp_place(rec, w);
+    if (cut == TT_TP_SHARD0)
+        x = tt_rec_tp_gather(rec, x);
+    const struct tt_valdesc xd = rec->prog->val[x], *wd = &rec->prog->val[w];
+    assert(rec->failed ||
+           (xd.size[2] == wd->size[1] && xd.dtype == wd->dtype && (xd.place == TT_COLUMNS) == (cut == TT_TP_SHARD1)));
+    const int64_t size[] = { xd.size[0], xd.size[1], wd->size[0] };
+    const int64_t all = cut == TT_TP_SHARD0 ? rec->prog->params->p[wd->ref].size[0] : xd.all;
+    const enum tt_place place = cut == TT_TP_SHARD0 ? TT_COLUMNS : cut == TT_TP_SHARD1 ? TT_WHOLE : xd.place;
+    const tt_val y = in_place(rec, new_act(rec, xd.dtype, 3, size), place, all);
 
     tt_rec_op(rec, TT_OP_LINEAR, 2, (tt_val[]){ x, w }, 1, &y);
-    return y;
+    return cut == TT_TP_SHARD1 ? tt_rec_tp_scatter(rec, y) : y;
 }
 
 tt_val tt_rec_rmsnorm(struct tt_rec *rec, tt_val x, tt_val w, double eps)
@@ -212,6 +237,7 @@ tt_val tt_rec_rmsnorm(struct tt_rec *rec, tt_val x, tt_val w, double eps)
 tt_val tt_rec_rope(struct tt_rec *rec, tt_val x, tt_val positions, int64_t heads)
 {
     const struct tt_valdesc xd = rec->prog->val[x];
+    heads = tt_rec_tp_share(rec, x, heads);
     const int64_t dim = xd.size[2] / heads, end = rec->prog->cache_len ? rec->prog->cache_len : rec->prog->seq_len;
     const struct tt_valdesc table = {
         .cls = TT_CONST,
@@ -266,8 +292,11 @@ tt_val tt_rec_attention(struct tt_rec *rec, tt_val q, tt_val k, tt_val v, int64_
         v = cached(rec, v, positions, 1);
     }
     const struct tt_valdesc qd = rec->prog->val[q], vd = rec->prog->val[v];
+    const int64_t all = heads * (vd.all / kv_heads);
+    heads = tt_rec_tp_share(rec, q, heads);
+    kv_heads = tt_rec_tp_share(rec, v, kv_heads);
     const int64_t dim = qd.size[2] / heads, dim_v = vd.size[2] / kv_heads;
-    const tt_val o = new_act(rec, qd.dtype, 3, (int64_t[]){ qd.size[0], qd.size[1], heads * dim_v });
+    const tt_val o = in_place(rec, new_act(rec, qd.dtype, 3, (int64_t[]){ qd.size[0], qd.size[1], heads * dim_v }), qd.place, all);
     const tt_val lse = new_act(rec, TT_F32, 3, (int64_t[]){ qd.size[0], heads, qd.size[1] });
 
     assert(rec->failed || (rec->prog->val[k].size[2] == kv_heads * dim && heads % kv_heads == 0));
@@ -322,15 +351,21 @@ void tt_rec_cross_entropy(struct tt_rec *rec, tt_val logits, tt_val labels)
         rec->prog->val[logits].ref = TT_OUT_LOGITS;
         return;
     }
+    if (rec->whole_logits && rec->prog->val[logits].place == TT_COLUMNS)
+        logits = tt_rec_tp_whole_logits(rec, logits);
     const struct tt_valdesc zd = rec->prog->val[logits];
+    const bool parts = zd.place == TT_COLUMNS;
     const struct tt_valdesc loss = {
         .cls = TT_OUTPUT, .dtype = TT_F32, .grad_dtype = TT_F32, .ndim = 0, .ref = TT_OUT_LOSS, .layer = -1, .op = -1,
     };
     const tt_val lse = new_act(rec, TT_F32, 2, zd.size);
-    const tt_val in[] = { logits, labels, tt_rec_scalar(rec, TT_S_INV_TOKENS, 0) };
+    const tt_val in[] = { logits, labels, tt_rec_scalar(rec, TT_S_INV_TOKENS, 0),
+                          parts ? tt_rec_tp_loss_parts(rec, logits, labels) : TT_NO_VAL };
 
     rec->prog->loss = named(rec, &loss);
-    tt_rec_op(rec, TT_OP_LOSS, 3, in, 3, (tt_val[]){ rec->prog->loss, lse, TT_NO_VAL });
+    struct tt_op *op = tt_rec_op(rec, TT_OP_LOSS, 4, in, 3, (tt_val[]){ rec->prog->loss, lse, TT_NO_VAL });
+    op->arg[0] = parts ? tt_rec_tp_piece(rec, zd.all).at : 0;
+    op->arg[1] = parts ? zd.all : zd.size[2];
 }
 
 /* --- beginning and end ------------------------------------------------------------------------------------------------------ */
@@ -343,10 +378,17 @@ tt_status tt_rec_begin(struct tt_rec *rec, const struct tt_rec_opts *opts, struc
     prog->batch = opts->batch;
     prog->seq_len = opts->seq_len;
     prog->cache_len = opts->cache_len;
+    memcpy(prog->group, opts->group, sizeof prog->group);
     prog->params = opts->params;
     prog->param_dtype = opts->param_dtype;
     prog->loss = TT_NO_VAL;
-    *rec = (struct tt_rec){ .prog = prog, .prec = opts->prec, .phase = TT_F, .layer = -1 };
+    *rec = (struct tt_rec){
+        .prog = prog,
+        .prec = opts->prec,
+        .phase = TT_F,
+        .layer = -1,
+        .whole_logits = opts->whole_logits,
+    };
     return TT_OK;
 }
 

@@ -3,12 +3,15 @@
  * Each call records an operation and returns its result's name; no data exists yet. Activations are (batch, seq_len, width). The
  * recorder applies the precision policy: it casts what a linear layer or attention reads, the forward function never does. So it is
  * with generation (cache_len): attention puts keys and values into a cache and reads all that is there, and the result is the logits
- * of the last position instead of a loss.
+ * of the last position instead of a loss. And so it is with tensor parallelism: a parameter is what the family's table leaves on the
+ * rank, and the recorder gathers what a product needs whole and adds up what the ranks have parts of (tensor_parallel.c); numbers of
+ * heads are the model's.
  * Running out of memory is remembered and told by tt_rec_finish; shapes that do not fit are a mistake of the forward function. */
 #ifndef TT_PROGRAM_RECORD_H
 #define TT_PROGRAM_RECORD_H
 
 #include "program/program.h"
+#include "tensor/region.h"
 
 struct tt_rec {
     struct tt_program *prog;
@@ -16,6 +19,7 @@ struct tt_rec {
     enum tt_phase phase;
     int layer;
     bool failed;
+    bool whole_logits;
     tt_val *grad;   /* while differentiating: a value's gradient so far, by value */
     tt_val *remade; /* while differentiating: the copy made again of a value that was not kept */
     tt_val ngrad;   /* how many values these two tell of */
@@ -28,6 +32,8 @@ struct tt_rec_opts {
     enum tt_dtype param_dtype; /* as parameters are stored */
     int64_t batch, seq_len;
     int64_t cache_len; /* tokens that the cache has room for, those of all runs; 0: no cache, a loss */
+    struct tt_group group[TT_NQ]; /* {0}: alone */
+    bool whole_logits;            /* gathered over a tensor parallel group before the loss */
 };
 
 TT_MUST_CHECK tt_status tt_rec_begin(struct tt_rec *rec, const struct tt_rec_opts *opts, struct tt_err *err);
@@ -69,9 +75,26 @@ void tt_rec_cross_entropy(struct tt_rec *rec, tt_val logits, tt_val labels);
 tt_val tt_rec_new(struct tt_rec *rec, const struct tt_valdesc *desc);
 tt_val tt_rec_like(struct tt_rec *rec, tt_val v, enum tt_dtype dtype); /* an ACT of v's shape */
 struct tt_op *tt_rec_op(struct tt_rec *rec, enum tt_opkind kind, int nin, const tt_val *in, int nout, const tt_val *out);
+/* One of the three collectives, over the group of the queue; rows: of the whole that pieces are cut from, 0 for ALL_REDUCE. */
+void tt_rec_collective(struct tt_rec *rec, enum tt_opkind kind, enum tt_queue queue, int64_t rows, tt_val x, tt_val y);
 tt_val tt_rec_scalar(struct tt_rec *rec, enum tt_scalar which, int index);
 tt_val tt_rec_role(struct tt_rec *rec, int param, enum tt_role role, enum tt_dtype dtype);
 tt_val tt_rec_cast(struct tt_rec *rec, tt_val v, enum tt_dtype dtype); /* v itself where it has the type */
+
+/* Tensor parallelism (tensor_parallel.c). How a parameter is cut, REPLICATE where the rank is alone; how many of n things in a row
+ * that the ranks share are this one's: heads. */
+enum tt_tp_place tt_rec_tp_place(const struct tt_rec *rec, tt_val w);
+int64_t tt_rec_tp_share(const struct tt_rec *rec, tt_val v, int64_t n);
+struct tt_run tt_rec_tp_piece(const struct tt_rec *rec, int64_t len);
+/* v as a whole: rows that the ranks have are gathered, once for all readers. */
+tt_val tt_rec_tp_gather(struct tt_rec *rec, tt_val v);
+/* Each rank has a term of v: this rank's rows of the sum. */
+tt_val tt_rec_tp_scatter(struct tt_rec *rec, tt_val v);
+/* Logits of the whole vocabulary from each rank's columns; or each rank's share of the cross entropy, for the loss to put together. */
+tt_val tt_rec_tp_whole_logits(struct tt_rec *rec, tt_val logits);
+tt_val tt_rec_tp_loss_parts(struct tt_rec *rec, tt_val logits, tt_val labels);
+/* While differentiating: the gradient of a parameter that all ranks have, of which each has a term. */
+void tt_rec_tp_reduce_grads(struct tt_rec *rec);
 
 /* Does anybody want the gradient of v? */
 bool tt_rec_wants_grad(const struct tt_rec *rec, tt_val v);

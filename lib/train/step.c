@@ -22,6 +22,28 @@ struct tt_step {
 
 /* --- building --------------------------------------------------------------------------------------------------------------- */
 
+static tt_status check_tensor_parallel(const struct tt_step_opts *opts, struct tt_err *err)
+{
+    const struct tt_model_args *a = opts->args;
+    const int tp = opts->group[TT_Q_TP].size;
+
+    if (tp <= 1)
+        return TT_OK;
+    if (a->n_heads % tp != 0 || a->n_kv_heads % tp != 0)
+        return tt_err_set(
+            err, TT_EINVAL,
+            "parallelism.tensor_parallel_degree %d does not divide the model's n_heads %lld and n_kv_heads %lld: each "
+            "rank has whole heads",
+            tp, (long long)a->n_heads, (long long)a->n_kv_heads);
+    if (opts->seq_len % tp != 0)
+        return tt_err_set(
+            err, TT_EINVAL,
+            "parallelism.tensor_parallel_degree %d does not divide training.seq_len %lld: each rank has a part of the "
+            "sequence between the blocks",
+            tp, (long long)opts->seq_len);
+    return TT_OK;
+}
+
 static tt_status check_opts(const struct tt_step_opts *opts, struct tt_err *err)
 {
     const struct tt_model_args *a = opts->args;
@@ -47,18 +69,24 @@ static tt_status check_opts(const struct tt_step_opts *opts, struct tt_err *err)
                           TT_ATTN_DIM_MAX);
     if (a->attn_type == TT_ATTN_VARLEN && a->attn_mask_type != TT_MASK_BLOCK_CAUSAL)
         return tt_err_set(err, TT_EINVAL, "attn_type varlen takes attn_mask_type block_causal only");
-    return TT_OK;
+    return check_tensor_parallel(opts, err);
 }
 
 /* Forward and, but for validation, backward of a microbatch, with so much kept in between. */
 static tt_status record_model(struct tt_program **out, const struct tt_step *step, const struct tt_keep *keep, struct tt_err *err)
 {
     const struct tt_step_opts *o = &step->opts;
-    const struct tt_rec_opts how = {
-        .params = &step->params, .prec = o->prec, .param_dtype = o->param_dtype, .batch = o->local_batch, .seq_len = o->seq_len,
+    struct tt_rec_opts how = {
+        .params = &step->params,
+        .prec = o->prec,
+        .param_dtype = o->param_dtype,
+        .batch = o->local_batch,
+        .seq_len = o->seq_len,
+        .whole_logits = o->whole_logits,
     };
     struct tt_program *prog;
     struct tt_rec rec;
+    memcpy(how.group, o->group, sizeof how.group);
     tt_status status = tt_rec_begin(&rec, &how, err);
     if (status != TT_OK)
         return status;
@@ -123,8 +151,9 @@ static tt_status record(struct tt_step *step, struct tt_err *err)
         status = tt_program_kept_nbytes(&step->kept.nbytes, step->model, err);
     if (status != TT_OK || step->opts.eval_of)
         return status;
-    return step->opts.step_in_backward ? tt_program_step_in_backward(step->model, err)
-                                       : tt_program_record_step(&step->optimizer, &step->params, step->opts.param_dtype, err);
+    return step->opts.step_in_backward
+               ? tt_program_step_in_backward(step->model, err)
+               : tt_program_record_step(&step->optimizer, &step->params, step->opts.param_dtype, step->opts.group, err);
 }
 
 static tt_status schedule(struct tt_step *step, struct tt_err *err)
@@ -144,6 +173,7 @@ static tt_status plan(struct tt_step *step, struct tt_err *err)
     if (status != TT_OK)
         return status;
 
+    memcpy(step->device->comm, step->opts.comm, sizeof step->device->comm);
     const struct tt_plan_opts how = {
         .model = step->model,
         .step = step->optimizer,

@@ -490,7 +490,7 @@ static void check_memory(body *f, enum tt_prec prec, const struct tt_keep *keep,
     record(&w, f, prec);
     assert_int_equal(tt_program_keep(w.prog, keep, &err), TT_OK);
     assert_int_equal(tt_program_differentiate(w.prog, &err), TT_OK);
-    assert_int_equal(tt_program_record_step(&step, &w.params, w.prog->param_dtype, &err), TT_OK);
+    assert_int_equal(tt_program_record_step(&step, &w.params, w.prog->param_dtype, NULL, &err), TT_OK);
     assert_int_equal(tt_sched_make(&w.sched, schedule, 1, 1, nmb, &err), TT_OK);
     assert_int_equal(tt_sched_lower(&w.sched, &err), TT_OK);
     if (split)

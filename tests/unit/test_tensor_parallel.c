@@ -1,0 +1,313 @@
+/* Steps of a small llama3 whose ranks share every layer, against the steps of one process. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tensor/region.h"
+#include "train/step.h"
+
+enum { NMB = 2, BATCH = 2, SEQ_LEN = 12, NSTEPS = 10 };
+
+static const struct tt_model_args small = {
+    .dim = 48, .n_layers = 2, .n_heads = 8, .n_kv_heads = 4, .vocab_size = 71, .multiple_of = 8, .ffn_dim_multiplier = 1,
+    .norm_eps = 1e-5, .rope_theta = 10000, .rope_scaling_args = { .scaling_factor = 8, .low_freq_factor = 1, .high_freq_factor = 4,
+                           .original_max_position_embeddings = 8192 }, .depth_init = true,
+};
+
+/* What is run, and what comes of it: of one process, or put together from the ranks. */
+struct job {
+    struct tt_step_opts opts;
+    int tp;
+    float loss[NSTEPS], grad_norm[NSTEPS];
+    struct tt_params params;
+    float **grad;          /* [param] of the first step, before clipping */
+    float *losses;         /* [rank * NSTEPS + step] */
+};
+
+static float uniform(unsigned *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (float)(*seed >> 8) / (float)(1 << 23) - 1;
+}
+
+/* The rank's region of a parameter. */
+static struct tt_region region_of(const struct tt_param *p, int tp, int rank)
+{
+    struct tt_region r = tt_region_make(p->ndim, NULL, p->size);
+    const int dim = (int)p->row->tp - (int)TT_TP_SHARD0;
+
+    if (dim >= 0) {
+        const struct tt_run run = tt_chunk(p->size[dim], tp, rank);
+        r.offset[dim] = run.at;
+        r.size[dim] = run.len;
+    }
+    return r;
+}
+
+/* Between a whole tensor and the rank's region of it. */
+static void copy_region(float *whole, float *part, const struct tt_param *p, const struct tt_region *r, bool in)
+{
+    int64_t ws[2], ps[2], at = 0;
+
+    tt_strides_row_major(ws, p->ndim, p->size);
+    tt_strides_row_major(ps, p->ndim, r->size);
+    for (int d = 0; d < p->ndim; d++)
+        at += r->offset[d] * ws[d];
+    if (in)
+        tt_box_copy(part, ps, whole + at, ws, p->ndim, r->size, sizeof *whole);
+    else
+        tt_box_copy(whole + at, ws, part, ps, p->ndim, r->size, sizeof *whole);
+}
+
+static void fill_params(struct tt_step *step, int tp, int rank)
+{
+    unsigned seed = 9;
+    int n;
+    const struct tt_step_param *p = tt_step_params(step, &n);
+
+    for (int i = 0; i < n; i++) {
+        const struct tt_region r = region_of(p[i].param, tp, rank);
+        float *whole = calloc((size_t)p[i].param->numel, sizeof *whole);
+        for (int64_t j = 0; j < p[i].param->numel; j++)
+            whole[j] = p[i].param->ndim == 1 ? 1 + 0.1f * uniform(&seed) : 0.2f * uniform(&seed);
+        copy_region(whole, p[i].value, p[i].param, &r, true);
+        free(whole);
+    }
+}
+
+static void fill_tokens(struct tt_step *step, int64_t vocab)
+{
+    unsigned seed = 4;
+
+    for (int mb = 0; mb < NMB; mb++)
+        for (int i = 0; i < BATCH * SEQ_LEN; i++) {
+            tt_step_tokens(step, mb)[i] = (int32_t)((uniform(&seed) + 1) * 0.499f * (float)vocab);
+            tt_step_labels(step, mb)[i] =
+                uniform(&seed) > 0.7f ? TT_IGNORE_INDEX : (int32_t)((uniform(&seed) + 1) * 0.499f * (float)vocab);
+        }
+}
+
+/* Each rank writes its regions, of which the first has those that all have. */
+static void hand_in(struct job *job, const struct tt_step *step, int rank)
+{
+    int n;
+    const struct tt_step_param *p = tt_step_params(step, &n);
+
+    for (int i = 0; i < n; i++) {
+        const struct tt_region r = region_of(p[i].param, job->tp, rank);
+        if (rank > 0 && p[i].param->row->tp == TT_TP_REPLICATE)
+            continue;
+        if (p[i].grad)
+            copy_region(job->grad[i], p[i].grad, p[i].param, &r, false);
+    }
+}
+
+static tt_status train(struct job *job, struct tt_step *step, int rank, struct tt_err *err)
+{
+    fill_params(step, job->tp, rank);
+    fill_tokens(step, job->opts.args->vocab_size);
+    for (int i = 0; i < NSTEPS; i++) {
+        const struct tt_step_in in = { .hyper = { 1e-3, 0.9, 0.95, 1e-8, 0.1, true }, .step = i + 1, .max_norm = 1 };
+        struct tt_step_out out;
+        const tt_status status = tt_step_run(step, &in, &out, err);
+        if (status != TT_OK)
+            return status;
+        if (i == 0)
+            hand_in(job, step, rank);
+        job->losses[rank * NSTEPS + i] = out.loss;
+        if (rank == 0) {
+            job->loss[i] = out.loss;
+            job->grad_norm[i] = out.grad_norm;
+        }
+    }
+    return TT_OK;
+}
+
+static tt_status run_rank(struct tt_world *world, void *ctx, struct tt_err *err)
+{
+    struct job *job = ctx;
+    struct tt_step_opts opts = job->opts;
+    struct tt_comm *comm;
+    struct tt_step *step = NULL;
+    tt_status status = tt_comm_new(&comm, world, NULL, 0, "tp", err);
+    if (status != TT_OK)
+        return status;
+
+    opts.args = job->opts.args;
+    opts.comm[TT_Q_TP] = comm;
+    opts.group[TT_Q_TP] = (struct tt_group){ comm->size, comm->rank };
+    status = tt_step_new(&step, &opts, err);
+    if (status == TT_OK)
+        status = train(job, step, comm->rank, err);
+    if (status != TT_OK)
+        tt_world_abort(world, err);
+    tt_step_free(step);
+    tt_comm_free(comm);
+    return status;
+}
+
+static void run(struct job *job, struct tt_arena *arena, const struct tt_model_args *args, const struct tt_step_opts *how, int tp)
+{
+    struct tt_err err = { 0 };
+
+    *job = (struct job){ .opts = *how, .tp = tp };
+    job->opts.family = tt_family_find("llama3");
+    job->opts.args = args;
+    job->opts.local_batch = BATCH;
+    job->opts.seq_len = SEQ_LEN;
+    job->opts.nmicrobatches = NMB;
+    assert_int_equal(tt_params_make(&job->params, arena, job->opts.family, args, &err), TT_OK);
+    job->losses = tt_arena_array(arena, (size_t)(tp * NSTEPS), sizeof *job->losses);
+    job->grad = tt_arena_array(arena, (size_t)job->params.n, sizeof *job->grad);
+    for (int i = 0; i < job->params.n; i++)
+        job->grad[i] = tt_arena_array(arena, (size_t)job->params.p[i].numel, sizeof **job->grad);
+    if (tt_local_run(tp, run_rank, job, &err) != TT_OK)
+        fail_msg("%s", err.msg);
+}
+
+static double length(const float *x, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    return sqrt(sum);
+}
+
+/* float32 rounds to half of 2^-23 of a term. The ranks' sums have the terms of one process in another order, so an element may be
+ * away by what sums of n terms round, sqrt(n) 2^-24 of their length and n at most 96 here (tokens, hidden units): 6e-7, times the
+ * dozen sums on the longest way through two layers and back. */
+static const double grad_tol = 12 * 6e-7;
+
+static void check_grad(const float *a, const float *b, const struct tt_param *p)
+{
+    const double most = grad_tol * length(a, p->numel) / sqrt((double)p->numel);
+    for (int64_t i = 0; i < p->numel; i++)
+        if (!(fabs((double)a[i] - (double)b[i]) <= most + grad_tol * fabs((double)a[i])))
+            fail_msg("gradient of %s, element %lld: expected %.9g, found %.9g", p->fqn, (long long)i, (double)a[i], (double)b[i]);
+}
+
+/* Losses and norms of ten steps as TorchTitan's layouts are held to: 5e-5 and 1e-4. All ranks have the same loss, bit for bit. */
+static void check(const struct job *one, const struct job *many)
+{
+    for (int i = 0; i < NSTEPS; i++) {
+        if (!(fabsf(one->loss[i] - many->loss[i]) <= 5e-5f) || !(fabsf(one->grad_norm[i] - many->grad_norm[i]) <= 1e-4f))
+            fail_msg("tp %d, step %d: expected loss %.9g, grad_norm %.9g, found %.9g, %.9g", many->tp, i + 1, (double)one->loss[i],
+                     (double)one->grad_norm[i], (double)many->loss[i], (double)many->grad_norm[i]);
+        for (int r = 1; r < many->tp; r++)
+            assert_true(many->losses[r * NSTEPS + i] == many->loss[i]);
+    }
+    for (int i = 0; i < one->params.n && !one->opts.step_in_backward; i++)
+        check_grad(one->grad[i], many->grad[i], &one->params.p[i]);
+}
+
+static void compare(const struct tt_model_args *args, const struct tt_step_opts *how)
+{
+    struct tt_arena arena = { 0 };
+    struct job one, two, four;
+
+    run(&one, &arena, args, how, 1);
+    run(&two, &arena, args, how, 2);
+    run(&four, &arena, args, how, 4);
+    check(&one, &two);
+    check(&one, &four);
+    tt_arena_release(&arena);
+}
+
+static void test_ranks_that_share_a_model_take_the_steps_of_one(void **state)
+{
+    (void)state;
+    compare(&small, &(struct tt_step_opts){ 0 });
+}
+
+static void test_logits_may_be_gathered(void **state)
+{
+    (void)state;
+    compare(&small, &(struct tt_step_opts){ .whole_logits = true });
+}
+
+static void test_what_is_not_kept_is_gathered_again(void **state)
+{
+    (void)state;
+    compare(&small, &(struct tt_step_opts){ .keep = { .kind = TT_KEEP_LAYER_INPUTS } });
+    compare(&small, &(struct tt_step_opts){ .keep = { .kind = TT_KEEP_PRODUCTS } });
+}
+
+static void test_the_backward_steps_sums_of_all_ranks(void **state)
+{
+    (void)state;
+    compare(&small, &(struct tt_step_opts){ .step_in_backward = true });
+}
+
+/* Of 5 words rank 2 of 4 has one and rank 3 none. 9 hidden units of 4 ranks: 3, 3, 3 and none. */
+static void test_ranks_may_have_nothing(void **state)
+{
+    struct tt_model_args args = small;
+
+    (void)state;
+    args.vocab_size = 5;
+    args.dim = 16;
+    args.n_kv_heads = 8;
+    args.multiple_of = 9;
+    args.ffn_dim_multiplier = 0.1;
+    compare(&args, &(struct tt_step_opts){ 0 });
+    compare(&args, &(struct tt_step_opts){ .whole_logits = true });
+}
+
+static void test_the_same_again_is_the_same(void **state)
+{
+    struct tt_arena arena = { 0 };
+    struct job first, again;
+
+    (void)state;
+    run(&first, &arena, &small, &(struct tt_step_opts){ 0 }, 4);
+    run(&again, &arena, &small, &(struct tt_step_opts){ 0 }, 4);
+    assert_memory_equal(first.losses, again.losses, 4 * NSTEPS * sizeof *first.losses);
+    assert_memory_equal(first.grad_norm, again.grad_norm, sizeof first.grad_norm);
+    for (int i = 0; i < first.params.n; i++)
+        assert_memory_equal(first.grad[i], again.grad[i], (size_t)first.params.p[i].numel * sizeof **first.grad);
+    tt_arena_release(&arena);
+}
+
+static void check_refused(const struct tt_model_args *args, int64_t seq_len, int tp, const char *message)
+{
+    struct tt_step_opts opts = {
+        .family = tt_family_find("llama3"), .args = args, .local_batch = BATCH, .seq_len = seq_len, .nmicrobatches = NMB,
+        .plan_only = true,
+    };
+    struct tt_step *step;
+    struct tt_err err;
+
+    opts.group[TT_Q_TP] = (struct tt_group){ tp, 0 };
+    assert_int_equal(tt_step_new(&step, &opts, &err), TT_EINVAL);
+    assert_string_equal(err.msg, message);
+}
+
+static void test_what_ranks_cannot_share_is_refused(void **state)
+{
+    (void)state;
+    check_refused(&small, SEQ_LEN, 8, "parallelism.tensor_parallel_degree 8 does not divide the model's n_heads 8 and n_kv_heads 4: "
+                                      "each rank has whole heads");
+    check_refused(&small, 13, 2, "parallelism.tensor_parallel_degree 2 does not divide training.seq_len 13: each rank has a part of "
+                                 "the sequence between the blocks");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ranks_that_share_a_model_take_the_steps_of_one),
+        cmocka_unit_test(test_logits_may_be_gathered),
+        cmocka_unit_test(test_what_is_not_kept_is_gathered_again),
+        cmocka_unit_test(test_the_backward_steps_sums_of_all_ranks),
+        cmocka_unit_test(test_ranks_may_have_nothing),
+        cmocka_unit_test(test_the_same_again_is_the_same),
+        cmocka_unit_test(test_what_ranks_cannot_share_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
