@@ -86,9 +86,25 @@ static tt_status embedding_w(struct cpu *cpu, const struct tt_call *c, struct tt
 /* The three products of a linear layer, as kernels/matmul.h lists them; in operands as ops.c has them. */
 static struct tt_matmul linear_matmul(const struct tt_call *c)
 {
-    const int64_t n = rows(c, 0), k = width(c, 0), m = in_desc(c, 1)->size[0];
-    return (struct tt_matmul){ .m = n, .n = m, .k = k, .tb = true, .a = in(c, 0), .b = in(c, 1), .c = out(c, 0),
-                               .lda = k, .ldb = k, .ldc = m, .scratch = c->scratch };
+    const int64_t n = c->op->arg[1] ? c->op->arg[1] : rows(c, 0), k = width(c, 0), m = in_desc(c, 1)->size[0];
+    struct tt_matmul mm = { .m = n,
+                            .n = m,
+                            .k = k,
+                            .tb = true,
+                            .a = in(c, 0),
+                            .b = in(c, 1),
+                            .c = out(c, 0),
+                            .lda = k,
+                            .ldb = k,
+                            .ldc = m,
+                            .scratch = c->scratch };
+
+    if (c->op->arg[0] > 0 && mm.c.p) {
+        mm.c.p = (char *)mm.c.p + c->op->arg[0] * m * (int64_t)tt_dtype_nbytes(mm.c.dtype);
+        if (rows(c, 0) > n) /* x has all rows */
+            mm.a.p = (const char *)mm.a.p + c->op->arg[0] * k * (int64_t)tt_dtype_nbytes(mm.a.dtype);
+    }
+    return mm;
 }
 
 static struct tt_matmul linear_i_matmul(const struct tt_call *c)
@@ -365,7 +381,10 @@ static struct tt_coll coll(const struct tt_call *c, int64_t *counts)
     return coll;
 }
 
-static uint64_t counts_nbytes(const struct tt_op *op) { return (uint64_t)op->arg[1] * sizeof(int64_t); }
+static uint64_t counts_nbytes(const struct tt_op *op)
+{
+    return op->arg[0] % op->arg[1] != 0 ? (uint64_t)op->arg[1] * sizeof(int64_t) : 0;
+}
 
 static tt_status post(struct cpu *cpu, const struct tt_call *c, uint64_t *ticket, struct tt_err *err)
 {

@@ -6,15 +6,9 @@
 
 #include "base/clock.h"
 #include "program/pack.h"
+#include "program/waits.h"
 
 enum { ALIGN = 64 };
-
-/* One operation at one point of the step's timeline. */
-struct event {
-    const struct tt_program *prog;
-    int op, mb; /* mb -1: not of a microbatch */
-    bool first; /* of a weight gradient: nothing was accumulated before */
-};
 
 struct block { /* memory outside the arena */
     void *p;
@@ -25,9 +19,12 @@ struct tt_plan {
     struct tt_plan_opts opts;
     struct tt_cost cost;
 
-    struct event *event;
+    struct tt_moment *event;
     struct tt_call *call; /* one an event */
     int nevents;
+    int *before;           /* [event]: in front of which event it is waited for (waits.h) */
+    int *waits, *next;     /* [event]: the first that is waited for in front of it; that one's next; -1: none */
+    struct tt_event *done; /* [event] */
     const struct tt_plan_watch *watch;
 
     /* A thing is what takes room in the arena: a value of the model's program, by its number, an operation's scratch, by nvals +
@@ -96,7 +93,7 @@ static void add_action(struct tt_plan *plan, const struct tt_action *a, bool fir
         if (!in_part(part, &prog->op[i]) || !in_unit(plan, a, prog, &prog->op[i]))
             continue;
         if (plan->event)
-            plan->event[plan->nevents] = (struct event){ .prog = prog, .op = i, .mb = a->mb, .first = first };
+            plan->event[plan->nevents] = (struct tt_moment){ .prog = prog, .op = i, .mb = a->mb, .first = first };
         plan->nevents++;
     }
 }
@@ -114,6 +111,28 @@ static void add_actions(struct tt_plan *plan)
     }
 }
 
+/* The scratch outside the microbatches is one piece: who uses it is waited for right behind. */
+static tt_status make_waits(struct tt_plan *plan, struct tt_err *err)
+{
+    struct tt_device *device = plan->opts.device;
+    const tt_status status = tt_waits_find(plan->before, plan->event, plan->nevents, plan->opts.sched->nmb, err);
+    if (status != TT_OK)
+        return status;
+
+    for (int t = 0; t <= plan->nevents; t++)
+        plan->waits[t] = -1;
+    for (int t = plan->nevents - 1; t >= 0; t--) {
+        const struct tt_moment *e = &plan->event[t];
+        if (plan->before[t] == 0)
+            continue;
+        if (e->mb < 0 && device->ops->scratch(device, &e->prog->op[e->op], e->prog->val) > 0)
+            plan->before[t] = t + 1;
+        plan->next[t] = plan->waits[plan->before[t]];
+        plan->waits[plan->before[t]] = t;
+    }
+    return TT_OK;
+}
+
 static tt_status make_timeline(struct tt_plan *plan, struct tt_err *err)
 {
     const struct tt_sched *sched = plan->opts.sched;
@@ -125,10 +144,14 @@ static tt_status make_timeline(struct tt_plan *plan, struct tt_err *err)
     add_actions(plan);
     plan->event = calloc((size_t)plan->nevents + 1, sizeof *plan->event);
     plan->call = calloc((size_t)plan->nevents + 1, sizeof *plan->call);
-    if (!plan->event || !plan->call)
+    plan->done = calloc((size_t)plan->nevents + 1, sizeof *plan->done);
+    plan->before = calloc((size_t)plan->nevents + 1, sizeof *plan->before);
+    plan->waits = calloc((size_t)plan->nevents + 1, sizeof *plan->waits);
+    plan->next = calloc((size_t)plan->nevents + 1, sizeof *plan->next);
+    if (!plan->event || !plan->call || !plan->done || !plan->before || !plan->waits || !plan->next)
         return tt_err_nomem(err, (size_t)plan->nevents * sizeof *plan->call, "the plan of a step");
     add_actions(plan);
-    return TT_OK;
+    return make_waits(plan, err);
 }
 
 /* --- lifetimes -------------------------------------------------------------------------------------------------------------- */
@@ -182,7 +205,7 @@ static void touch_all(const struct tt_plan *plan, const tt_val *v, int n, int mb
             touch(plan, v[i], mb, time);
 }
 
-static void touch_params(const struct tt_plan *plan, const struct event *e, const tt_val *v, int n, int time)
+static void touch_params(const struct tt_plan *plan, const struct tt_moment *e, const tt_val *v, int n, int time)
 {
     for (int i = 0; i < n; i++) {
         const struct tt_valdesc *d = v[i] == TT_NO_VAL ? NULL : &e->prog->val[v[i]];
@@ -206,23 +229,29 @@ static void skip_unread(const struct tt_plan *plan, const struct tt_op *op, int 
     }
 }
 
+static void touch_op(const struct tt_plan *plan, const struct tt_moment *e, int time)
+{
+    const struct tt_op *op = &e->prog->op[e->op];
+    const size_t scratch = plan->opts.model->nvals + (size_t)e->op;
+
+    touch_params(plan, e, op->in, op->nin, time);
+    touch_params(plan, e, op->out, op->nout, time);
+    if (e->mb < 0)
+        return; /* gathering and stepping work on parameters alone */
+    touch_all(plan, op->in, op->nin, e->mb, time);
+    touch_all(plan, op->out, op->nout, e->mb, time);
+    if (plan->thing_nbytes[scratch] > 0)
+        touch(plan, scratch, e->mb, time);
+}
+
 static void find_spans(struct tt_plan *plan)
 {
-    const tt_val nvals = plan->opts.model->nvals;
-
     for (size_t i = 0; i < plan->nthings * (size_t)plan->opts.sched->nmb; i++)
         plan->span[i] = (struct tt_span){ INT_MAX, -1 };
     for (int t = 0; t < plan->nevents; t++) {
-        const struct event *e = &plan->event[t];
-        const struct tt_op *op = &e->prog->op[e->op];
-        touch_params(plan, e, op->in, op->nin, t);
-        touch_params(plan, e, op->out, op->nout, t);
-        if (e->mb < 0)
-            continue; /* gathering and stepping work on parameters alone */
-        touch_all(plan, op->in, op->nin, e->mb, t);
-        touch_all(plan, op->out, op->nout, e->mb, t);
-        if (plan->thing_nbytes[nvals + (size_t)e->op] > 0)
-            touch(plan, nvals + (size_t)e->op, e->mb, t);
+        touch_op(plan, &plan->event[t], t);
+        if (plan->before[t] > t + 1) /* it holds on to its operands: nothing lies over them before it has been waited for */
+            touch_op(plan, &plan->event[t], plan->before[t]);
     }
     for (int i = 0; i < plan->opts.params->n; i++) /* the caller may read gradients after the step */
         if (is_param_in_arena(plan, TT_ROLE_GRAD, i))
@@ -373,7 +402,7 @@ static void measure(struct tt_plan *plan)
     for (int i = 0; i < prog->nops; i++)
         plan->thing_nbytes[prog->nvals + (size_t)i] = align_up(device->ops->scratch(device, &prog->op[i], prog->val));
     for (int t = 0; t < plan->nevents; t++) {
-        const struct event *e = &plan->event[t];
+        const struct tt_moment *e = &plan->event[t];
         const struct tt_op *op = &e->prog->op[e->op];
         const uint64_t scratch = e->mb < 0 ? device->ops->scratch(device, op, e->prog->val) : 0;
         plan->side_scratch = scratch > plan->side_scratch ? scratch : plan->side_scratch;
@@ -526,6 +555,10 @@ void tt_plan_free(struct tt_plan *plan)
     free(plan->cache_offset);
     free(plan->event);
     free(plan->call);
+    free(plan->done);
+    free(plan->before);
+    free(plan->waits);
+    free(plan->next);
     free(plan->thing_nbytes);
     free(plan->slot);
     free(plan->root);
@@ -597,7 +630,7 @@ int tt_plan_nops(const struct tt_plan *plan) { return plan->nevents; }
 
 const struct tt_op *tt_plan_op(const struct tt_plan *plan, int i, const struct tt_program **prog, int *mb)
 {
-    const struct event *e = &plan->event[i];
+    const struct tt_moment *e = &plan->event[i];
     *prog = e->prog;
     *mb = e->mb;
     return &e->prog->op[e->op];
@@ -618,7 +651,7 @@ static size_t add_side_scratch(const struct tt_plan *plan, struct tt_plan_buffer
     size_t n = 0;
 
     for (int t = 0; t < plan->nevents; t++) {
-        const struct event *e = &plan->event[t];
+        const struct tt_moment *e = &plan->event[t];
         const uint64_t nbytes = e->mb < 0 ? device->ops->scratch(device, &e->prog->op[e->op], e->prog->val) : 0;
         if (nbytes > 0)
             out[n++] = (struct tt_plan_buffer){ plan->side_offset, nbytes, t, t, TT_NO_VAL };
@@ -667,7 +700,7 @@ tt_status tt_plan_buffers(struct tt_plan_buffer **out, size_t *n, const struct t
 
 /* --- pointers --------------------------------------------------------------------------------------------------------------- */
 
-static void *scalar_at(const struct tt_plan *plan, const struct tt_valdesc *d, const struct event *e)
+static void *scalar_at(const struct tt_plan *plan, const struct tt_valdesc *d, const struct tt_moment *e)
 {
     struct tt_scalars *s = plan->scalars.p;
 
@@ -684,7 +717,7 @@ static void *scalar_at(const struct tt_plan *plan, const struct tt_valdesc *d, c
     return NULL;
 }
 
-static void *value_at(const struct tt_plan *plan, const struct event *e, tt_val v)
+static void *value_at(const struct tt_plan *plan, const struct tt_moment *e, tt_val v)
 {
     if (v == TT_NO_VAL)
         return NULL;
@@ -702,7 +735,7 @@ static void *value_at(const struct tt_plan *plan, const struct event *e, tt_val 
     return NULL;
 }
 
-static void *scratch_at(const struct tt_plan *plan, const struct event *e)
+static void *scratch_at(const struct tt_plan *plan, const struct tt_moment *e)
 {
     return e->mb < 0 ? arena_at(plan, plan->side_offset) : thing_at(plan, plan->opts.model->nvals + (size_t)e->op, e->mb);
 }
@@ -721,7 +754,7 @@ tt_status tt_plan_bind(struct tt_plan *plan, struct tt_err *err)
     scalars->one = 1;
     scalars->adam = (struct tt_adam_now *)(scalars->sumsq + plan->opts.params->n);
     for (int t = 0; t < plan->nevents; t++) {
-        const struct event *e = &plan->event[t];
+        const struct tt_moment *e = &plan->event[t];
         const struct tt_op *op = &e->prog->op[e->op];
         struct tt_call call = { .op = op, .val = e->prog->val, .scratch = scratch_at(plan, e) };
         for (int i = 0; i < op->nin; i++)
@@ -735,14 +768,15 @@ tt_status tt_plan_bind(struct tt_plan *plan, struct tt_err *err)
 
 void tt_plan_watch(struct tt_plan *plan, const struct tt_plan_watch *watch) { plan->watch = watch; }
 
-/* An operation of another queue than the products' is waited for right behind it. */
-static tt_status launch(struct tt_plan *plan, int t, struct tt_err *err)
+/* What has to be over before event t is launched; nevents: at the end. */
+static tt_status wait_before(struct tt_plan *plan, int t, struct tt_err *err)
 {
     struct tt_device *device = plan->opts.device;
-    struct tt_event done;
-    const tt_status status = device->ops->launch(device, &plan->call[t], &done, err);
+    tt_status status = TT_OK;
 
-    return status == TT_OK ? device->ops->after(device, TT_Q_COMPUTE, &done, 1, err) : status;
+    for (int w = plan->waits[t]; w >= 0 && status == TT_OK; w = plan->next[w])
+        status = device->ops->after(device, TT_Q_COMPUTE, &plan->done[w], 1, err);
+    return status;
 }
 
 tt_status tt_plan_run(struct tt_plan *plan, struct tt_err *err)
@@ -751,12 +785,15 @@ tt_status tt_plan_run(struct tt_plan *plan, struct tt_err *err)
     const struct tt_plan_watch *watch = plan->watch;
 
     for (int t = 0; t < plan->nevents; t++) {
+        tt_status status = wait_before(plan, t, err);
         const double begin = watch ? tt_seconds() : 0;
-        const tt_status status = launch(plan, t, err);
+        if (status == TT_OK)
+            status = device->ops->launch(device, &plan->call[t], &plan->done[t], err);
         if (status != TT_OK)
             return status;
         if (watch)
             watch->ran(watch->ctx, &plan->call[t], plan->event[t].mb, begin, tt_seconds());
     }
-    return device->ops->sync(device, err);
+    const tt_status status = wait_before(plan, plan->nevents, err);
+    return status == TT_OK ? device->ops->sync(device, err) : status;
 }
