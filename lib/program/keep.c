@@ -52,7 +52,7 @@ static bool is_named(const struct tt_keep *how, const struct tt_param *p)
 }
 
 /* Has a weight of this one's layer that is named the same shape? */
-static bool has_named_shape(const struct tt_program *prog, const struct tt_keep *how, int layer, const struct tt_valdesc *w)
+static bool has_named_shape(const struct tt_program *prog, const struct tt_keep *how, int layer, const struct tt_param *w)
 {
     for (int i = 0; i < prog->params->n; i++) {
         const struct tt_param *p = &prog->params->p[i];
@@ -71,9 +71,9 @@ static void keep_products(struct tt_program *prog, const struct tt_keep *how)
             continue;
         nproducts = layer_of(prog, op) == layer ? nproducts : 0;
         layer = layer_of(prog, op);
-        const bool counts = kind == TT_OP_LINEAR && !has_named_shape(prog, how, layer, &prog->val[op->in[1]]);
+        const bool counts = kind == TT_OP_LINEAR && !has_named_shape(prog, how, layer, &prog->params->p[prog->val[op->in[1]].ref]);
         nproducts += counts;
-        if (kind == TT_OP_ATTENTION || (counts && nproducts % 2 == 1))
+        if (kind == TT_OP_ATTENTION || kind == TT_OP_REDUCE_SCATTER || (counts && nproducts % 2 == 1))
             remake(prog, op, op->nout, false);
     }
 }

@@ -146,7 +146,9 @@ static uint64_t numel(const struct tt_valdesc *val, tt_val v)
 /* Whichever of the three products: rows times the weight's elements, a product and a sum each. */
 static uint64_t linear_flops(const struct tt_op *op, const struct tt_valdesc *val)
 {
-    return 2 * numel(val, op->in[0]) * (uint64_t)val[op->in[1]].size[0];
+    const struct tt_valdesc *x = &val[op->in[0]];
+    const uint64_t rows = (uint64_t)(op->arg[1] ? op->arg[1] : x->size[0] * x->size[1]);
+    return 2 * rows * numel(val, op->in[1]);
 }
 
 static uint64_t linear_i_flops(const struct tt_op *op, const struct tt_valdesc *val)

@@ -74,7 +74,7 @@ struct tt_group {
 enum tt_opkind {
     TT_OP_EMBEDDING,      /* w, ids -> y; number of w's first row */
     TT_OP_EMBEDDING_W,    /* dy, ids, beta -> dw; as the forward */
-    TT_OP_LINEAR,         /* x, w -> y */
+    TT_OP_LINEAR,         /* x, w -> y; first row, rows: that are written, of an x that has these or all; 0 rows: all */
     TT_OP_LINEAR_I,       /* dy, w, [sum so far] -> dx */
     TT_OP_LINEAR_W,       /* dy, x, beta -> dw */
     TT_OP_RMSNORM,        /* x, w -> y, [rstd]; eps */
@@ -159,8 +159,8 @@ void tt_program_free(struct tt_program *prog);
  *   DEAR          all but what an op's row calls cheap, as outside the layers always but with ALL
  *   ALL           all
  *   LAYER_INPUTS  of every `every`th layer what other layers made, alone
- *   PRODUCTS      of a layer that, attention, and the first, third ... product of a linear layer; a product whose weight has the
- *                 shape of one that `remade` names is neither kept nor counted
+ *   PRODUCTS      of a layer that, attention, sums over ranks, and the first, third ... product of a linear layer; a product whose
+ *                 weight has the shape of one that `remade` names is neither kept nor counted
  *   MOST          of a layer that, and the `nmost` results of all layers that take the most operations a byte */
 enum tt_keep_kind { TT_KEEP_DEAR, TT_KEEP_ALL, TT_KEEP_LAYER_INPUTS, TT_KEEP_PRODUCTS, TT_KEEP_MOST };
 
@@ -184,6 +184,10 @@ uint64_t tt_program_remade_flops(const struct tt_program *prog);
 
 /* Appends the backward of prog->loss. Once; after tt_program_keep. */
 TT_MUST_CHECK tt_status tt_program_differentiate(struct tt_program *prog, struct tt_err *err);
+
+/* Puts the products of weight gradients where the backward would wait for a collective, and those of a rank's own rows where the
+ * forward would wait for the others'. Once; after tt_program_differentiate. */
+TT_MUST_CHECK tt_status tt_program_overlap(struct tt_program *prog, struct tt_err *err);
 
 /* The optimizer's step over all parameters: norms, clipping, Adam; phase TT_S. The norm is that of all ranks of `group` (TT_NQ of
  * them; NULL: alone). */

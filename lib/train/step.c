@@ -98,6 +98,8 @@ static tt_status record_model(struct tt_program **out, const struct tt_step *ste
         status = tt_program_keep(prog, keep, err);
     if (status == TT_OK && !o->eval_of)
         status = tt_program_differentiate(prog, err);
+    if (status == TT_OK && !o->eval_of && o->overlap)
+        status = tt_program_overlap(prog, err);
     if (status == TT_OK)
         *out = prog;
     else

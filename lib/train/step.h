@@ -36,6 +36,7 @@ struct tt_step_opts {
     struct tt_group group[TT_NQ]; /* that this rank is in, by queue; {0}: alone */
     struct tt_comm *comm[TT_NQ];  /* theirs, borrowed as long as the step lives; with plan_only there are none */
     bool whole_logits;            /* parallelism.disable_loss_parallel */
+    bool overlap;                 /* parallelism.enable_async_tensor_parallel */
     bool step_in_backward; /* optimizer.early_step_in_backward */
     int32_t eos_id; /* ends a document where the model attends within documents; the tokenizer's, not the args' */
     struct tt_pool *pool;              /* borrowed as long as the step lives; NULL: one thread */

@@ -82,11 +82,11 @@ static void fill_params(struct tt_step *step, int tp, int rank)
     }
 }
 
-static void fill_tokens(struct tt_step *step, int64_t vocab)
+static void fill_tokens(struct tt_step *step, int nmb, int64_t vocab)
 {
     unsigned seed = 4;
 
-    for (int mb = 0; mb < NMB; mb++)
+    for (int mb = 0; mb < nmb; mb++)
         for (int i = 0; i < BATCH * SEQ_LEN; i++) {
             tt_step_tokens(step, mb)[i] = (int32_t)((uniform(&seed) + 1) * 0.499f * (float)vocab);
             tt_step_labels(step, mb)[i] =
@@ -112,7 +112,7 @@ static void hand_in(struct job *job, const struct tt_step *step, int rank)
 static tt_status train(struct job *job, struct tt_step *step, int rank, struct tt_err *err)
 {
     fill_params(step, job->tp, rank);
-    fill_tokens(step, job->opts.args->vocab_size);
+    fill_tokens(step, job->opts.nmicrobatches, job->opts.args->vocab_size);
     for (int i = 0; i < NSTEPS; i++) {
         const struct tt_step_in in = { .hyper = { 1e-3, 0.9, 0.95, 1e-8, 0.1, true }, .step = i + 1, .max_norm = 1 };
         struct tt_step_out out;
@@ -162,7 +162,7 @@ static void run(struct job *job, struct tt_arena *arena, const struct tt_model_a
     job->opts.args = args;
     job->opts.local_batch = BATCH;
     job->opts.seq_len = SEQ_LEN;
-    job->opts.nmicrobatches = NMB;
+    job->opts.nmicrobatches = how->nmicrobatches ? how->nmicrobatches : NMB;
     assert_int_equal(tt_params_make(&job->params, arena, job->opts.family, args, &err), TT_OK);
     job->losses = tt_arena_array(arena, (size_t)(tp * NSTEPS), sizeof *job->losses);
     job->grad = tt_arena_array(arena, (size_t)job->params.n, sizeof *job->grad);
@@ -226,6 +226,14 @@ static void test_ranks_that_share_a_model_take_the_steps_of_one(void **state)
     compare(&small, &(struct tt_step_opts){ 0 });
 }
 
+/* Gradients lie among the activations then. */
+static void test_so_they_do_with_one_microbatch(void **state)
+{
+    (void)state;
+    compare(&small, &(struct tt_step_opts){ .nmicrobatches = 1 });
+    compare(&small, &(struct tt_step_opts){ .nmicrobatches = 1, .overlap = true });
+}
+
 static void test_logits_may_be_gathered(void **state)
 {
     (void)state;
@@ -237,6 +245,7 @@ static void test_what_is_not_kept_is_gathered_again(void **state)
     (void)state;
     compare(&small, &(struct tt_step_opts){ .keep = { .kind = TT_KEEP_LAYER_INPUTS } });
     compare(&small, &(struct tt_step_opts){ .keep = { .kind = TT_KEEP_PRODUCTS } });
+    compare(&small, &(struct tt_step_opts){ .keep = { .kind = TT_KEEP_LAYER_INPUTS }, .overlap = true });
 }
 
 static void test_the_backward_steps_sums_of_all_ranks(void **state)
@@ -289,6 +298,68 @@ static void check_refused(const struct tt_model_args *args, int64_t seq_len, int
     assert_string_equal(err.msg, message);
 }
 
+/* Is there a product between operation i and the first one behind it that reads its result? */
+static bool has_product(const struct tt_plan *plan, int i)
+{
+    const struct tt_program *prog;
+    int mb;
+    const tt_val result = tt_plan_op(plan, i, &prog, &mb)->out[0];
+
+    for (int j = i + 1; j < tt_plan_nops(plan); j++) {
+        const struct tt_op *op = tt_plan_op(plan, j, &prog, &mb);
+        for (int k = 0; k < op->nin; k++)
+            if (op->in[k] == result)
+                return false;
+        if (tt_op_kind(op) == TT_OP_LINEAR || tt_op_kind(op) == TT_OP_LINEAR_W)
+            return true;
+    }
+    return false;
+}
+
+/* How many collectives of one microbatch have that, out of how many. */
+static int count_overlapped(int *all, struct tt_step_opts opts, bool overlap)
+{
+    struct tt_step *step;
+    struct tt_err err;
+    int found = 0, mb;
+
+    opts.overlap = overlap;
+    opts.plan_only = true;
+    opts.nmicrobatches = 1;
+    *all = 0;
+    opts.group[TT_Q_TP] = (struct tt_group){ 2, 0 };
+    assert_int_equal(tt_step_new(&step, &opts, &err), TT_OK);
+    for (int i = 0; i + 1 < tt_plan_nops(tt_step_plan(step)); i++) {
+        const struct tt_program *prog;
+        const struct tt_op *op = tt_plan_op(tt_step_plan(step), i, &prog, &mb);
+        if (op->queue != TT_Q_TP || (op->phase != TT_F && op->phase != TT_I))
+            continue;
+        found += has_product(tt_step_plan(step), i);
+        ++*all;
+    }
+    tt_step_free(step);
+    return found;
+}
+
+/* A layer has two gathers and two sums forward and back, and there are the output layer's gather and sum, the embedding's, and a gather
+ * for the loss. Forward the gathers have products beside them; back all but the last layer's first gather, which finds none. */
+static void test_products_fill_the_waits(void **state)
+{
+    struct tt_arena arena = { 0 };
+    struct job as_it_comes, overlapped;
+    int all;
+
+    (void)state;
+    run(&as_it_comes, &arena, &small, &(struct tt_step_opts){ 0 }, 2);
+    run(&overlapped, &arena, &small, &(struct tt_step_opts){ .overlap = true }, 2);
+    assert_memory_equal(as_it_comes.loss, overlapped.loss, sizeof overlapped.loss);
+    assert_memory_equal(as_it_comes.grad_norm, overlapped.grad_norm, sizeof overlapped.grad_norm);
+    assert_int_equal(count_overlapped(&all, as_it_comes.opts, false), 0);
+    assert_int_equal(count_overlapped(&all, overlapped.opts, true), 2 * 2 + 1 + 2 * 4 - 1 + 2);
+    assert_int_equal(all, 2 * 8 + 5);
+    tt_arena_release(&arena);
+}
+
 static void test_what_ranks_cannot_share_is_refused(void **state)
 {
     (void)state;
@@ -302,11 +373,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ranks_that_share_a_model_take_the_steps_of_one),
+        cmocka_unit_test(test_so_they_do_with_one_microbatch),
         cmocka_unit_test(test_logits_may_be_gathered),
         cmocka_unit_test(test_what_is_not_kept_is_gathered_again),
         cmocka_unit_test(test_the_backward_steps_sums_of_all_ranks),
         cmocka_unit_test(test_ranks_may_have_nothing),
         cmocka_unit_test(test_the_same_again_is_the_same),
+        cmocka_unit_test(test_products_fill_the_waits),
         cmocka_unit_test(test_what_ranks_cannot_share_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
