@@ -25,6 +25,7 @@ struct tt_plan {
     int *before;           /* [event]: in front of which event it is waited for (waits.h) */
     int *waits, *next;     /* [event]: the first that is waited for in front of it; that one's next; -1: none */
     struct tt_event *done; /* [event] */
+    double *begun;         /* [event]: when it was launched, for the watch */
     const struct tt_plan_watch *watch;
 
     /* A thing is what takes room in the arena: a value of the model's program, by its number, an operation's scratch, by nvals +
@@ -145,10 +146,11 @@ static tt_status make_timeline(struct tt_plan *plan, struct tt_err *err)
     plan->event = calloc((size_t)plan->nevents + 1, sizeof *plan->event);
     plan->call = calloc((size_t)plan->nevents + 1, sizeof *plan->call);
     plan->done = calloc((size_t)plan->nevents + 1, sizeof *plan->done);
+    plan->begun = calloc((size_t)plan->nevents + 1, sizeof *plan->begun);
     plan->before = calloc((size_t)plan->nevents + 1, sizeof *plan->before);
     plan->waits = calloc((size_t)plan->nevents + 1, sizeof *plan->waits);
     plan->next = calloc((size_t)plan->nevents + 1, sizeof *plan->next);
-    if (!plan->event || !plan->call || !plan->done || !plan->before || !plan->waits || !plan->next)
+    if (!plan->event || !plan->call || !plan->done || !plan->begun || !plan->before || !plan->waits || !plan->next)
         return tt_err_nomem(err, (size_t)plan->nevents * sizeof *plan->call, "the plan of a step");
     add_actions(plan);
     return make_waits(plan, err);
@@ -556,6 +558,7 @@ void tt_plan_free(struct tt_plan *plan)
     free(plan->event);
     free(plan->call);
     free(plan->done);
+    free(plan->begun);
     free(plan->before);
     free(plan->waits);
     free(plan->next);
@@ -768,31 +771,39 @@ tt_status tt_plan_bind(struct tt_plan *plan, struct tt_err *err)
 
 void tt_plan_watch(struct tt_plan *plan, const struct tt_plan_watch *watch) { plan->watch = watch; }
 
+static void tell(const struct tt_plan *plan, int t)
+{
+    if (plan->watch)
+        plan->watch->ran(plan->watch->ctx, &plan->call[t], plan->event[t].mb, plan->begun[t], tt_seconds());
+}
+
 /* What has to be over before event t is launched; nevents: at the end. */
 static tt_status wait_before(struct tt_plan *plan, int t, struct tt_err *err)
 {
     struct tt_device *device = plan->opts.device;
-    tt_status status = TT_OK;
 
-    for (int w = plan->waits[t]; w >= 0 && status == TT_OK; w = plan->next[w])
-        status = device->ops->after(device, TT_Q_COMPUTE, &plan->done[w], 1, err);
-    return status;
+    for (int w = plan->waits[t]; w >= 0; w = plan->next[w]) {
+        const tt_status status = device->ops->after(device, TT_Q_COMPUTE, &plan->done[w], 1, err);
+        if (status != TT_OK)
+            return status;
+        tell(plan, w);
+    }
+    return TT_OK;
 }
 
 tt_status tt_plan_run(struct tt_plan *plan, struct tt_err *err)
 {
     struct tt_device *device = plan->opts.device;
-    const struct tt_plan_watch *watch = plan->watch;
 
     for (int t = 0; t < plan->nevents; t++) {
         tt_status status = wait_before(plan, t, err);
-        const double begin = watch ? tt_seconds() : 0;
+        plan->begun[t] = plan->watch ? tt_seconds() : 0;
         if (status == TT_OK)
             status = device->ops->launch(device, &plan->call[t], &plan->done[t], err);
         if (status != TT_OK)
             return status;
-        if (watch)
-            watch->ran(watch->ctx, &plan->call[t], plan->event[t].mb, begin, tt_seconds());
+        if (plan->before[t] == 0)
+            tell(plan, t);
     }
     const tt_status status = wait_before(plan, plan->nevents, err);
     return status == TT_OK ? device->ops->sync(device, err) : status;

@@ -64,8 +64,8 @@ const struct tt_op *tt_plan_op(const struct tt_plan *plan, int i, const struct t
 
 TT_MUST_CHECK tt_status tt_plan_run(struct tt_plan *plan, struct tt_err *err);
 
-/* Who is told of each operation that has run, of which microbatch (-1: of none), and from when to when, in tt_seconds(). The
- * call lives as long as the plan. */
+/* Who is told of each operation that has run, of which microbatch (-1: of none), and from when to when, in tt_seconds(): of a
+ * collective when it has been waited for. The call lives as long as the plan. */
 struct tt_plan_watch {
     void (*ran)(void *ctx, const struct tt_call *call, int mb, double begin, double end);
     void *ctx;

@@ -23,13 +23,13 @@ struct step_record {
 
 /* --- the trace ------------------------------------------------------------------------------------------------------------- */
 
-/* What all events begin with. Times are microseconds since `zero`. */
-static void put_event(struct tt_buf *out, const char *category, const char *name, double zero, double begin, double end)
+/* What all events begin with; tid: 1 for products, another for each queue of collectives. Times are microseconds since `zero`. */
+static void put_event(struct tt_buf *out, const char *category, const char *name, int tid, double zero, double begin, double end)
 {
     tt_buf_printf(out,
-                  ",\n{\"ph\": \"X\", \"cat\": \"%s\", \"name\": \"%s\", \"pid\": %ld, \"tid\": 1, \"ts\": %.3f, \"dur\": %.3f, "
+                  ",\n{\"ph\": \"X\", \"cat\": \"%s\", \"name\": \"%s\", \"pid\": %ld, \"tid\": %d, \"ts\": %.3f, \"dur\": %.3f, "
                   "\"args\": {",
-                  category, name, (long)getpid(), 1e6 * (begin - zero), 1e6 * (end - begin));
+                  category, name, (long)getpid(), tid, 1e6 * (begin - zero), 1e6 * (end - begin));
 }
 
 /* "Input Dims" and "Input type", or those of the outputs, as PyTorch has them; an operand that is not there is empty. */
@@ -65,7 +65,7 @@ static void put_op(struct tt_buf *out, const struct tt_profiler *p, const struct
     int nparams;
     const struct tt_step_param *params = tt_step_params(p->step, &nparams);
 
-    put_event(out, "cpu_op", op->def->name, zero, r->begin, r->end);
+    put_event(out, "cpu_op", op->def->name, 1 + (int)op->queue, zero, r->begin, r->end);
     tt_buf_printf(out, "\"phase\": \"%s\"", tt_phase_name(op->phase));
     if (r->mb >= 0)
         tt_buf_printf(out, ", \"microbatch\": %d", r->mb);
@@ -87,7 +87,7 @@ static void put_step(struct tt_buf *out, const struct step_record *r, double zer
 {
     char name[40];
     snprintf(name, sizeof name, "ProfilerStep#%" PRId64, r->step - 1);
-    put_event(out, "user_annotation", name, zero, r->begin, r->end);
+    put_event(out, "user_annotation", name, 1, zero, r->begin, r->end);
     tt_buf_printf(out, "\"step\": %" PRId64 "}}", r->step);
 }
 
