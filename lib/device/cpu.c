@@ -263,6 +263,18 @@ static tt_status add(struct cpu *cpu, const struct tt_call *c, struct tt_err *er
     return TT_OK;
 }
 
+static tt_status accumulate(struct cpu *cpu, const struct tt_call *c, struct tt_err *err)
+{
+    const struct tt_out y = out(c, 0);
+
+    (void)err;
+    if (c->in[1])
+        cpu->k->add(cpu->pool, &(struct tt_add){ .n = tt_val_numel(in_desc(c, 0)), .a = in(c, 0), .b = { y.p, y.dtype }, .y = y });
+    else
+        cpu->k->cast(cpu->pool, &(struct tt_cast){ .n = tt_val_numel(in_desc(c, 0)), .x = in(c, 0), .y = y });
+    return TT_OK;
+}
+
 static tt_status cast(struct cpu *cpu, const struct tt_call *c, struct tt_err *err)
 {
     (void)err;
@@ -428,6 +440,7 @@ static launch_fn *const launches[TT_NOPS] = {
     [TT_OP_SWIGLU] = swiglu,
     [TT_OP_SWIGLU_I] = swiglu_i,
     [TT_OP_ADD] = add,
+    [TT_OP_ACCUMULATE] = accumulate,
     [TT_OP_CAST] = cast,
     [TT_OP_LOSS] = loss,
     [TT_OP_LOSS_PART] = loss_part,

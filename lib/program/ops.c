@@ -197,6 +197,7 @@ const struct tt_opdef tt_opdefs[TT_NOPS] = {
     [TT_OP_SWIGLU] = { .name = "swiglu", .grad = swiglu_grad, .over = { IN0 | IN1 }, .cheap = true },
     [TT_OP_SWIGLU_I] = { .name = "swiglu_i", .over = { IN1, IN2 } },
     [TT_OP_ADD] = { .name = "add", .grad = add_grad, .over = { IN0 | IN1 } },
+    [TT_OP_ACCUMULATE] = { .name = "accumulate" },
     [TT_OP_CAST] = { .name = "cast", .grad = cast_grad },
     [TT_OP_LOSS] = { .name = "loss", .grad = loss_grad, .over = { 0, 0, IN0 }, .skips = OUT2 },
     [TT_OP_LOSS_PART] = { .name = "loss_part" },

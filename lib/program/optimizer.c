@@ -38,10 +38,11 @@ static void add_up_ranks(struct tt_rec *rec)
         .op = -1,
     };
 
-    if (rec->prog->group[TT_Q_TP].size > 1) {
-        const tt_val sums = tt_rec_new(rec, &all);
-        tt_rec_collective(rec, TT_OP_ALL_REDUCE, TT_Q_TP, 0, sums, sums);
-    }
+    for (int q = 0; q < TT_NQ; q++)
+        if ((q == TT_Q_TP || q == TT_Q_REDUCE) && rec->prog->group[q].size > 1) {
+            const tt_val sums = tt_rec_new(rec, &all);
+            tt_rec_collective(rec, TT_OP_ALL_REDUCE, (enum tt_queue)q, 0, sums, sums);
+        }
 }
 
 tt_status tt_program_record_step(struct tt_program **out, const struct tt_params *params, enum tt_dtype param_dtype,
@@ -56,6 +57,7 @@ tt_status tt_program_record_step(struct tt_program **out, const struct tt_params
         return status;
 
     rec.phase = TT_S;
+    rec.prog->is_sharded = true;
     const tt_val clip = tt_rec_scalar(&rec, TT_S_CLIP, 0), grad_norm = tt_rec_scalar(&rec, TT_S_GRAD_NORM, 0);
     const tt_val sumsq0 = tt_rec_scalar(&rec, TT_S_SUMSQ, 0), max_norm = tt_rec_scalar(&rec, TT_S_MAX_NORM, 0);
 

@@ -61,7 +61,7 @@ struct tt_valdesc {
 enum tt_phase { TT_F = 'F', TT_I = 'I', TT_W = 'W', TT_U = 'U', TT_R = 'R', TT_S = 'S' };
 const char *tt_phase_name(enum tt_phase phase); /* "forward", "input gradient" ... */
 
-enum tt_queue { TT_Q_COMPUTE, TT_Q_GATHER, TT_Q_REDUCE, TT_Q_TP, TT_Q_CP, TT_Q_EP, TT_Q_PP_NEXT, TT_Q_PP_PREV, TT_Q_COPY, TT_NQ };
+enum tt_queue { TT_Q_COMPUTE, TT_Q_GATHER, TT_Q_REDUCE, TT_Q_REPLICATE, TT_Q_TP, TT_Q_CP, TT_Q_EP, TT_Q_PP_NEXT, TT_Q_PP_PREV, TT_Q_COPY, TT_NQ };
 
 /* The ranks whose collectives a queue carries, and which of them this one is. size 0 or 1: alone. */
 struct tt_group {
@@ -87,6 +87,7 @@ enum tt_opkind {
     TT_OP_SWIGLU,         /* a, b -> y */
     TT_OP_SWIGLU_I,       /* dy, a, b -> da, db */
     TT_OP_ADD,            /* a, b -> y */
+    TT_OP_ACCUMULATE,     /* x, beta -> y, to which x is added */
     TT_OP_CAST,           /* x -> y */
     TT_OP_LOSS,           /* logits, labels, 1 / tokens, [parts] -> loss, lse, [dlogits]; number of the first column, vocabulary */
     TT_OP_LOSS_PART,      /* logits, labels -> part: a rank's columns' share; number of the first column */
@@ -143,6 +144,7 @@ struct tt_program {
     enum tt_dtype param_dtype;      /* as they are stored */
     tt_val loss;                    /* TT_NO_VAL: none */
     int64_t cache_len;              /* 0: no cache */
+    bool is_sharded;                /* of parameters there is this rank's part alone */
     struct tt_group group[TT_NQ];
 };
 
@@ -188,6 +190,18 @@ TT_MUST_CHECK tt_status tt_program_differentiate(struct tt_program *prog, struct
 /* Puts the products of weight gradients where the backward would wait for a collective, and those of a rank's own rows where the
  * forward would wait for the others'. Once; after tt_program_differentiate. */
 TT_MUST_CHECK tt_status tt_program_overlap(struct tt_program *prog, struct tt_err *err);
+
+/* Which gathered parameters are given back after a microbatch's forward and gathered again for its backward. */
+enum tt_give_back { TT_GIVE_BACK_BUT_LAST /* the last unit's, whose backward is next */, TT_GIVE_BACK_ALL, TT_GIVE_BACK_NONE };
+
+/* Where the group of TT_Q_GATHER, which is that of TT_Q_REDUCE, has several ranks: parameters and all that belongs to them are cut over
+ * them in dimension 0 (tt_chunk). A unit is gathered in each forward and backward while the unit before it works, and its gradients are
+ * scattered while the one behind it does: each microbatch's float32 sum is added to the gradient. Once; the last of the passes but for
+ * the next one and tt_program_step_in_backward. */
+TT_MUST_CHECK tt_status tt_program_shard(struct tt_program *prog, enum tt_give_back how, struct tt_err *err);
+
+/* Where the group of TT_Q_REPLICATE has several ranks: sums the gradients over them behind a step's last backward (TT_R). Once. */
+TT_MUST_CHECK tt_status tt_program_replicate(struct tt_program *prog, struct tt_err *err);
 
 /* The optimizer's step over all parameters: norms, clipping, Adam; phase TT_S. The norm is that of all ranks of `group` (TT_NQ of
  * them; NULL: alone). */

@@ -116,6 +116,9 @@ tt_val tt_rec_role(struct tt_rec *rec, int param, enum tt_role role, enum tt_dty
     };
     for (int dim = 0; dim < p->ndim; dim++)
         desc.size[dim] = (int)p->row->tp == (int)TT_TP_SHARD0 + dim ? tt_rec_tp_piece(rec, p->size[dim]).len : p->size[dim];
+    const struct tt_group *sharded = &rec->prog->group[TT_Q_GATHER];
+    if (rec->prog->is_sharded && sharded->size > 1)
+        desc.size[0] = tt_chunk(desc.size[0], sharded->size, sharded->rank).len;
     return named(rec, &desc);
 }
 

@@ -151,7 +151,12 @@ static tt_status record(struct tt_step *step, struct tt_err *err)
         status = record_model(&step->model, step, &step->opts.keep, err);
     if (status == TT_OK)
         status = tt_program_kept_nbytes(&step->kept.nbytes, step->model, err);
+    if (status == TT_OK)
+        status = tt_program_shard(step->model, step->opts.give_back, err);
     if (status != TT_OK || step->opts.eval_of)
+        return status;
+    status = tt_program_replicate(step->model, err);
+    if (status != TT_OK)
         return status;
     return step->opts.step_in_backward
                ? tt_program_step_in_backward(step->model, err)
@@ -353,7 +358,7 @@ void tt_step_watch(struct tt_step *step, const struct tt_plan_watch *watch) { tt
 
 /* --- running ---------------------------------------------------------------------------------------------------------------- */
 
-static int64_t count_labels(const struct tt_step *step)
+int64_t tt_step_ntokens(const struct tt_step *step)
 {
     const int64_t n = step->opts.local_batch * step->opts.seq_len;
     int64_t valid = 0;
@@ -370,7 +375,7 @@ static int64_t count_labels(const struct tt_step *step)
 static tt_status run_plan(struct tt_step *step, int64_t divisor, struct tt_step_out *out, struct tt_err *err)
 {
     struct tt_scalars *s = tt_plan_scalars(step->plan);
-    const int64_t ntokens = count_labels(step);
+    const int64_t ntokens = tt_step_ntokens(step);
 
     s->inv_tokens = 1 / (float)(divisor > 0 ? divisor : ntokens);
     for (int mb = 0; step->documents && mb < step->opts.nmicrobatches; mb++)

@@ -37,6 +37,7 @@ struct tt_step_opts {
     struct tt_comm *comm[TT_NQ];  /* theirs, borrowed as long as the step lives; with plan_only there are none */
     bool whole_logits;            /* parallelism.disable_loss_parallel */
     bool overlap;                 /* parallelism.enable_async_tensor_parallel */
+    enum tt_give_back give_back;  /* of parameters that are sharded over the group of TT_Q_GATHER and TT_Q_REDUCE */
     bool step_in_backward; /* optimizer.early_step_in_backward */
     int32_t eos_id; /* ends a document where the model attends within documents; the tokenizer's, not the args' */
     struct tt_pool *pool;              /* borrowed as long as the step lives; NULL: one thread */
@@ -47,7 +48,7 @@ struct tt_step_opts {
     const struct tt_step *eval_of;
 };
 
-/* A parameter with all that belongs to it, each numel elements of dtype, contiguous; NULL under plan_only. grad is NULL with
+/* A parameter with all that belongs to it, each this rank's elements of dtype, contiguous; NULL under plan_only. grad is NULL with
  * step_in_backward, where gradients have no place that lasts. */
 struct tt_step_param {
     const struct tt_param *param; /* fqn, shape, how it is initialized */
@@ -72,6 +73,9 @@ int32_t *tt_step_positions(struct tt_step *step, int mb);
  * not count. TT_EINVAL: a token that the model has no embedding for comes from a tokenizer of another model, which `model` names. */
 TT_MUST_CHECK tt_status tt_step_read(int64_t *nseq, struct tt_step *step, int mb, struct tt_loader *loader,
                                      const struct tt_config_model *model, struct tt_err *err);
+
+/* The labels of the step's microbatches that count. */
+int64_t tt_step_ntokens(const struct tt_step *step);
 
 struct tt_step_in {
     struct tt_adam_hyper hyper; /* lr included: the step's own */

@@ -1,0 +1,263 @@
+/* Parameters that are sharded over the ranks of a group (Rajbhandari et al. 2020, as PyTorch's fully_shard does it): each is gathered
+ * before its unit's operations, and its gradient scattered behind them. Between a gathering and the unit that reads it lie another unit's
+ * operations, and so between a scattering and the sum that it goes to. */
+#include <limits.h>
+#include <stdlib.h>
+
+#include "program/program_private.h"
+
+enum { FORWARD = 1, BACKWARD = 2 };
+
+/* What of a unit lies where among the operations; INT_MAX and -1: nowhere. */
+struct unit {
+    int first[BACKWARD + 1]; /* that reads its parameters, by direction */
+    int last_gradient;       /* that adds to their gradients */
+};
+
+struct sharding {
+    struct tt_rec rec; /* what the operations are written to anew */
+    struct tt_op *op;  /* (nops) as they were */
+    int nops;
+    tt_val nvals;
+    uint8_t *read;      /* [value] of a parameter: in which directions */
+    tt_val *whole;      /* [value] of a parameter, as it is read now; of a gradient, of one microbatch */
+    tt_val *piece;      /* [value] of a gradient: of all ranks' sum, of one microbatch */
+    struct unit *unit;  /* (nunits) */
+    int nunits, *order; /* (nunits) of the units, by first use */
+    int pending;        /* whose gradients are being scattered; -1: none */
+};
+
+static bool is_weight(const struct tt_program *prog, tt_val v)
+{
+    return v != TT_NO_VAL && prog->val[v].cls == TT_PARAM && (prog->val[v].role == TT_ROLE_SHARD || prog->val[v].role == TT_ROLE_FULL);
+}
+
+static bool is_grad(const struct tt_program *prog, tt_val v)
+{
+    return v != TT_NO_VAL && prog->val[v].cls == TT_PARAM && prog->val[v].role == TT_ROLE_GRAD;
+}
+
+static int unit_of(const struct tt_program *prog, tt_val v) { return prog->params->p[prog->val[v].ref].unit; }
+
+/* 0: of neither direction. */
+static int direction(const struct tt_op *op)
+{
+    return op->phase == TT_F ? FORWARD : op->phase == TT_I || op->phase == TT_W ? BACKWARD : 0;
+}
+
+static void find_units(struct sharding *s)
+{
+    const struct tt_program *prog = s->rec.prog;
+
+    for (int u = 0; u < s->nunits; u++)
+        s->unit[u] = (struct unit){ { INT_MAX, INT_MAX, INT_MAX }, -1 };
+    for (int i = 0; i < s->nops; i++) {
+        const struct tt_op *op = &s->op[i];
+        const int way = direction(op);
+        for (int j = 0; j < op->nin && way; j++) {
+            if (!is_weight(prog, op->in[j]))
+                continue;
+            struct unit *u = &s->unit[unit_of(prog, op->in[j])];
+            u->first[way] = i < u->first[way] ? i : u->first[way];
+            s->read[op->in[j]] |= (uint8_t)way;
+        }
+        if (way && is_grad(prog, op->out[0]))
+            s->unit[unit_of(prog, op->out[0])].last_gradient = i;
+    }
+}
+
+/* Units by their first use in this direction, those without one last. */
+static void sort_units(struct sharding *s, int way)
+{
+    for (int i = 0; i < s->nunits; i++) {
+        int at = i;
+        for (; at > 0 && s->unit[s->order[at - 1]].first[way] > s->unit[i].first[way]; at--)
+            s->order[at] = s->order[at - 1];
+        s->order[at] = i;
+    }
+}
+
+/* --- parameters --------------------------------------------------------------------------------------------------------------- */
+
+static tt_val new_like(struct sharding *s, tt_val v, bool piece)
+{
+    struct tt_program *prog = s->rec.prog;
+    struct tt_valdesc desc = prog->val[v];
+
+    desc.cls = TT_ACT;
+    if (piece)
+        desc.size[0] = tt_chunk(desc.size[0], prog->group[TT_Q_GATHER].size, prog->group[TT_Q_GATHER].rank).len;
+    return tt_rec_new(&s->rec, &desc);
+}
+
+static void gather(struct sharding *s, int unit, int way)
+{
+    for (tt_val v = 0; v < s->nvals; v++) {
+        if (!(s->read[v] & way) || unit_of(s->rec.prog, v) != unit)
+            continue;
+        s->whole[v] = new_like(s, v, false);
+        s->rec.phase = way == FORWARD ? TT_F : TT_I;
+        tt_rec_collective(&s->rec, TT_OP_ALL_GATHER, TT_Q_GATHER, s->rec.prog->val[v].size[0], v, s->whole[v]);
+    }
+}
+
+/* Is it given back after the forward? */
+static bool is_given_back(const struct sharding *s, int unit, enum tt_give_back how)
+{
+    return how == TT_GIVE_BACK_ALL || (how == TT_GIVE_BACK_BUT_LAST && unit < s->nunits - 1);
+}
+
+static void gather_nth(struct sharding *s, int nth, int way, enum tt_give_back how)
+{
+    if (nth < s->nunits && s->unit[s->order[nth]].first[way] != INT_MAX &&
+        (way == FORWARD || is_given_back(s, s->order[nth], how)))
+        gather(s, s->order[nth], way);
+}
+
+/* What is gathered before operation i: where a unit begins the one behind it, and the very first. */
+static void gather_before(struct sharding *s, int i, int way, enum tt_give_back how)
+{
+    for (int nth = 0; nth < s->nunits && way; nth++) {
+        if (s->unit[s->order[nth]].first[way] != i)
+            continue;
+        if (nth == 0)
+            gather_nth(s, 0, way, how);
+        gather_nth(s, nth + 1, way, how);
+    }
+}
+
+/* --- gradients ---------------------------------------------------------------------------------------------------------------- */
+
+/* Sums are of float32, whatever the gradients are. */
+static void scatter(struct sharding *s, int unit)
+{
+    struct tt_rec *rec = &s->rec;
+
+    for (tt_val v = 0; v < s->nvals; v++) {
+        if (!is_grad(rec->prog, v) || unit_of(rec->prog, v) != unit)
+            continue;
+        rec->phase = TT_W;
+        const tt_val sum = tt_rec_cast(rec, s->whole[v], TT_F32);
+        s->piece[v] = new_like(s, v, true);
+        if (!rec->failed)
+            rec->prog->val[s->piece[v]].dtype = TT_F32;
+        tt_rec_collective(rec, TT_OP_REDUCE_SCATTER, TT_Q_REDUCE, rec->prog->val[v].size[0], sum, s->piece[v]);
+    }
+}
+
+/* What has been scattered goes to the gradient of the step. */
+static void add_pending(struct sharding *s)
+{
+    struct tt_rec *rec = &s->rec;
+
+    for (tt_val v = 0; v < s->nvals && s->pending >= 0; v++) {
+        if (!is_grad(rec->prog, v) || unit_of(rec->prog, v) != s->pending)
+            continue;
+        rec->phase = TT_W;
+        const tt_val term = tt_rec_cast(rec, s->piece[v], rec->prog->val[v].dtype);
+        tt_rec_op(rec, TT_OP_ACCUMULATE, 2, (tt_val[]){ term, tt_rec_scalar(rec, TT_S_ACCUMULATE, 0) }, 1, &v);
+    }
+    s->pending = -1;
+}
+
+static void scatter_behind(struct sharding *s, int i)
+{
+    for (int u = 0; u < s->nunits; u++) {
+        if (s->unit[u].last_gradient != i)
+            continue;
+        scatter(s, u);
+        add_pending(s);
+        s->pending = u;
+    }
+}
+
+/* --- the operations ----------------------------------------------------------------------------------------------------------- */
+
+/* The same operation on what is whole. */
+static void copy_op(struct sharding *s, struct tt_op op)
+{
+    const struct tt_program *prog = s->rec.prog;
+
+    if (direction(&op)) {
+        const bool adds = is_grad(prog, op.out[0]);
+        for (int j = 0; j < op.nin; j++)
+            if (is_weight(prog, op.in[j]))
+                op.in[j] = s->whole[op.in[j]];
+            else if (adds && op.in[j] != TT_NO_VAL && prog->val[op.in[j]].cls == TT_SCALAR && prog->val[op.in[j]].ref == TT_S_ACCUMULATE)
+                op.in[j] = TT_NO_VAL;
+        if (adds)
+            op.out[0] = s->whole[op.out[0]];
+    }
+    *tt_rec_op(&s->rec, tt_op_kind(&op), op.nin, op.in, op.nout, op.out) = op;
+}
+
+static void write_ops(struct sharding *s, enum tt_give_back how)
+{
+    int way = 0;
+
+    for (tt_val v = 0; v < s->nvals; v++)
+        if (is_grad(s->rec.prog, v))
+            s->whole[v] = new_like(s, v, false);
+    for (int i = 0; i < s->nops && !s->rec.failed; i++) {
+        const int now = direction(&s->op[i]);
+        if (now && now != way)
+            sort_units(s, way = now);
+        gather_before(s, i, now, how);
+        copy_op(s, s->op[i]);
+        scatter_behind(s, i);
+    }
+    add_pending(s);
+}
+
+static void cut_params(struct tt_program *prog, tt_val nvals)
+{
+    const struct tt_group *group = &prog->group[TT_Q_GATHER];
+    prog->is_sharded = true;
+    for (tt_val v = 0; v < nvals; v++)
+        if (prog->val[v].cls == TT_PARAM)
+            prog->val[v].size[0] = tt_chunk(prog->val[v].size[0], group->size, group->rank).len;
+}
+
+tt_status tt_program_shard(struct tt_program *prog, enum tt_give_back how, struct tt_err *err)
+{
+    const size_t n = (size_t)prog->nvals + 1, nunits = (size_t)prog->params->nunits;
+    struct sharding s = { .rec = { .prog = prog, .layer = -1 }, .op = prog->op, .nops = prog->nops, .nvals = prog->nvals,
+                          .nunits = prog->params->nunits, .pending = -1 };
+    tt_status status = TT_OK;
+
+    if (prog->group[TT_Q_GATHER].size <= 1)
+        return TT_OK;
+    s.read = calloc(n, sizeof *s.read);
+    s.whole = calloc(n, sizeof *s.whole);
+    s.piece = calloc(n, sizeof *s.piece);
+    s.unit = calloc(nunits, sizeof *s.unit);
+    s.order = calloc(nunits, sizeof *s.order);
+    if (!s.read || !s.whole || !s.piece || !s.unit || !s.order) {
+        status = tt_err_nomem(err, n * sizeof *s.whole, "a program");
+    } else {
+        prog->op = NULL;
+        prog->nops = prog->cap_ops = 0;
+        find_units(&s);
+        write_ops(&s, how);
+        cut_params(prog, s.nvals);
+        free(s.op);
+        status = s.rec.failed ? tt_err_nomem(err, 0, "a program") : tt_program_drop_dead(prog, err);
+    }
+    free(s.read);
+    free(s.whole);
+    free(s.piece);
+    free(s.unit);
+    free(s.order);
+    return status;
+}
+
+tt_status tt_program_replicate(struct tt_program *prog, struct tt_err *err)
+{
+    struct tt_rec rec = { .prog = prog, .phase = TT_R, .layer = -1 };
+    const tt_val nvals = prog->nvals;
+
+    for (tt_val v = 0; v < nvals && prog->group[TT_Q_REPLICATE].size > 1; v++)
+        if (is_grad(prog, v))
+            tt_rec_collective(&rec, TT_OP_ALL_REDUCE, TT_Q_REPLICATE, 0, v, v);
+    return rec.failed ? tt_err_nomem(err, 0, "a program") : TT_OK;
+}

@@ -1,0 +1,261 @@
+/* Steps of a small llama3 whose ranks have data of their own and a part of every parameter, or all of it, against one process that has
+ * the data of all. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "comm/mesh.h"
+#include "tensor/region.h"
+#include "train/step.h"
+
+enum { NMB = 2, BATCH = 2, SEQ_LEN = 12, NSTEPS = 3, NTOKENS = BATCH * SEQ_LEN };
+
+static const struct tt_model_args small = {
+    .dim = 48, .n_layers = 2, .n_heads = 8, .n_kv_heads = 4, .vocab_size = 71, .multiple_of = 8, .ffn_dim_multiplier = 1,
+    .norm_eps = 1e-5, .rope_theta = 10000, .rope_scaling_args = { .scaling_factor = 8, .low_freq_factor = 1, .high_freq_factor = 4,
+                           .original_max_position_embeddings = 8192 }, .depth_init = true,
+};
+
+/* What is run, and what comes of it: of one process, or put together from the ranks. */
+struct job {
+    struct tt_step_opts opts;
+    struct tt_degrees degrees;
+    struct tt_params params;
+    float *losses;     /* [rank * NSTEPS + step] */
+    float *grad_norms; /* the same */
+    float **value;     /* [param] after the last step */
+};
+
+static float uniform(unsigned *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (float)(*seed >> 8) / (float)(1 << 23) - 1;
+}
+
+static void fill_params(struct tt_step *step, const struct tt_mesh *mesh)
+{
+    unsigned seed = 9;
+    int n;
+    const struct tt_step_param *p = tt_step_params(step, &n);
+
+    for (int i = 0; i < n; i++) {
+        const struct tt_param *param = p[i].param;
+        const int64_t width = param->numel / param->size[0];
+        const struct tt_run rows = tt_chunk(param->size[0], tt_mesh_size(mesh, TT_MESH_FSDP), tt_mesh_coord(mesh, TT_MESH_FSDP));
+        for (int64_t j = 0; j < param->numel; j++) {
+            const float x = param->ndim == 1 ? 1 + 0.1f * uniform(&seed) : 0.2f * uniform(&seed);
+            if (j / width >= rows.at && j / width < rows.at + rows.len)
+                ((float *)p[i].value)[j - rows.at * width] = x;
+        }
+    }
+}
+
+/* Sequences of the rank's own: those of all ranks are the microbatches of the one that is alone. */
+static void fill_tokens(struct tt_step *step, int64_t vocab, int nmb, int first)
+{
+    for (int mb = 0; mb < nmb; mb++) {
+        unsigned seed = (unsigned)(100 + first + mb);
+        for (int i = 0; i < NTOKENS; i++) {
+            tt_step_tokens(step, mb)[i] = (int32_t)((uniform(&seed) + 1) * 0.499f * (float)vocab);
+            tt_step_labels(step, mb)[i] =
+                uniform(&seed) > 0.7f ? TT_IGNORE_INDEX : (int32_t)((uniform(&seed) + 1) * 0.499f * (float)vocab);
+        }
+    }
+}
+
+/* The first replica's ranks write what they have. */
+static void hand_in(struct job *job, const struct tt_step *step, const struct tt_mesh *mesh)
+{
+    int n;
+    const struct tt_step_param *p = tt_step_params(step, &n);
+
+    for (int i = 0; i < n && tt_mesh_coord(mesh, TT_MESH_REPLICATE) == 0; i++) {
+        const int64_t width = p[i].param->numel / p[i].param->size[0];
+        const struct tt_run rows =
+            tt_chunk(p[i].param->size[0], tt_mesh_size(mesh, TT_MESH_FSDP), tt_mesh_coord(mesh, TT_MESH_FSDP));
+        if (rows.len > 0)
+            memcpy(job->value[i] + rows.at * width, p[i].value, (size_t)(rows.len * width) * sizeof(float));
+    }
+}
+
+static tt_status count_all(int64_t *n, const struct tt_step *step, struct tt_comm *all, struct tt_err *err)
+{
+    const struct tt_coll coll = {
+        .kind = TT_COLL_ALL_REDUCE, .wire = TT_I64, .sum = TT_I64, .src = n, .dst = n, .count = 1, .what = "tokens"
+    };
+    *n = tt_step_ntokens(step);
+    return tt_comm_do(all, &coll, err);
+}
+
+static tt_status train(struct job *job, struct tt_step *step, const struct tt_mesh *mesh, struct tt_comm *all, struct tt_err *err)
+{
+    const int alone = all->size == 1;
+    int64_t ntokens;
+
+    fill_params(step, mesh);
+    fill_tokens(step, small.vocab_size, job->opts.nmicrobatches, alone ? 0 : NMB * mesh->rank);
+    tt_status status = count_all(&ntokens, step, all, err);
+    for (int i = 0; i < NSTEPS && status == TT_OK; i++) {
+        const struct tt_step_in in = {
+            .hyper = { 1e-3, 0.9, 0.95, 1e-8, 0.1, true }, .step = i + 1, .max_norm = 1, .global_tokens = ntokens
+        };
+        struct tt_step_out out;
+        status = tt_step_run(step, &in, &out, err);
+        job->losses[mesh->rank * NSTEPS + i] = out.loss;
+        job->grad_norms[mesh->rank * NSTEPS + i] = out.grad_norm;
+    }
+    if (status == TT_OK)
+        hand_in(job, step, mesh);
+    return status;
+}
+
+static tt_status open_group(struct tt_step_opts *opts, enum tt_queue queue, struct tt_world *world, const struct tt_mesh *mesh,
+                            enum tt_mesh_dim dim, struct tt_err *err)
+{
+    int ranks[16];
+    const int n = tt_mesh_size(mesh, dim);
+    for (int i = 0; i < n; i++)
+        ranks[i] = tt_mesh_peer(mesh, dim, i);
+    opts->group[queue] = (struct tt_group){ n, tt_mesh_coord(mesh, dim) };
+    return tt_comm_new(&opts->comm[queue], world, ranks, n, tt_mesh_names[dim], err);
+}
+
+static tt_status run_rank(struct tt_world *world, void *ctx, struct tt_err *err)
+{
+    struct job *job = ctx;
+    const struct tt_mesh mesh = { job->degrees, world->rank };
+    struct tt_step_opts opts = job->opts;
+    struct tt_comm *all = NULL;
+    struct tt_step *step = NULL;
+
+    tt_status status = tt_comm_new(&all, world, NULL, 0, "all", err);
+    if (status == TT_OK)
+        status = open_group(&opts, TT_Q_GATHER, world, &mesh, TT_MESH_FSDP, err);
+    if (status == TT_OK)
+        status = open_group(&opts, TT_Q_REDUCE, world, &mesh, TT_MESH_FSDP, err);
+    if (status == TT_OK)
+        status = open_group(&opts, TT_Q_REPLICATE, world, &mesh, TT_MESH_REPLICATE, err);
+    if (status == TT_OK)
+        status = tt_step_new(&step, &opts, err);
+    if (status == TT_OK)
+        status = train(job, step, &mesh, all, err);
+    if (status != TT_OK)
+        tt_world_abort(world, err);
+    tt_step_free(step);
+    for (int q = 0; q < TT_NQ; q++)
+        tt_comm_free(opts.comm[q]);
+    tt_comm_free(all);
+    return status;
+}
+
+static void run(struct job *job, struct tt_arena *arena, struct tt_step_opts how, int replicate, int shard, int nmb)
+{
+    const int nranks = replicate * shard;
+    struct tt_err err = { 0 };
+
+    *job = (struct job){ .opts = how,
+                         .degrees = { .dp_replicate = replicate, .dp_shard = shard, .cp = 1, .tp = 1, .pp = 1, .ep = 1, .etp = 1 } };
+    job->opts.family = tt_family_find("llama3");
+    job->opts.args = &small;
+    job->opts.local_batch = BATCH;
+    job->opts.seq_len = SEQ_LEN;
+    job->opts.nmicrobatches = nmb;
+    assert_int_equal(tt_params_make(&job->params, arena, job->opts.family, &small, &err), TT_OK);
+    job->losses = tt_arena_array(arena, (size_t)(nranks * NSTEPS), sizeof *job->losses);
+    job->grad_norms = tt_arena_array(arena, (size_t)(nranks * NSTEPS), sizeof *job->grad_norms);
+    job->value = tt_arena_array(arena, (size_t)job->params.n, sizeof *job->value);
+    for (int i = 0; i < job->params.n; i++)
+        job->value[i] = tt_arena_array(arena, (size_t)job->params.p[i].numel, sizeof **job->value);
+    if (tt_local_run(nranks, run_rank, job, &err) != TT_OK)
+        fail_msg("%d x %d ranks: %s", replicate, shard, err.msg);
+}
+
+/* Sums in another order: some roundings of 6e-8 in gradients, which Adam's first steps, where all that counts is their sign, can make
+ * a step of an element that is next to nothing. */
+static void check(const struct job *one, const struct job *many, float tol)
+{
+    const int nranks = (int)tt_degrees_nranks(&many->degrees);
+
+    for (int i = 0; i < NSTEPS; i++) {
+        float loss = 0;
+        for (int r = 0; r < nranks; r++) {
+            loss += many->losses[r * NSTEPS + i];
+            assert_true(many->grad_norms[r * NSTEPS + i] == many->grad_norms[i]);
+        }
+        if (!(fabsf(loss - one->losses[i]) <= tol))
+            fail_msg("step %d of %d ranks: loss %.9g for %.9g", i + 1, nranks, loss, one->losses[i]);
+        if (!(fabsf(many->grad_norms[i] - one->grad_norms[i]) <= tol * one->grad_norms[i]))
+            fail_msg("step %d of %d ranks: norm %.9g for %.9g", i + 1, nranks, many->grad_norms[i], one->grad_norms[i]);
+    }
+    for (int p = 0; p < one->params.n; p++) {
+        double sum = 0;
+        for (int64_t j = 0; j < one->params.p[p].numel; j++)
+            sum += fabs((double)(one->value[p][j] - many->value[p][j]));
+        if (!(sum / (double)one->params.p[p].numel <= tol / 2))
+            fail_msg("%s of %d ranks: %g apart", one->params.p[p].fqn, nranks, sum / (double)one->params.p[p].numel);
+    }
+}
+
+static void compare(struct tt_step_opts how, int replicate, int shard, float tol)
+{
+    struct tt_arena arena = { 0 };
+    struct job one, many;
+
+    run(&one, &arena, how, 1, 1, NMB * replicate * shard);
+    run(&many, &arena, how, replicate, shard, NMB);
+    check(&one, &many, tol);
+    tt_arena_release(&arena);
+}
+
+static void test_sharded_parameters_take_the_steps_of_whole_ones(void **state)
+{
+    (void)state;
+    for (enum tt_give_back back = TT_GIVE_BACK_BUT_LAST; back <= TT_GIVE_BACK_NONE; back++)
+        compare((struct tt_step_opts){ .give_back = back }, 1, 3, 1e-5f);
+    compare((struct tt_step_opts){ 0 }, 1, 2, 1e-5f);
+}
+
+static void test_ranks_without_a_row_take_part(void **state)
+{
+    (void)state;
+    compare((struct tt_step_opts){ 0 }, 1, 13, 1e-5f); /* 48 rows by 4: none for the last */
+}
+
+static void test_replicas_add_up_their_gradients(void **state)
+{
+    (void)state;
+    compare((struct tt_step_opts){ 0 }, 3, 1, 1e-5f);
+    compare((struct tt_step_opts){ 0 }, 2, 2, 1e-5f);
+}
+
+static void test_layers_that_are_made_again_read_gathered_parameters(void **state)
+{
+    (void)state;
+    compare((struct tt_step_opts){ .keep = { .kind = TT_KEEP_LAYER_INPUTS } }, 1, 3, 1e-5f);
+}
+
+/* The gathered bfloat16 is the same whoever gathers it; gradients are float32 sums of the same terms. */
+static void test_bfloat16_parameters_are_gathered_as_such(void **state)
+{
+    (void)state;
+    compare((struct tt_step_opts){ .prec = TT_PREC_PARAM }, 1, 3, 1e-5f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sharded_parameters_take_the_steps_of_whole_ones),
+        cmocka_unit_test(test_ranks_without_a_row_take_part),
+        cmocka_unit_test(test_replicas_add_up_their_gradients),
+        cmocka_unit_test(test_layers_that_are_made_again_read_gathered_parameters),
+        cmocka_unit_test(test_bfloat16_parameters_are_gathered_as_such),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
