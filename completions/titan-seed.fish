@@ -156,7 +156,7 @@ complete -c titan-seed -l comm.train_timeout_seconds -x -d 'How long it may take
 complete -c titan-seed -l comm.trace_buf_size -x -d 'Collectives that the flight recorder remembers; 0 for none'
 complete -c titan-seed -l comm.save_traces_folder -r -d 'The folder for its records, below job.dump_folder'
 complete -c titan-seed -l comm.save_traces_file_prefix -r -d 'How the names of its files start'
-complete -c titan-seed -l comm.mode -x -a 'default fake_backend local_tensor' -d 'Train, say what memory and operations a step takes without training, or (not in titan) simulate ranks'
+complete -c titan-seed -l comm.mode -x -a 'default fake_backend local_tensor' -d 'Train; say what memory and operations a step takes without training; or train with $NGPU ranks in this one process'
 complete -c titan-seed -l memory_estimation.enable -d 'Estimate the memory that training takes'
 complete -c titan-seed -l memory_estimation.no_enable
 complete -c titan-seed -l memory_estimation.disable_fake_mode -d 'Estimate with real tensors'

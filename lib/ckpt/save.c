@@ -28,7 +28,7 @@ struct rank_save {
     struct tt_ckpt *memory;
     struct planned *plan;  /* (n) */
     struct tt_copy *copy;
-    struct tt_pace *pace;
+    const struct tt_save_opts *opts;
     int fd;
     const char *path;
 };
@@ -83,10 +83,12 @@ static tt_status write_file(void *ctx, uint32_t file, const void *bytes, size_t 
     (void)file;
     const struct rank_save *s = ctx;
     const tt_status st = tt_pwrite_full(s->fd, bytes, nbytes, offset, s->path, err);
-    if (st == TT_OK && s->pace) {
+    if (s->opts->progress)
+        s->opts->progress(s->opts->ctx);
+    if (st == TT_OK && s->opts->pace) {
         /* On its way to the disk piece by piece, in this thread's time: an fsync of all of it would take a core for a while. */
         (void)sync_file_range(s->fd, (off_t)offset, (off_t)nbytes, SYNC_FILE_RANGE_WRITE);
-        tt_pace_rest(s->pace);
+        tt_pace_rest(s->opts->pace);
     }
     return st;
 }
@@ -192,7 +194,7 @@ tt_status tt_dcp_write_rank(struct tt_entries *written, const char *tmp, int ran
     tt_status st = TT_OK;
 
     opts = opts ? opts : &none;
-    s.pace = opts->pace;
+    s.opts = opts;
     s.path = name ? tt_path_join(&out.arena, tmp, name) : NULL;
     if (!s.plan || !s.path)
         st = tt_err_nomem(err, n * sizeof *s.plan, "the plan of a save");

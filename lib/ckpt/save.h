@@ -37,6 +37,8 @@ struct tt_save_opts {
     enum tt_dtype cast_dtype;
     struct tt_pool *pool;    /* NULL: this thread alone */
     struct tt_pace *pace;    /* NULL: at full speed; else without a pool */
+    void (*progress)(void *ctx); /* as pieces are written, from any thread; NULL: nobody is told */
+    void *ctx;
     const struct tt_log *log;
 };
 
@@ -46,7 +48,7 @@ TT_MUST_CHECK tt_status tt_dcp_save(const char *dir, const struct tt_save_item *
 
 /* The same in three parts, for a job of many ranks: one rank begins and commits, each rank writes its own file in between (all
  * use the name `tmp` that begin made). What a rank wrote is a `struct tt_entries`; commit takes those of all ranks, in rank order
- * (tt_metadata_encode and _decode carry them between processes). */
+ * (tt_metadata_encode and _decode_part carry them between processes). */
 struct tt_dcp_save;
 TT_MUST_CHECK tt_status tt_dcp_save_begin(struct tt_dcp_save **out, const char *dir, const struct tt_log *log, struct tt_err *err);
 const char *tt_dcp_save_tmp(const struct tt_dcp_save *save);

@@ -3,15 +3,37 @@
 #include <stdlib.h>
 
 /* Slurm's is the step's: SLURM_NTASKS is there in a batch script too, which is one process. */
-static const char *const variables[] = { "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS" };
+static const char *const sizes[] = { "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", NULL };
+static const char *const ranks[] = { "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID", NULL };
+static const char *const here[] = { "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_TASKS_PER_NODE", NULL };
 
-int64_t tt_launch_nranks(void)
+/* The first of them that has a number of at least `least`, or that. */
+static int64_t find(const char *const *names, int64_t least)
 {
-    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
-        const char *text = getenv(variables[i]);
+    for (; *names; names++) {
+        const char *text = getenv(*names);
         const int64_t n = text ? strtoll(text, NULL, 10) : 0;
-        if (n > 0)
+        if (n > least)
             return n;
     }
-    return 1;
+    return least;
+}
+
+int64_t tt_launch_nranks(void) { return find(sizes, 1); }
+int64_t tt_launch_rank(void) { return tt_launch_nranks() > 1 ? find(ranks, 0) : 0; }
+int64_t tt_launch_nlocal(void) { return tt_launch_nranks() > 1 ? find(here, 1) : 1; }
+
+bool tt_launch_logs(int64_t rank)
+{
+    const char *at = getenv("LOG_RANK");
+    if (!at || !*at)
+        return rank == 0;
+    for (char *end; *at; at = *end == ',' ? end + 1 : end) {
+        const int64_t listed = strtoll(at, &end, 10);
+        if (end == at || (*end && *end != ','))
+            return rank == 0;
+        if (listed == rank)
+            return true;
+    }
+    return false;
 }

@@ -126,21 +126,11 @@ static tt_status check_profiling(const struct tt_config *config, struct tt_err *
     return TT_OK;
 }
 
-static tt_status check_comm(const struct tt_config *config, struct tt_err *err)
-{
-    if (config->comm.mode != TT_COMM_LOCAL_TENSOR)
-        return TT_OK;
-    return tt_err_set(err, TT_EINVAL, "%s: \"local_tensor\" is not supported: titan does not simulate ranks in one process",
-                      tt_config_where(config, "comm.mode"));
-}
-
 tt_status tt_config_check(struct tt_config *config, struct tt_arena *arena, const struct tt_log *log, struct tt_err *err)
 {
     tt_status st = check_excluded(config, arena, err);
     if (st == TT_OK)
         st = check_profiling(config, err);
-    if (st == TT_OK)
-        st = check_comm(config, err);
     /* Errors before warnings: a run that does not start need not be told what it would have ignored. */
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; st == TT_OK && i < tt_nsettings; i++)
@@ -155,35 +145,49 @@ tt_status tt_config_check(struct tt_config *config, struct tt_arena *arena, cons
 
 /* --- degrees --------------------------------------------------------------------------------------------------------------- */
 
-static tt_status check_degree(const struct tt_setting *s, const struct tt_config *config, struct tt_err *err)
+static tt_status check_degree(const struct tt_config *config, const char *key, int64_t degree, bool may_be_left, struct tt_err *err)
 {
-    int64_t degree;
-    memcpy(&degree, (const char *)config + s->offset, sizeof degree);
-    const bool may_be_left = s->offset == offsetof(struct tt_config, parallelism.data_parallel_shard_degree);
     if (degree >= 1 || (may_be_left && degree == -1))
         return TT_OK;
-    return tt_err_set(err, TT_EINVAL, "%s: expected a degree of at least 1%s, found %" PRId64, tt_config_where(config, s->key),
+    return tt_err_set(err, TT_EINVAL, "%s: expected a degree of at least 1%s, found %" PRId64, tt_config_where(config, key),
                       may_be_left ? ", or -1" : "", degree);
 }
 
-static tt_status check_one(const struct tt_setting *s, const struct tt_config *config, struct tt_err *err)
+static tt_status check_degrees(const struct tt_config *config, struct tt_err *err)
 {
-    int64_t degree;
-    memcpy(&degree, (const char *)config + s->offset, sizeof degree);
-    if (degree <= 1)
-        return TT_OK;
-    return tt_err_set(err, TT_EINVAL, "%s: %" PRId64 " is not supported: titan trains in one process",
-                      tt_config_where(config, s->key), degree);
+    const struct tt_config_parallelism *p = &config->parallelism;
+    const struct {
+        const char *key;
+        int64_t degree;
+    } rows[] = {
+        { "parallelism.data_parallel_replicate_degree", p->data_parallel_replicate_degree },
+        { "parallelism.data_parallel_shard_degree", p->data_parallel_shard_degree },
+        { "parallelism.tensor_parallel_degree", p->tensor_parallel_degree },
+        { "parallelism.pipeline_parallel_degree", p->pipeline_parallel_degree },
+        { "parallelism.context_parallel_degree", p->context_parallel_degree },
+        { "parallelism.expert_parallel_degree", p->expert_parallel_degree },
+        { "parallelism.expert_tensor_parallel_degree", p->expert_tensor_parallel_degree },
+    };
+    tt_status st = TT_OK;
+    for (size_t i = 0; st == TT_OK && i < sizeof rows / sizeof *rows; i++)
+        st = check_degree(config, rows[i].key, rows[i].degree, i == 1, err);
+    return st;
 }
 
-static tt_status each_degree(tt_status (*check)(const struct tt_setting *, const struct tt_config *, struct tt_err *),
-                             const struct tt_config *config, struct tt_err *err)
+/* Degrees that titan does not have. */
+static tt_status check_ones(const struct tt_config *config, struct tt_err *err)
 {
-    tt_status st = TT_OK;
-    for (size_t i = 0; st == TT_OK && i < tt_nsettings; i++)
-        if (tt_settings[i].honour == TT_ONE_RANK)
-            st = check(&tt_settings[i], config, err);
-    return st;
+    for (size_t i = 0; i < tt_nsettings; i++) {
+        const struct tt_setting *s = &tt_settings[i];
+        int64_t degree;
+        if (s->honour != TT_ONE)
+            continue;
+        memcpy(&degree, (const char *)config + s->offset, sizeof degree);
+        if (degree > 1)
+            return tt_err_set(err, TT_EINVAL, "%s: %" PRId64 " is not supported: %s", tt_config_where(config, s->key), degree,
+                              s->why);
+    }
+    return TT_OK;
 }
 
 /* a * b for degrees, which are positive; where that does not fit, no number of processes is as large. */
@@ -198,7 +202,7 @@ tt_status tt_config_check_ranks(const struct tt_config *config, int64_t nranks, 
     const struct tt_config_parallelism *p = &config->parallelism;
     const int64_t replicate = p->data_parallel_replicate_degree, cp = p->context_parallel_degree, tp = p->tensor_parallel_degree,
                   pp = p->pipeline_parallel_degree;
-    const tt_status st = each_degree(check_degree, config, err);
+    const tt_status st = check_degrees(config, err);
     if (st != TT_OK)
         return st;
 
@@ -209,8 +213,11 @@ tt_status tt_config_check_ranks(const struct tt_config *config, int64_t nranks, 
                           "Invalid parallel dims: dp_replicate(%" PRId64 ") * dp_shard(%" PRId64 ") * cp(%" PRId64 ") * tp(%" PRId64
                           ") * pp(%" PRId64 ") != WORLD_SIZE(%" PRId64 ")",
                           replicate, shard, cp, tp, pp, nranks);
-    const tt_status one = each_degree(check_one, config, err);
-    if (one == TT_OK && nranks > 1)
-        return tt_err_set(err, TT_EINVAL, "a run of %" PRId64 " processes is not supported: titan trains in one", nranks);
-    return one;
+    const int64_t seq_len = config->training.seq_len;
+    if (seq_len % times(times(2, cp), tp) != 0)
+        return tt_err_set(err, TT_EINVAL,
+                          "%s: Sequence length %" PRId64 " must be divisible by the product of TP degree (%" PRId64
+                          ") and 2 * CP degree (%" PRId64 ").",
+                          tt_config_where(config, "training.seq_len"), seq_len, tp, cp);
+    return check_ones(config, err);
 }

@@ -215,9 +215,7 @@ static void write_honour(struct tt_buf *out, const struct tt_setting *s)
     case TT_REFUSED:
         tt_buf_printf(out, " Not honoured, an error where asked for: %s.", s->why);
         break;
-    case TT_ONE_RANK:
-        tt_buf_str(out, " Not honoured above 1: titan trains in one process.");
-        break;
+    case TT_ONE: tt_buf_printf(out, " Not honoured above 1: %s.", s->why); break;
     case TT_GOES_WITH:
         tt_buf_printf(out, " Not honoured, as %s is not.", s->with);
         break;

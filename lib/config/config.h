@@ -255,7 +255,7 @@ TT_MUST_CHECK tt_status tt_config_read(struct tt_config *out, struct tt_arena *a
                                        struct tt_err *err);
 
 /* TorchTitan's rule: dp_replicate * dp_shard * cp * tp * pp is the number of processes, and a dp_shard of -1 takes what is left.
- * TT_EINVAL with its message, or where there is more than one. */
+ * A sequence divides over tp and twice cp. TT_EINVAL with its message, or for a degree that titan does not have. */
 TT_MUST_CHECK tt_status tt_config_check_ranks(const struct tt_config *config, int64_t nranks, struct tt_err *err);
 
 /* Where a setting got its value, as the head of a message: "debug.toml:12: training.seq_len", "--training.seq_len" or

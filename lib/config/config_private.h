@@ -23,7 +23,7 @@ enum tt_honour {
     TT_HONOURED,
     TT_IGNORED,  /* one warning: leaving it out cannot change the results */
     TT_REFUSED,  /* an error: leaving it out could */
-    TT_ONE_RANK, /* a degree: only 1, checked with the number of processes */
+    TT_ONE,      /* a degree: only 1, checked with the number of ranks */
     TT_GOES_WITH /* nothing: it means something only together with the setting `with`, which is none of the honoured */
 };
 
@@ -52,7 +52,7 @@ struct tt_setting {
     const char *off;  /* the value with which nothing is asked for; NULL: false for a BOOL, else none */
     const char *when; /* a BOOL setting without which this one is not looked at; NULL: always */
     const char *with; /* GOES_WITH */
-    const char *why;  /* IGNORED, REFUSED: the end of the message */
+    const char *why;  /* IGNORED, REFUSED, ONE: the end of the message */
     const char *text;
 };
 

@@ -67,7 +67,9 @@ static const struct tt_strs def_mx_filter = { 1, (const char *const[]){ "output"
 
 /* --- reasons that several rows share --------------------------------------------------------------------------------------- */
 
-static const char no_comm[] = "one process has nothing to communicate";
+static const char no_pipeline[] = "titan does not have pipeline parallelism";
+static const char no_context[] = "titan does not have context parallelism";
+static const char no_experts[] = "titan does not have expert parallelism";
 static const char no_moe[] = "no family that titan trains has experts";
 static const char no_modules[] = "titan loads no Python modules";
 static const char no_pinned[] = "a CPU needs no pinned memory";
@@ -200,19 +202,17 @@ const struct tt_setting tt_settings[] = {
       .text = "Batches made ahead for each worker, 2 where None; nothing without workers." },
 
     /* parallelism */
-    { FIELD(parallelism.data_parallel_replicate_degree), TT_SET_INT, .def = "1", .honour = TT_ONE_RANK,
+    { FIELD(parallelism.data_parallel_replicate_degree), TT_SET_INT, .def = "1",
       .text = "Groups of ranks that each hold all weights." },
-    { FIELD(parallelism.data_parallel_shard_degree), TT_SET_INT, .def = "-1", .honour = TT_ONE_RANK,
+    { FIELD(parallelism.data_parallel_shard_degree), TT_SET_INT, .def = "-1",
       .text = "Ranks that share the weights of a group; -1 for all that the other degrees leave." },
-    { FIELD(parallelism.fsdp_reshard_after_forward), TT_SET_CHOICE, .def = "default", .choices = reshards, .honour = TT_GOES_WITH,
-      .with = "parallelism.data_parallel_shard_degree", .text = "Whether gathered weights are given back after the forward pass." },
-    { FIELD(parallelism.tensor_parallel_degree), TT_SET_INT, .def = "1", .honour = TT_ONE_RANK,
-      .text = "Ranks that share each matrix." },
-    { FIELD(parallelism.disable_loss_parallel), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH,
-      .with = "parallelism.tensor_parallel_degree", .text = "Gather the logits before the loss." },
-    { FIELD(parallelism.enable_async_tensor_parallel), TT_SET_BOOL, .def = "False", .honour = TT_GOES_WITH,
-      .with = "parallelism.tensor_parallel_degree", .text = "Overlap the communication of tensor parallelism with products." },
-    { FIELD(parallelism.pipeline_parallel_degree), TT_SET_INT, .def = "1", .honour = TT_ONE_RANK,
+    { FIELD(parallelism.fsdp_reshard_after_forward), TT_SET_CHOICE, .def = "default", .choices = reshards,
+      .text = "Whether gathered weights are given back after the forward pass." },
+    { FIELD(parallelism.tensor_parallel_degree), TT_SET_INT, .def = "1", .text = "Ranks that share each matrix." },
+    { FIELD(parallelism.disable_loss_parallel), TT_SET_BOOL, .def = "False", .text = "Gather the logits before the loss." },
+    { FIELD(parallelism.enable_async_tensor_parallel), TT_SET_BOOL, .def = "False",
+      .text = "Overlap the communication of tensor parallelism with products." },
+    { FIELD(parallelism.pipeline_parallel_degree), TT_SET_INT, .def = "1", .honour = TT_ONE, .why = no_pipeline,
       .text = "Ranks that the layers are spread over." },
     { FIELD(parallelism.module_fqns_per_model_part), TT_SET_STRS_LIST, .honour = TT_GOES_WITH, .def = "None",
       .with = "parallelism.pipeline_parallel_degree", .text = "The modules of each stage: a list of lists of names." },
@@ -230,16 +230,16 @@ const struct tt_setting tt_settings[] = {
       .with = "parallelism.pipeline_parallel_degree", .text = "Sequences of a microbatch." },
     { FIELD(parallelism.pipeline_parallel_expert_parallel_overlap), TT_SET_BOOL, .def = "True", .honour = TT_GOES_WITH,
       .with = "parallelism.pipeline_parallel_degree", .text = "Overlap the communication of experts with the pipeline's." },
-    { FIELD(parallelism.context_parallel_degree), TT_SET_INT, .def = "1", .honour = TT_ONE_RANK,
+    { FIELD(parallelism.context_parallel_degree), TT_SET_INT, .def = "1", .honour = TT_ONE, .why = no_context,
       .text = "Ranks that share each sequence." },
     { FIELD(parallelism.context_parallel_load_balancer), TT_SET_MAYBE_STR, .def = "headtail", .not_empty = true,
       .honour = TT_GOES_WITH, .with = "parallelism.context_parallel_degree",
       .text = "How a sequence is cut so that ranks have the same work." },
     { FIELD(parallelism.context_parallel_rotate_method), TT_SET_CHOICE, .def = "allgather", .choices = rotations,
       .honour = TT_GOES_WITH, .with = "parallelism.context_parallel_degree", .text = "How keys and values go round." },
-    { FIELD(parallelism.expert_parallel_degree), TT_SET_INT, .def = "1", .honour = TT_ONE_RANK,
+    { FIELD(parallelism.expert_parallel_degree), TT_SET_INT, .def = "1", .honour = TT_ONE, .why = no_experts,
       .text = "Ranks that the experts are spread over." },
-    { FIELD(parallelism.expert_tensor_parallel_degree), TT_SET_INT, .def = "1", .honour = TT_ONE_RANK,
+    { FIELD(parallelism.expert_tensor_parallel_degree), TT_SET_INT, .def = "1", .honour = TT_ONE, .why = no_experts,
       .text = "Ranks that share each expert's matrices." },
     { FIELD(parallelism.expert_parallel_comm_backend), TT_SET_CHOICE, .def = "standard", .choices = ep_backends,
       .honour = TT_GOES_WITH, .with = "parallelism.expert_parallel_degree", .text = "What carries tokens to experts." },
@@ -342,18 +342,18 @@ const struct tt_setting tt_settings[] = {
       .text = "Expert modules to convert." },
 
     /* comm */
-    { FIELD(comm.init_timeout_seconds), TT_SET_INT, .def = "300", .bound = &at_least_1, .honour = TT_IGNORED, .why = no_comm,
+    { FIELD(comm.init_timeout_seconds), TT_SET_INT, .def = "300", .bound = &at_least_1,
       .text = "How long a collective may take until the first step is done." },
-    { FIELD(comm.train_timeout_seconds), TT_SET_INT, .def = "100", .bound = &at_least_1, .honour = TT_IGNORED, .why = no_comm,
+    { FIELD(comm.train_timeout_seconds), TT_SET_INT, .def = "100", .bound = &at_least_1,
       .text = "How long it may take afterwards." },
-    { FIELD(comm.trace_buf_size), TT_SET_INT, .def = "20000", .bound = &at_least_0, .honour = TT_IGNORED, .off = "0",
-      .why = no_comm, .text = "Collectives that the flight recorder remembers; 0 for none." },
-    { FIELD(comm.save_traces_folder), TT_SET_STR, .def = "comm_traces", .honour = TT_GOES_WITH, .with = "comm.trace_buf_size",
+    { FIELD(comm.trace_buf_size), TT_SET_INT, .def = "20000", .bound = &at_least_0,
+      .text = "Collectives that the flight recorder remembers; 0 for none." },
+    { FIELD(comm.save_traces_folder), TT_SET_STR, .def = "comm_traces",
       .text = "The folder for its records, below job.dump_folder." },
-    { FIELD(comm.save_traces_file_prefix), TT_SET_STR, .def = "rank_", .honour = TT_GOES_WITH, .with = "comm.trace_buf_size",
-      .text = "How the names of its files start." },
+    { FIELD(comm.save_traces_file_prefix), TT_SET_STR, .def = "rank_", .text = "How the names of its files start." },
     { FIELD(comm.mode), TT_SET_CHOICE, .def = "default", .choices = comm_modes,
-      .text = "Train, say what memory and operations a step takes without training, or (not in titan) simulate ranks." },
+      .text =
+          "Train; say what memory and operations a step takes without training; or train with $NGPU ranks in this one process." },
 
     /* memory_estimation */
     { FIELD(memory_estimation.enable), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,

@@ -51,7 +51,8 @@ static tt_status check_family(const struct tt_job *job, struct tt_err *err)
         return TT_OK;
     if (d->dp_replicate > 1 && d->tp * d->pp > 1 && f->ddp_alone)
         return tt_err_set(err, TT_EINVAL,
-                          "data_parallel_replicate_degree %" PRId64 " without data_parallel_shard_degree goes with no other degree in %s",
+                          "DDP has not supported > 1D parallelism: data_parallel_replicate_degree %" PRId64
+                          " without data_parallel_shard_degree goes with no other degree in %s",
                           d->dp_replicate, job->title);
     if (d->ep > 1 && f->ep_needs_fsdp)
         return tt_err_set(err, TT_EINVAL, "expert_parallel_degree %" PRId64 " needs a data_parallel_shard_degree above 1 in %s", d->ep,
@@ -88,8 +89,10 @@ static tt_status check_tp(const struct tt_job *job, struct tt_err *err)
         const enum tt_size size = dim < 0 ? TT_SIZE_NONE : p->row->shape[dim];
         const int64_t heads = heads_of(job, size);
         if (heads % job->degrees.tp)
-            return tt_err_set(err, TT_EINVAL, "%s: tensor_parallel_degree %" PRId64 " does not divide its %" PRId64 " heads", p->fqn,
-                              job->degrees.tp, heads);
+            return tt_err_set(err, TT_EINVAL,
+                              "%s: tensor_parallel_degree %" PRId64 " does not divide its %" PRId64 " heads (n_heads %" PRId64
+                              ", n_kv_heads %" PRId64 ")",
+                              p->fqn, job->degrees.tp, heads, job->args.n_heads, job->args.n_kv_heads);
         if (dim >= 0 && size != TT_SIZE_VOCAB && p->row->kind == TT_PARAM_WEIGHT && p->size[dim] % job->degrees.tp)
             return tt_err_set(err, TT_EINVAL, "%s: tensor_parallel_degree %" PRId64 " does not divide dimension %d of %" PRId64, p->fqn,
                               job->degrees.tp, dim, p->size[dim]);

@@ -3,7 +3,7 @@
 #define TT_CONVERT_JOB_H
 
 #include "ckpt/layout.h"
-#include "ckpt/recipe.h"
+#include "base/map.h"
 #include "ckpt/stages.h"
 #include "config/config.h"
 #include "family/family.h"

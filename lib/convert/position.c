@@ -63,6 +63,22 @@ static bool read_place(struct place *out, const struct tt_value *dataset)
     return ok;
 }
 
+/* *ok false: a position of another form. */
+static tt_status take_state(struct taken *out, bool *ok, const struct tt_value *state, struct tt_arena *arena, struct tt_err *err)
+{
+    out->n = count_places(state);
+    out->places = tt_arena_array(arena, (size_t)out->n + 1, sizeof *out->places);
+    if (!out->places)
+        return tt_err_nomem(err, (size_t)out->n * sizeof *out->places, "the position in the data");
+    *ok = out->n > 0;
+    for (int64_t w = 0; w < out->n && *ok; w++) {
+        const struct tt_value *worker = worker_state(state, w, arena);
+        *ok = read_place(&out->places[w], tt_value_get(worker || out->n > 1 ? worker : state, "dataset_state")) &&
+              !out->places[w].data == !out->places[0].data;
+    }
+    return TT_OK;
+}
+
 /* Reads what rank r had; *ok false: there is nothing, or a position of another form. */
 static tt_status read_rank(struct taken *out, bool *ok, struct tt_ckpt *ckpt, int64_t r, struct tt_arena *arena, struct tt_err *err)
 {
@@ -78,19 +94,7 @@ static tt_status read_rank(struct taken *out, bool *ok, struct tt_ckpt *ckpt, in
     if (st != TT_OK || out->pickle->kind != TT_V_BYTES)
         return st;
     st = tt_pickle_to_value(arena, out->pickle->u.str.s, out->pickle->u.str.nbytes, fqn, &state, err);
-    if (st != TT_OK)
-        return st;
-    out->n = count_places(state);
-    out->places = tt_arena_array(arena, (size_t)out->n + 1, sizeof *out->places);
-    if (!out->places)
-        return tt_err_nomem(err, (size_t)out->n * sizeof *out->places, "the position in the data");
-    *ok = out->n > 0;
-    for (int64_t w = 0; w < out->n && *ok; w++) {
-        const struct tt_value *worker = worker_state(state, w, arena);
-        *ok = read_place(&out->places[w], tt_value_get(worker || out->n > 1 ? worker : state, "dataset_state")) &&
-              !out->places[w].data == !out->places[0].data;
-    }
-    return TT_OK;
+    return st == TT_OK ? take_state(out, ok, state, arena, err) : st;
 }
 
 tt_status tt_position_degree(int64_t *out, struct tt_ckpt *ckpt, struct tt_err *err)
@@ -159,18 +163,28 @@ static struct tt_value *stream_value(struct tt_arena *a, int64_t part, int64_t p
     return ok && tt_value_set(a, stream, "token_buffer", buffer) ? stream : NULL;
 }
 
+static struct tt_value *streams_value(struct tt_arena *a, const struct taken *taken, int64_t rank, int64_t n)
+{
+    struct tt_value *streams = tt_value_list(a);
+    for (int64_t w = 0; w < taken->n && streams; w++)
+        if (!tt_value_append(a, streams, stream_value(a, rank, n, taken, w)))
+            streams = NULL;
+    return streams;
+}
+
+static struct tt_value *root_value(struct tt_arena *a, struct tt_value *ranks)
+{
+    struct tt_value *root = tt_value_map(a);
+    return tt_value_set(a, root, "version", tt_value_int(a, 1)) && tt_value_set(a, root, "ranks", ranks) ? root : NULL;
+}
+
 static struct tt_value *titan_value(struct tt_arena *a, const struct taken *taken, int64_t n)
 {
-    struct tt_value *root = tt_value_map(a), *ranks = tt_value_list(a);
+    struct tt_value *ranks = tt_value_list(a);
     bool ok = ranks;
-    for (int64_t r = 0; r < n && ok; r++) {
-        struct tt_value *streams = tt_value_list(a);
-        for (int64_t w = 0; w < taken[r].n && ok; w++)
-            ok = tt_value_append(a, streams, stream_value(a, r, n, &taken[r], w));
-        ok = ok && tt_value_append(a, ranks, streams);
-    }
-    ok = ok && tt_value_set(a, root, "version", tt_value_int(a, 1)) && tt_value_set(a, root, "ranks", ranks);
-    return ok ? root : NULL;
+    for (int64_t r = 0; r < n && ok; r++)
+        ok = tt_value_append(a, ranks, streams_value(a, &taken[r], r, n));
+    return ok ? root_value(a, ranks) : NULL;
 }
 
 /* Reads all n ranks; *ok false: it cannot be given to other ranks. */
@@ -221,4 +235,30 @@ tt_status tt_position_titan(struct tt_value **out, struct tt_arena *arena, struc
         st = tt_err_nomem(err, 64, "the position in the data");
     tt_arena_release(&scratch);
     return st;
+}
+
+tt_status tt_position_streams(struct tt_value **out, struct tt_arena *arena, const struct tt_value *state, int64_t rank, int64_t n,
+                              struct tt_err *err)
+{
+    struct tt_arena scratch = { 0 };
+    struct taken taken = { 0 };
+    bool ok = false;
+
+    *out = NULL;
+    tt_status st = take_state(&taken, &ok, state, &scratch, err);
+    if (st == TT_OK && ok && !(*out = streams_value(arena, &taken, rank, n)))
+        st = tt_err_nomem(err, 64, "the position in the data");
+    tt_arena_release(&scratch);
+    return st;
+}
+
+tt_status tt_position_of_streams(struct tt_value **out, struct tt_arena *arena, struct tt_value *const *streams, int64_t n,
+                                 struct tt_err *err)
+{
+    struct tt_value *ranks = tt_value_list(arena);
+    for (int64_t r = 0; r < n && ranks; r++)
+        if (!tt_value_append(arena, ranks, streams[r]))
+            ranks = NULL;
+    *out = ranks ? root_value(arena, ranks) : NULL;
+    return *out ? TT_OK : tt_err_nomem(err, 64, "the position in the data");
 }

@@ -28,4 +28,12 @@ bool tt_position_is_divided(const struct tt_value *state);
 TT_MUST_CHECK tt_status tt_position_titan(struct tt_value **out, struct tt_arena *arena, struct tt_ckpt *ckpt, int64_t n,
                                           struct tt_err *err);
 
+/* The same of one rank, `rank` of n, from its position as the loader has it: the list of its streams. *out NULL: as there. */
+TT_MUST_CHECK tt_status tt_position_streams(struct tt_value **out, struct tt_arena *arena, const struct tt_value *state, int64_t rank,
+                                            int64_t n, struct tt_err *err);
+
+/* That of all ranks, of their lists of streams, in arena, as the values are. */
+TT_MUST_CHECK tt_status tt_position_of_streams(struct tt_value **out, struct tt_arena *arena, struct tt_value *const *streams,
+                                               int64_t n, struct tt_err *err);
+
 #endif

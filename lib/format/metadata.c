@@ -586,6 +586,22 @@ tt_status tt_metadata_decode(struct tt_entries *out, const uint8_t *bytes, size_
     return tt_metadata_decode_all(out, bytes, nbytes, where, NULL, NULL, err);
 }
 
+static tt_status forgive_all(void *ctx, const char *message)
+{
+    (void)ctx;
+    (void)message;
+    return TT_OK;
+}
+
+tt_status tt_metadata_decode_part(struct tt_entries *out, const uint8_t *bytes, size_t nbytes, const char *where,
+                                  struct tt_err *err)
+{
+    static const struct tt_problems problems = { .note = forgive_all };
+    struct tt_err why; /* what is forgiven is told there */
+    const tt_status st = tt_metadata_decode_all(out, bytes, nbytes, where, NULL, &problems, &why);
+    return st == TT_OK ? TT_OK : tt_err_set(err, st, "%s", why.msg);
+}
+
 tt_status tt_metadata_decode_all(struct tt_entries *out, const uint8_t *bytes, size_t nbytes, const char *where,
                                  const struct tt_py_gets *gets, const struct tt_problems *problems, struct tt_err *err)
 {

@@ -20,6 +20,10 @@ static inline bool tt_metadata_is_start(const uint8_t head[2]) { return head[0] 
 TT_MUST_CHECK tt_status tt_metadata_decode(struct tt_entries *out, const uint8_t *bytes, size_t nbytes, const char *where,
                                            struct tt_err *err);
 
+/* The same of what one of several ranks wrote: chunks may be missing. */
+TT_MUST_CHECK tt_status tt_metadata_decode_part(struct tt_entries *out, const uint8_t *bytes, size_t nbytes, const char *where,
+                                                struct tt_err *err);
+
 /* Who is told of keys whose chunks are wrong (they overlap, leave a hole, have no storage), where the first is not to be the
  * end: the keys stay, as they are. A note that fails ends the decoding. */
 struct tt_problems {

@@ -12,6 +12,8 @@
 #include "base/file.h"
 #include "ckpt/save_dir.h"
 #include "convert/hf_convert.h"
+#include "train/save_together.h"
+#include "train/share.h"
 #include "train/snapshot.h"
 #include "train/step_dirs.h"
 
@@ -21,6 +23,7 @@ static const double background_share = 0.1;
 /* A save in the background: one at a time. */
 struct tt_checkpointer_background {
     struct tt_checkpointer *owner;
+    struct tt_ranks ranks; /* the run's, with a communicator of its own; without a world: alone */
     struct tt_snapshot snapshot;
     struct tt_pace pace;
     pthread_t thread;
@@ -81,7 +84,12 @@ static tt_status make_background(struct tt_checkpointer *c, const struct tt_trai
     if (!c->background)
         return tt_err_nomem(err, sizeof *c->background, "saves in the background");
     c->background->owner = c;
-    const tt_status status = tt_snapshot_init(&c->background->snapshot, state, c->pool, err);
+    tt_status status = tt_snapshot_init(&c->background->snapshot, state, c->pool, err);
+    if (status == TT_OK && c->ranks) {
+        c->background->ranks = *c->ranks;
+        c->background->ranks.all = NULL;
+        status = tt_comm_new(&c->background->ranks.all, c->ranks->world, NULL, c->ranks->world->size, "checkpoints", err);
+    }
     if (status == TT_OK)
         tt_log_line(c->log, TT_LOG_INFO, "Checkpoints are saved in the background, from a copy of the state that takes %.2fGiB",
                     (double)c->background->snapshot.nbytes / (double)(1 << 30));
@@ -94,15 +102,16 @@ static enum tt_dtype last_dtype(const struct tt_config *config)
     return config->checkpoint.export_dtype != TT_F32 ? config->checkpoint.export_dtype : config->training.dtype;
 }
 
-/* The last step in Hugging Face's form, names and files as in model.hf_assets_path. Release it in any case. */
+/* The last step in Hugging Face's form, names and files as in model.hf_assets_path; of a checkpoint, or, `from` NULL, from memory.
+ * Release it in any case. */
 static tt_status plan_hf(struct tt_hf_conversion *out, const struct tt_checkpointer *c, const struct tt_train_state *state,
-                         const char *dir, const struct tt_log *log, struct tt_err *err)
+                         const char *from, const char *dir, const struct tt_log *log, struct tt_err *err)
 {
     const struct tt_config *config = c->config;
     const char *dtype = tt_dtype_name(last_dtype(config));
     const struct tt_tool_opts tool = { .dtype = { .items = &dtype, .n = 1 } };
     struct tt_hf_convert_opts job = { .direction = TT_HF_TO,
-                                      .input = "memory",
+                                      .input = from ? from : "memory",
                                       .output = dir,
                                       .model_name = config->model.name,
                                       .model_flavor = config->model.flavor,
@@ -110,7 +119,7 @@ static tt_status plan_hf(struct tt_hf_conversion *out, const struct tt_checkpoin
                                       .log = log };
 
     *out = (struct tt_hf_conversion){ 0 };
-    const tt_status status = tt_state_open_model(&job.open, state, err);
+    const tt_status status = from ? tt_ckpt_open(&job.open, from, err) : tt_state_open_model(&job.open, state, err);
     return status == TT_OK ? tt_hf_convert_plan(out, &job, &tool, err) : status;
 }
 
@@ -126,18 +135,19 @@ static tt_status check_hf(const struct tt_checkpointer *c, const struct tt_train
         return tt_err_set(err, TT_EINVAL,
                           "%s: a checkpoint in Hugging Face's form has the model alone (checkpoint.last_save_model_only)",
                           tt_config_where(c->config, "checkpoint.last_save_in_hf"));
-    const tt_status status = plan_hf(&conversion, c, state, c->folder, NULL, err);
+    const tt_status status = plan_hf(&conversion, c, state, NULL, c->folder, NULL, err);
     tt_hf_convert_release(&conversion);
     return status;
 }
 
 tt_status tt_checkpointer_init(struct tt_checkpointer *out, const struct tt_config *config, const struct tt_train_state *state,
-                               const struct tt_log *log, struct tt_pool *pool, struct tt_err *err)
+                               struct tt_ranks *ranks, const struct tt_log *log, struct tt_pool *pool, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
     unsigned exclude;
 
     *out = (struct tt_checkpointer){ .config = config, .log = log, .pool = pool };
+    out->ranks = ranks && ranks->world->size > 1 ? ranks : NULL;
     if (!config->checkpoint.enable)
         return TT_OK;
     if (config->checkpoint.keep_latest_k == 1)
@@ -178,8 +188,10 @@ void tt_checkpointer_wait(struct tt_checkpointer *ckpt)
 void tt_checkpointer_release(struct tt_checkpointer *ckpt)
 {
     tt_checkpointer_wait(ckpt);
-    if (ckpt->background)
+    if (ckpt->background) {
         tt_snapshot_release(&ckpt->background->snapshot);
+        tt_comm_free(ckpt->background->ranks.all);
+    }
     free(ckpt->background);
     free(ckpt->folder);
     *ckpt = (struct tt_checkpointer){ 0 };
@@ -190,6 +202,15 @@ void tt_checkpointer_release(struct tt_checkpointer *ckpt)
 static bool is_due(const struct tt_config_checkpoint *config, int64_t step)
 {
     return (step == 1 && config->enable_first_step_checkpoint) || step % config->interval == 0;
+}
+
+static void report(void *watchdog) { tt_watchdog_progress(watchdog); }
+
+static void report_bytes(void *watchdog, uint64_t done, uint64_t total)
+{
+    (void)done;
+    (void)total;
+    tt_watchdog_progress(watchdog);
 }
 
 /* What a failed save leaves behind is as important as why it failed. */
@@ -207,41 +228,60 @@ static tt_status failed_save(const struct tt_checkpointer *c, int64_t step, tt_s
     return status;
 }
 
-static tt_status write_items(struct tt_checkpointer *c, int64_t step, const struct tt_save_item *items, size_t n,
-                             const struct tt_save_opts *opts, struct tt_err *err)
+/* What this rank writes. */
+static tt_status make_items(struct tt_save_item **items, size_t *n, const struct tt_checkpointer *c, struct tt_arena *arena,
+                            const struct tt_train_state *state, unsigned parts, struct tt_err *err)
+{
+    struct tt_train_state now = *state;
+    tt_status status = parts & TT_STATE_DATALOADER ? tt_share_position(&now, c->ranks, arena, err) : TT_OK;
+    if (status == TT_OK)
+        status = tt_state_items(items, n, arena, &now, parts, err);
+    return status == TT_OK && c->ranks ? tt_share_items(*items, n, &c->ranks->job, &c->ranks->mesh, err) : status;
+}
+
+/* ranks NULL: alone; name NULL: step-<N>. */
+static tt_status write_items(struct tt_checkpointer *c, const struct tt_ranks *ranks, int64_t step, const char *name,
+                             const struct tt_save_item *items, size_t n, const struct tt_save_opts *opts, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
-    char *dir = tt_arena_printf(&arena, "%s/step-%" PRId64, c->folder, step);
+    char *dir = name ? tt_path_join(&arena, c->folder, name) : tt_arena_printf(&arena, "%s/step-%" PRId64, c->folder, step);
+    tt_status status = dir ? TT_OK : tt_err_nomem(err, strlen(c->folder), "a checkpoint's name");
 
-    const tt_status status =
-        dir ? tt_dcp_save(dir, items, n, opts, err) : tt_err_nomem(err, strlen(c->folder), "a checkpoint's name");
+    if (status == TT_OK)
+        status = ranks ? tt_save_together(ranks, dir, items, n, opts, err) : tt_dcp_save(dir, items, n, opts, err);
     tt_arena_release(&arena);
     return status == TT_OK ? TT_OK : failed_save(c, step, status, err);
 }
 
-static tt_status write_step(struct tt_checkpointer *c, const struct tt_train_state *state, unsigned parts, bool cast,
-                            struct tt_err *err)
+static tt_status write_step(struct tt_checkpointer *c, const struct tt_train_state *state, const char *name, unsigned parts,
+                            bool cast, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
     struct tt_save_item *items;
     size_t n;
-    const struct tt_save_opts opts = { .cast = cast, .cast_dtype = last_dtype(c->config), .pool = c->pool, .log = c->log };
+    const struct tt_save_opts opts = {
+        .cast = cast, .cast_dtype = last_dtype(c->config), .pool = c->pool, .log = c->log, .progress = report, .ctx = c->watchdog
+    };
 
-    tt_status status = tt_state_items(&items, &n, &arena, state, parts, err);
-    status = status == TT_OK ? write_items(c, state->step, items, n, &opts, err) : failed_save(c, state->step, status, err);
+    tt_status status = make_items(&items, &n, c, &arena, state, parts, err);
+    if (c->ranks)
+        status = tt_ranks_agree(c->ranks, status, err);
+    status = status == TT_OK ? write_items(c, c->ranks, state->step, name, items, n, &opts, err)
+                             : failed_save(c, state->step, status, err);
     tt_arena_release(&arena);
     return status;
 }
 
-static tt_status write_hf(struct tt_checkpointer *c, const struct tt_train_state *state, struct tt_err *err)
+/* from NULL: from memory. */
+static tt_status write_hf(struct tt_checkpointer *c, const struct tt_train_state *state, const char *from, struct tt_err *err)
 {
-    const struct tt_write_opts opts = { .force = true, .log = c->log };
+    const struct tt_write_opts opts = { .force = true, .log = c->log, .progress = report_bytes, .ctx = c->watchdog };
     struct tt_arena arena = { 0 };
     struct tt_hf_conversion conversion = { 0 };
     char *dir = tt_arena_printf(&arena, "%s/step-%" PRId64, c->folder, state->step);
 
     tt_status status =
-        dir ? plan_hf(&conversion, c, state, dir, c->log, err) : tt_err_nomem(err, strlen(c->folder), "a checkpoint's name");
+        dir ? plan_hf(&conversion, c, state, from, dir, c->log, err) : tt_err_nomem(err, strlen(c->folder), "a checkpoint's name");
     if (status == TT_OK)
         status = tt_recipe_write(&conversion.recipe, &conversion.target, &opts, NULL, err);
     tt_hf_convert_release(&conversion);
@@ -249,16 +289,36 @@ static tt_status write_hf(struct tt_checkpointer *c, const struct tt_train_state
     return status == TT_OK ? TT_OK : failed_save(c, state->step, status, err);
 }
 
+/* Together: each rank writes its part as for any checkpoint, beside the steps, and rank 0 makes the other form of that. */
+static tt_status write_hf_together(struct tt_checkpointer *c, const struct tt_train_state *state, struct tt_err *err)
+{
+    static const char name[] = ".titan-model";
+    struct tt_arena arena = { 0 };
+    const char *dir = tt_path_join(&arena, c->folder, name);
+    tt_status status = dir ? write_step(c, state, name, TT_STATE_MODEL, true, err) : tt_err_nomem(err, sizeof name, "a name");
+
+    if (status == TT_OK && tt_ranks_is_first(c->ranks)) {
+        struct tt_err why;
+        status = write_hf(c, state, dir, err);
+        if (tt_remove_all(dir, &why) != TT_OK)
+            tt_log_line(c->log, TT_LOG_WARNING, "%s", why.msg);
+    }
+    tt_arena_release(&arena);
+    return tt_ranks_agree(c->ranks, status, err);
+}
+
 static tt_status save_last(struct tt_checkpointer *c, const struct tt_train_state *state, struct tt_err *err)
 {
     const enum tt_dtype dtype = last_dtype(c->config);
     if (!c->config->checkpoint.last_save_model_only) {
         tt_log_line(c->log, TT_LOG_INFO, "Saving a full checkpoint at last step, step %" PRId64 ".", state->step);
-        return write_step(c, state, TT_STATE_ALL, false, err);
+        return write_step(c, state, NULL, TT_STATE_ALL, false, err);
     }
     tt_log_line(c->log, TT_LOG_INFO, "Saving a model only checkpoint in torch.%s at last step, step %" PRId64 ".",
                 tt_dtype_name(dtype), state->step);
-    return c->config->checkpoint.last_save_in_hf ? write_hf(c, state, err) : write_step(c, state, TT_STATE_MODEL, true, err);
+    if (!c->config->checkpoint.last_save_in_hf)
+        return write_step(c, state, NULL, TT_STATE_MODEL, true, err);
+    return c->ranks ? write_hf_together(c, state, err) : write_hf(c, state, NULL, err);
 }
 
 /* What is beyond keep_latest_k goes; that it stays where it cannot be removed is no failure of the save. */
@@ -267,13 +327,15 @@ static void remove_old(const struct tt_checkpointer *c, int64_t saved)
     const int64_t keep = c->config->checkpoint.keep_latest_k;
     struct tt_err why;
 
+    if (c->ranks && !tt_ranks_is_first(c->ranks))
+        return;
     if (keep > 0 && tt_step_dirs_retain(c->folder, keep, saved, c->log, &why) != TT_OK)
         tt_log_line(c->log, TT_LOG_WARNING, "Not all checkpoints beyond the latest %" PRId64 " were removed: %s", keep, why.msg);
 }
 
 static tt_status save_full(struct tt_checkpointer *c, const struct tt_train_state *state, struct tt_err *err)
 {
-    const tt_status status = write_step(c, state, TT_STATE_ALL, false, err);
+    const tt_status status = write_step(c, state, NULL, TT_STATE_ALL, false, err);
     if (status != TT_OK)
         return status;
     c->saved = state->step;
@@ -285,11 +347,11 @@ static tt_status save_full(struct tt_checkpointer *c, const struct tt_train_stat
 static void *background_main(void *ctx)
 {
     struct tt_checkpointer_background *b = ctx;
-    const struct tt_save_opts opts = { .pace = &b->pace, .log = b->owner->log };
+    const struct tt_save_opts opts = { .pace = &b->pace, .log = b->owner->log, .progress = report, .ctx = b->owner->watchdog };
     const double start = tt_seconds();
     struct tt_err why;
 
-    if (write_items(b->owner, b->step, b->items, b->nitems, &opts, &why) == TT_OK) {
+    if (write_items(b->owner, b->ranks.world ? &b->ranks : NULL, b->step, NULL, b->items, b->nitems, &opts, &why) == TT_OK) {
         b->is_saved = true;
         tt_log_line(b->owner->log, TT_LOG_INFO, "Saved step %" PRId64 " in the background in %.2f seconds.", b->step,
                     tt_seconds() - start);
@@ -307,7 +369,9 @@ static tt_status start_background(struct tt_checkpointer *c, const struct tt_tra
 
     b->step = state->step;
     b->is_saved = false;
-    tt_status status = tt_state_items(&b->items, &b->nitems, &b->arena, &copy, TT_STATE_ALL, err);
+    tt_status status = make_items(&b->items, &b->nitems, c, &b->arena, &copy, TT_STATE_ALL, err);
+    if (c->ranks)
+        status = tt_ranks_agree(c->ranks, status, err);
     if (status == TT_OK) {
         tt_pace_init(&b->pace, background_share);
         const int rc = pthread_create(&b->thread, NULL, background_main, b);

@@ -2,7 +2,10 @@
  *
  *   <dump_folder>/<folder>/step-<N>    see step_dirs.h
  *
- * A folder without a complete step counts as absent. Saving is lib/ckpt's: a step appears whole or not at all. */
+ * A folder without a complete step counts as absent. Saving is lib/ckpt's: a step appears whole or not at all.
+ *
+ * In a run of several ranks all of them make, load and save together: rank 0 says what is loaded, each reads and writes its own part
+ * of the state, and a failure of one is one of all. */
 #ifndef TT_TRAIN_CHECKPOINT_H
 #define TT_TRAIN_CHECKPOINT_H
 
@@ -11,13 +14,17 @@
 
 #include "base/log.h"
 #include "base/pool.h"
+#include "comm/watchdog.h"
 #include "config/config.h"
+#include "train/ranks.h"
 #include "train/state.h"
 
 struct tt_checkpointer {
     const struct tt_config *config; /* borrowed, as is all below */
     const struct tt_log *log;
     struct tt_pool *pool;
+    struct tt_ranks *ranks; /* NULL: alone */
+    struct tt_watchdog *watchdog; /* that hears of progress; NULL: none */
     char *folder;     /* owned; NULL: checkpointing is off */
     unsigned exclude; /* parts that are not loaded */
     int64_t saved;    /* the step that a checkpoint has all of: the newest one, or the one that the run began with */
@@ -30,8 +37,8 @@ struct tt_checkpointer {
  * checkpoint.enable is: load and save do nothing. With async_mode the memory for a copy of the state is taken; *out then stays
  * where it is. */
 TT_MUST_CHECK tt_status tt_checkpointer_init(struct tt_checkpointer *out, const struct tt_config *config,
-                                             const struct tt_train_state *state, const struct tt_log *log, struct tt_pool *pool,
-                                             struct tt_err *err);
+                                             const struct tt_train_state *state, struct tt_ranks *ranks, const struct tt_log *log,
+                                             struct tt_pool *pool, struct tt_err *err);
 void tt_checkpointer_release(struct tt_checkpointer *ckpt); /* waits */
 
 /* Until no save is in the making in the background; what became of it is in the log. */

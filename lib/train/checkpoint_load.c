@@ -1,13 +1,17 @@
 /* What a run begins with. */
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/names.h"
+#include "base/sha256.h"
 #include "ckpt/ckpt.h"
 #include "ckpt/save_dir.h"
 #include "convert/hf_convert.h"
+#include "format/metadata.h"
 #include "train/checkpoint.h"
 #include "train/step_dirs.h"
 
@@ -273,6 +277,72 @@ static void warn_overrides(const struct tt_checkpointer *c, const struct tt_trai
                     g->decoupled_weight_decay ? "AdamW" : "Adam");
 }
 
+/* --- loading by several ranks ------------------------------------------------------------------------------------------------- */
+
+/* What rank 0 says to the others: load this, or that all has been said. */
+struct order {
+    bool is_end;
+    bool model_only, is_hf;
+    char path[PATH_MAX];
+    uint8_t digest[TT_SHA256_NBYTES]; /* of its .metadata; zeros where there is none */
+};
+
+static tt_status digest_of(uint8_t out[TT_SHA256_NBYTES], const char *dir, struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    struct tt_buf bytes = { 0 };
+    struct tt_sha256 sha = tt_sha256_begin();
+    const char *path = tt_path_join(&arena, dir, ".metadata");
+
+    memset(out, 0, TT_SHA256_NBYTES);
+    tt_status status = path ? TT_OK : tt_err_nomem(err, strlen(dir), "a path");
+    if (status == TT_OK && tt_path_exists(path)) {
+        status = tt_file_read_all(&bytes, path, TT_METADATA_NBYTES_MAX, err);
+        tt_sha256_add(&sha, bytes.data, bytes.len);
+        tt_sha256_end(&sha, out);
+    }
+    tt_buf_release(&bytes);
+    tt_arena_release(&arena);
+    return status;
+}
+
+static tt_status give_order(const struct tt_checkpointer *c, const struct source *source, struct tt_err *err)
+{
+    struct order order = { .is_end = !source };
+    tt_status status = TT_OK;
+
+    if (source) {
+        order.model_only = source->model_only;
+        order.is_hf = source->is_hf;
+        snprintf(order.path, sizeof order.path, "%s", source->path);
+        status = digest_of(order.digest, source->path, err);
+    }
+    const tt_status told = tt_ranks_broadcast(c->ranks, &order, sizeof order, err);
+    return status == TT_OK ? told : status;
+}
+
+/* A checkpoint that looks other from here is none of this run's. */
+static tt_status check_digest(const struct order *order, struct tt_err *err)
+{
+    uint8_t digest[TT_SHA256_NBYTES];
+    const tt_status status = digest_of(digest, order->path, err);
+    if (status != TT_OK || memcmp(digest, order->digest, sizeof digest) == 0)
+        return status;
+    return tt_err_set(err, TT_EINVAL, "%s: its .metadata is not the one that rank 0 sees", order->path);
+}
+
+/* Of all ranks: the first failure, and *unfit only where none says otherwise. */
+static tt_status agree_on_load(const struct tt_checkpointer *c, tt_status status, bool *unfit, struct tt_err *err)
+{
+    if (!c->ranks)
+        return status;
+    int64_t not_unfit = status != TT_OK && !*unfit;
+    const tt_status agreed = tt_ranks_agree(c->ranks, status, err);
+    const tt_status told = tt_ranks_sum(c->ranks, &not_unfit, 1, agreed == TT_OK ? err : NULL);
+    *unfit = told == TT_OK && not_unfit == 0;
+    return agreed == TT_OK ? told : agreed;
+}
+
 static tt_status load_source(struct tt_checkpointer *c, struct tt_train_state *state, const struct source *source, bool *unfit,
                              struct tt_err *err)
 {
@@ -280,7 +350,11 @@ static tt_status load_source(struct tt_checkpointer *c, struct tt_train_state *s
     unsigned parts;
 
     tt_log_line(c->log, TT_LOG_INFO, "Loading the checkpoint from %s.", source->path);
-    const tt_status status = load_from(c, state, source, &parts, unfit, err);
+    *unfit = false;
+    tt_status status = c->ranks && tt_ranks_is_first(c->ranks) ? give_order(c, source, err) : TT_OK;
+    if (status == TT_OK)
+        status = load_from(c, state, source, &parts, unfit, err);
+    status = agree_on_load(c, status, unfit, err);
     if (status == TT_OK) {
         warn_overrides(c, state, source->path, parts);
         tt_log_line(c->log, TT_LOG_INFO, "Finished loading the checkpoint in %.2f seconds.", tt_seconds() - start);
@@ -335,16 +409,34 @@ static void warn_newer(const struct tt_checkpointer *c, const struct tt_step_dir
                     step, newest->path);
 }
 
-tt_status tt_checkpointer_load(struct tt_checkpointer *c, struct tt_train_state *state, bool *loaded, struct tt_err *err)
+/* What there is to load is rank 0's to say. */
+static tt_status load_as_told(struct tt_checkpointer *c, struct tt_train_state *state, bool *loaded, struct tt_err *err)
+{
+    struct order order;
+    struct tt_err why;
+    bool unfit = false;
+
+    for (;;) {
+        tt_status status = tt_ranks_broadcast(c->ranks, &order, sizeof order, err);
+        if (status != TT_OK || order.is_end)
+            return status;
+        const struct source source = { .path = order.path, .model_only = order.model_only, .is_hf = order.is_hf };
+        unsigned parts;
+        status = check_digest(&order, &why);
+        if (status == TT_OK)
+            status = load_from(c, state, &source, &parts, &unfit, &why);
+        *loaded = agree_on_load(c, status, &unfit, &why) == TT_OK;
+    }
+}
+
+/* What there is to load is this rank's to say. */
+static tt_status find_and_load(struct tt_checkpointer *c, struct tt_train_state *state, bool *loaded, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
     struct tt_step_dirs steps;
     struct source source;
     bool unfit;
 
-    *loaded = false;
-    if (!c->folder)
-        return TT_OK;
     if (!c->read_only)
         tt_save_dir_recover(c->folder, c->log);
     tt_status status = tt_step_dirs_list(&steps, &arena, c->folder, err);
@@ -358,7 +450,31 @@ tt_status tt_checkpointer_load(struct tt_checkpointer *c, struct tt_train_state 
     }
     if (status == TT_OK)
         warn_newer(c, &steps, state->step);
-    c->saved = state->step;
     tt_arena_release(&arena);
+    return status;
+}
+
+tt_status tt_checkpointer_load(struct tt_checkpointer *c, struct tt_train_state *state, bool *loaded, struct tt_err *err)
+{
+    tt_status status;
+
+    *loaded = false;
+    if (!c->folder)
+        return TT_OK;
+    if (!c->ranks) {
+        status = find_and_load(c, state, loaded, err);
+    } else {
+        if (!tt_ranks_is_first(c->ranks)) {
+            status = load_as_told(c, state, loaded, err);
+        } else {
+            struct tt_err why;
+            status = find_and_load(c, state, loaded, err);
+            const tt_status told = give_order(c, NULL, &why);
+            if (status == TT_OK && told != TT_OK)
+                status = tt_err_set(err, told, "%s", why.msg);
+        }
+        status = tt_ranks_agree(c->ranks, status, err);
+    }
+    c->saved = state->step;
     return status;
 }

@@ -122,7 +122,7 @@ static tt_status load_weights(struct generator *g, struct tt_err *err)
         };
     }
     config.checkpoint.enable = config.checkpoint.load_only = true;
-    tt_status status = tt_checkpointer_init(&checkpointer, &config, &state, g->log, g->pool, err);
+    tt_status status = tt_checkpointer_init(&checkpointer, &config, &state, NULL, g->log, g->pool, err);
     checkpointer.read_only = true;
     checkpointer.exclude = TT_STATE_ALL & ~(unsigned)TT_STATE_MODEL;
     if (status == TT_OK)

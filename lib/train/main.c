@@ -10,6 +10,7 @@
 #include "cli/opt.h"
 #include "cli/run_log.h"
 #include "cli/signals.h"
+#include "comm/launch.h"
 #include "config/config.h"
 #include "convert/tool.h"
 #include "plot/plot.h"
@@ -141,7 +142,9 @@ static tt_status train(bool *stopped, const struct tt_prog *prog, bool seed, int
     struct tt_config config;
 
     tt_status status = tt_opt_take_shared(prog, &argc, argv, &tool, err);
-    if (tool.quiet)
+    if (!tt_launch_logs(tt_launch_rank()))
+        log = tt_run_log(TT_LOG_ERROR);
+    else if (tool.quiet)
         log = tt_run_log(TT_LOG_WARNING);
     if (status == TT_OK)
         status = tt_config_load(&config, arena, argc, argv, &log, err);

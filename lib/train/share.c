@@ -5,6 +5,8 @@
 
 #include "ckpt/keys.h"
 #include "convert/place.h"
+#include "convert/position.h"
+#include "format/pickle_value.h"
 
 /* Which of a tensor's shards the rank has; there is one. */
 static const struct tt_shard *shard_of(const struct tt_holders *holders, uint32_t rank)
@@ -99,4 +101,93 @@ tt_status tt_share_items(struct tt_save_item *items, size_t *n, struct tt_job *j
     tt_balance_release(&balance);
     tt_arena_release(&arena);
     return st;
+}
+
+/* --- the position in the data --------------------------------------------------------------------------------------------------- */
+
+/* A rank that is through what was left reads data of its own again, which is a stream like any other. */
+static tt_status own_streams(struct tt_value **out, const struct tt_train_state *state, struct tt_value *rest, struct tt_arena *arena,
+                             struct tt_err *err)
+{
+    struct tt_value *position;
+    *out = rest;
+    if (rest)
+        return TT_OK;
+    tt_status st = tt_loader_state(state->loader, arena, &position, err);
+    if (st == TT_OK)
+        st = tt_position_streams(out, arena, position, state->dp_rank, state->dp_world, err);
+    if (st == TT_OK && !*out)
+        st = tt_err_set(err, TT_EUNSUPPORTED, "the position in the data is not of a form that goes with that of other ranks");
+    return st;
+}
+
+/* On rank 0 of all ranks' streams, of which one of each data-parallel rank counts. */
+static tt_status join(struct tt_train_state *state, const struct tt_ranks *ranks, const struct tt_buf *parts, struct tt_arena *arena,
+                      struct tt_err *err)
+{
+    struct tt_value **streams = tt_arena_array(arena, (size_t)state->dp_world, sizeof *streams);
+    struct tt_value *position;
+    tt_status st = streams ? TT_OK : tt_err_nomem(err, (size_t)state->dp_world * sizeof *streams, "the position in the data");
+
+    for (int i = 0; i < state->dp_world && st == TT_OK; i++) {
+        const struct tt_buf *part = &parts[tt_mesh_peer(&ranks->mesh, TT_MESH_BATCH, i)];
+        const struct tt_value *v;
+        st = tt_pickle_to_value(arena, part->data, part->len, "the position in the data", &v, err);
+        if (st == TT_OK && !(streams[i] = tt_value_copy(arena, v)))
+            st = tt_err_nomem(err, part->len, "the position in the data");
+    }
+    if (st == TT_OK)
+        st = tt_position_of_streams(&position, arena, streams, state->dp_world, err);
+    if (st == TT_OK)
+        state->position = position;
+    return st;
+}
+
+static tt_status gather_streams(struct tt_train_state *state, const struct tt_ranks *ranks, struct tt_value *rest,
+                                struct tt_arena *arena, struct tt_err *err)
+{
+    const size_t n = (size_t)ranks->world->size;
+    struct tt_buf mine = { 0 }, *parts = calloc(n, sizeof *parts);
+    struct tt_value *streams = NULL;
+    tt_status st = parts ? own_streams(&streams, state, rest, arena, err) : tt_err_nomem(err, n * sizeof *parts, "positions");
+
+    if (st == TT_OK)
+        st = tt_pickle_from_value(&mine, streams, err);
+    if (st == TT_OK)
+        st = tt_buf_check(&mine, "the position in the data", err);
+    st = tt_ranks_agree(ranks, st, err);
+    if (st == TT_OK)
+        st = tt_ranks_gather(ranks, mine.data, mine.len, parts, err);
+    if (st == TT_OK && tt_ranks_is_first(ranks))
+        st = join(state, ranks, parts, arena, err);
+    for (size_t i = 0; parts && i < n; i++)
+        tt_buf_release(&parts[i]);
+    free(parts);
+    tt_buf_release(&mine);
+    return tt_ranks_agree(ranks, st, err);
+}
+
+static tt_status one_rank(struct tt_train_state *state, struct tt_value *rest, struct tt_arena *arena, struct tt_err *err)
+{
+    struct tt_value *position;
+    state->one_position = rest != NULL;
+    const tt_status st = rest ? tt_position_of_streams(&position, arena, &rest, 1, err) : TT_OK;
+    if (st == TT_OK && rest)
+        state->position = position;
+    return st;
+}
+
+tt_status tt_share_position(struct tt_train_state *state, const struct tt_ranks *ranks, struct tt_arena *arena, struct tt_err *err)
+{
+    struct tt_value *rest = NULL;
+    tt_status st = state->loader ? tt_loader_rest(state->loader, arena, &rest, err) : TT_OK;
+
+    if (!ranks)
+        return st == TT_OK ? one_rank(state, rest, arena, err) : st;
+    int64_t any = rest != NULL;
+    st = tt_ranks_agree(ranks, st, err);
+    if (st == TT_OK)
+        st = tt_ranks_sum(ranks, &any, 1, err);
+    state->one_position = any > 0;
+    return st == TT_OK && any > 0 ? gather_streams(state, ranks, rest, arena, err) : st;
 }

@@ -10,6 +10,8 @@
 #include "comm/mesh.h"
 #include "convert/job.h"
 #include "tensor/region.h"
+#include "train/ranks.h"
+#include "train/state.h"
 
 /* The rank's part of each parameter of the job: part (job->params.n). TT_EINVAL: tt_job_find's. */
 TT_MUST_CHECK tt_status tt_share_parts(struct tt_region *part, struct tt_job *job, const struct tt_mesh *mesh, struct tt_err *err);
@@ -18,5 +20,10 @@ TT_MUST_CHECK tt_status tt_share_parts(struct tt_region *part, struct tt_job *jo
  * but for those of the data loader. */
 TT_MUST_CHECK tt_status tt_share_items(struct tt_save_item *items, size_t *n, struct tt_job *job, const struct tt_mesh *mesh,
                                        struct tt_err *err);
+
+/* Where a rank is in what is left of a pass that other ranks began: makes of all ranks' positions one in titan's own form, in the arena,
+ * which rank 0 is to save (state->one_position). Together; ranks NULL: alone. */
+TT_MUST_CHECK tt_status tt_share_position(struct tt_train_state *state, const struct tt_ranks *ranks, struct tt_arena *arena,
+                                          struct tt_err *err);
 
 #endif

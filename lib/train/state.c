@@ -343,27 +343,17 @@ static void add_optimizer(struct items *out, const struct tt_train_state *s)
                       field_value(out->arena, f, &s->group));
 }
 
-/* The position in titan's own form, while what other ranks began is not yet through. */
-static tt_status add_rest(struct items *out, struct tt_value *streams, struct tt_err *err)
-{
-    struct tt_arena *a = out->arena;
-    struct tt_value *root = tt_value_map(a), *ranks = tt_value_list(a);
-    if (!tt_value_append(a, ranks, streams) || !tt_value_set(a, root, "version", tt_value_int(a, 1)) ||
-        !tt_value_set(a, root, "ranks", ranks))
-        return tt_err_nomem(err, 0, "the position in the data");
-    add_value(out, "dataloader", "titan_position", root);
-    return TT_OK;
-}
-
 static tt_status add_loader(struct items *out, const struct tt_train_state *s, struct tt_err *err)
 {
-    struct tt_value *position, *rest;
+    struct tt_value *position;
     struct tt_buf pickle = { 0 };
-    tt_status status = tt_loader_rest(s->loader, out->arena, &rest, err);
-    if (status == TT_OK && rest)
-        return add_rest(out, rest, err);
-    if (status == TT_OK)
-        status = tt_loader_state(s->loader, out->arena, &position, err);
+
+    if (s->one_position) {
+        if (s->position)
+            add_value(out, "dataloader", "titan_position", s->position);
+        return TT_OK;
+    }
+    tt_status status = tt_loader_state(s->loader, out->arena, &position, err);
     if (status == TT_OK)
         status = tt_pickle_from_value(&pickle, position, err);
     if (status == TT_OK)
@@ -377,6 +367,13 @@ static tt_status add_loader(struct items *out, const struct tt_train_state *s, s
     return status;
 }
 
+/* The name of the position in the validation data. */
+static char *validation_name(struct tt_arena *arena, const struct tt_train_state *s)
+{
+    return s->dp_world > 1 ? tt_arena_printf(arena, "titan_validation.dp_rank_%d", s->dp_rank)
+                           : tt_arena_str(arena, "titan_validation");
+}
+
 static tt_status add_validation(struct items *out, const struct tt_train_state *s, struct tt_err *err)
 {
     struct tt_arena *a = out->arena;
@@ -385,9 +382,10 @@ static tt_status add_validation(struct items *out, const struct tt_train_state *
     if (status != TT_OK)
         return status;
     if (!tt_value_set(a, root, "version", tt_value_int(a, 1)) ||
+        (s->dp_world > 1 && !tt_value_set(a, root, "ranks", tt_value_int(a, s->dp_world))) ||
         !tt_value_set(a, root, "due", tt_value_bool(a, s->validation_due)) || !tt_value_set(a, root, "position", position))
         return tt_err_nomem(err, 0, "the position in the validation data");
-    add_value(out, "dataloader", "titan_validation", root);
+    add_value(out, "dataloader", validation_name(a, s), root);
     return TT_OK;
 }
 
@@ -578,24 +576,39 @@ static tt_status load_loader(struct tt_train_state *state, struct tt_ckpt *ckpt,
     return status;
 }
 
+/* Whether a position in the validation data is one of so many ranks. */
+static bool is_of_ranks(const struct tt_value *v, int dp_world)
+{
+    const struct tt_value *ranks = tt_value_get(v, "ranks");
+    return dp_world > 1 ? ranks && ranks->kind == TT_V_INT && ranks->u.i == dp_world : !ranks;
+}
+
+static tt_status restore_validation(struct tt_train_state *state, const struct tt_value *v, const char *where, struct tt_err *err)
+{
+    const struct tt_value *version = tt_value_get(v, "version"), *due = tt_value_get(v, "due");
+    if (!version || version->kind != TT_V_INT || version->u.i != 1 || !due || due->kind != TT_V_BOOL)
+        return tt_err_set(err, TT_EFORMAT, "%s: expected a dict of version 1 that says whether a validation is due", where);
+    if (!is_of_ranks(v, state->dp_world))
+        return tt_err_set(err, TT_EUNSUPPORTED, "%s: is of another number of data-parallel ranks than %d", where, state->dp_world);
+    const tt_status status = tt_loader_restore(state->validation, tt_value_get(v, "position"), where, err);
+    if (status == TT_OK)
+        state->validation_due = due->u.b;
+    return status;
+}
+
 tt_status tt_state_load_validation(struct tt_train_state *state, struct tt_ckpt *ckpt, struct tt_err *err)
 {
-    static const char fqn[] = "dataloader.titan_validation";
     struct tt_arena arena = { 0 };
     const struct tt_value *v;
+    char *name = state->validation ? validation_name(&arena, state) : NULL;
+    char *fqn = name ? tt_arena_printf(&arena, "dataloader.%s", name) : NULL;
+    tt_status status = TT_OK;
 
-    if (!state->validation || !tt_entries_find(&ckpt->entries, fqn))
-        return TT_OK;
-    const char *where = tt_arena_printf(&arena, "%s: %s", ckpt->path, fqn);
-    tt_status status = where ? tt_ckpt_value(ckpt, fqn, &v, err) : tt_err_nomem(err, strlen(ckpt->path), "a message");
-    if (status == TT_OK) {
-        const struct tt_value *version = tt_value_get(v, "version"), *due = tt_value_get(v, "due");
-        if (!version || version->kind != TT_V_INT || version->u.i != 1 || !due || due->kind != TT_V_BOOL)
-            status = tt_err_set(err, TT_EFORMAT, "%s: expected a dict of version 1 that says whether a validation is due", where);
-        else
-            status = tt_loader_restore(state->validation, tt_value_get(v, "position"), where, err);
+    if (fqn && tt_entries_find(&ckpt->entries, fqn)) {
+        const char *where = tt_arena_printf(&arena, "%s: %s", ckpt->path, fqn);
+        status = where ? tt_ckpt_value(ckpt, fqn, &v, err) : tt_err_nomem(err, strlen(ckpt->path), "a message");
         if (status == TT_OK)
-            state->validation_due = due->u.b;
+            status = restore_validation(state, v, where, err);
     }
     tt_arena_release(&arena);
     return status;

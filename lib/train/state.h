@@ -6,7 +6,8 @@
  *                                                       with optimizer.early_step_in_backward, where TorchTitan saves the first's alone
  *   dataloader.dp_rank_<r>, .world_size                 a pickle in bytes; int. Or, where other ranks began the pass over the data,
  *   dataloader.titan_position                           a dict (data/rest.h)
- *   dataloader.titan_validation                         a dict, with validation alone: version 1, the dataloader's position, and whether the
+ *   dataloader.titan_validation, or of several ranks    (.dp_rank_<r> behind it)
+ *                                                       a dict, with validation alone: version 1, of several ranks their number (ranks), the dataloader's position, and whether the
  *                                                       step's validation, which is after its save, was yet to come (due)
  *   lr_scheduler.base_lrs, .last_epoch, ._step_count, ._is_initial, ._get_lr_called_within_step, ._last_lr
  *   <fqn>                                               the parameters */
@@ -68,6 +69,8 @@ struct tt_train_state {
     struct tt_loader *validation; /* the same */
     bool validation_due;          /* of this step */
     int dp_rank, dp_world;
+    bool one_position; /* in the data, of all ranks together: */
+    const struct tt_value *position; /* which the rank has that saves it; NULL on the others */
     int64_t step, ntokens_seen;
 };
 

@@ -405,4 +405,7 @@ tt_status tt_step_run(struct tt_step *step, const struct tt_step_in *in, struct 
     return status;
 }
 
-tt_status tt_step_eval(struct tt_step *step, struct tt_step_out *out, struct tt_err *err) { return run_plan(step, 0, out, err); }
+tt_status tt_step_eval(struct tt_step *step, int64_t global_tokens, struct tt_step_out *out, struct tt_err *err)
+{
+    return run_plan(step, global_tokens, out, err);
+}

@@ -95,8 +95,8 @@ TT_MUST_CHECK tt_status tt_step_run(struct tt_step *step, const struct tt_step_i
 
 const struct tt_plan *tt_step_plan(const struct tt_step *step);
 
-/* The loss alone, of a step with eval_of. */
-TT_MUST_CHECK tt_status tt_step_eval(struct tt_step *step, struct tt_step_out *out, struct tt_err *err);
+/* The loss alone, of a step with eval_of; global_tokens as in struct tt_step_in. */
+TT_MUST_CHECK tt_status tt_step_eval(struct tt_step *step, int64_t global_tokens, struct tt_step_out *out, struct tt_err *err);
 
 /* As tt_plan_watch. */
 void tt_step_watch(struct tt_step *step, const struct tt_plan_watch *watch);

@@ -3,9 +3,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "comm/launch.h"
+#include "comm/watchdog.h"
 #include "data/loader.h"
 #include "data/tokenizer.h"
 #include "family/family.h"
@@ -15,18 +18,27 @@
 #include "train/memory_snapshot.h"
 #include "train/metrics.h"
 #include "train/profiler.h"
+#include "train/ranks.h"
 #include "train/rng.h"
 #include "train/setup.h"
+#include "train/share.h"
 #include "train/state.h"
 #include "train/step.h"
 #include "train/validator.h"
 
 struct trainer {
     const struct tt_config *config;
-    const struct tt_log *log;
+    const struct tt_log *log; /* of rank 0; NULL on the others */
     const struct tt_trainer_opts *opts;
     struct tt_arena arena;
     struct tt_pool *pool;
+
+    struct tt_ranks ranks;
+    struct tt_watchdog *watchdog; /* NULL: of one process */
+    struct tt_comm *comm[TT_NQ]; /* NULL: of a group of one */
+    struct tt_region *part;      /* (params.n) of each parameter what is here */
+    bool stop;                   /* a rank was told to stop, as all of them know since the last step */
+    bool interrupted;            /* by SIGINT */
 
     const struct tt_family *family;
     struct tt_model_args args;
@@ -67,16 +79,47 @@ static void count_model(struct trainer *t)
     tt_buf_release(&n);
 }
 
-static tt_status begin(struct trainer *t, struct tt_err *err)
+/* Ranks of one machine share the cores, but where each of them is bound to its own. */
+static int nthreads(const struct trainer *t)
+{
+    const bool is_bound = tt_ncores() < sysconf(_SC_NPROCESSORS_ONLN);
+    const bool one_process = t->config->comm.mode == TT_COMM_LOCAL_TENSOR;
+    const int64_t nlocal = one_process ? t->ranks.world->size : is_bound ? 1 : tt_launch_nlocal();
+    const int64_t n = tt_ncores() / nlocal;
+    if (t->opts->threads > 0 || nlocal == 1)
+        return t->opts->threads;
+    return n > 1 ? (int)n : 1;
+}
+
+static tt_status start_watchdog(struct trainer *t, struct tt_err *err)
+{
+    const struct tt_config_comm *c = &t->config->comm;
+    const char *folder = tt_path_join(&t->arena, t->config->job.dump_folder, c->save_traces_folder);
+    const char *record = folder ? tt_arena_printf(&t->arena, "%s/%s", folder, c->save_traces_file_prefix) : NULL;
+    const struct tt_watchdog_opts opts = {
+        .init_timeout_s = (double)c->init_timeout_seconds,
+        .train_timeout_s = (double)c->train_timeout_seconds,
+        .noperations = c->trace_buf_size,
+        .record = record,
+        .log = t->opts->log,
+    };
+    return record ? tt_watchdog_start(&t->watchdog, t->ranks.world, &opts, err) : tt_err_nomem(err, 0, "the name of a record");
+}
+
+static tt_status begin(struct trainer *t, struct tt_world *world, int64_t nranks, struct tt_err *err)
 {
     const struct tt_config *config = t->config;
 
     INFO(t, "Starting job: %s", config->job.description);
-    tt_status status = tt_config_check_ranks(config, tt_launch_nranks(), err);
+    tt_status status = tt_ranks_open(&t->ranks, world, nranks, config, err);
+    if (status == TT_OK)
+        status = start_watchdog(t, err);
+    if (status == TT_OK)
+        status = tt_ranks_check_same(&t->ranks, config, err);
     if (status == TT_OK)
         status = tt_config_report(config, t->log, err);
     if (status == TT_OK)
-        status = tt_pool_new(&t->pool, t->opts->threads, err);
+        status = tt_pool_new(&t->pool, nthreads(t), err);
     if (status != TT_OK)
         return status;
     if (config->debug.deterministic)
@@ -120,7 +163,8 @@ static tt_status open_data(struct trainer *t, struct tt_err *err)
         .path = path,
         .seq_len = training->seq_len,
         .local_batch = training->local_batch_size,
-        .dp_world = 1,
+        .dp_rank = tt_mesh_coord(&t->ranks.mesh, TT_MESH_BATCH),
+        .dp_world = tt_mesh_size(&t->ranks.mesh, TT_MESH_BATCH),
         .nahead = count_ahead(t),
         .infinite = true,
         .log = t->log,
@@ -131,16 +175,18 @@ static tt_status open_data(struct trainer *t, struct tt_err *err)
 static tt_status count_microbatches(struct trainer *t, struct tt_err *err)
 {
     const int64_t local = t->config->training.local_batch_size, global = t->config->training.global_batch_size;
+    const int dp = tt_mesh_size(&t->ranks.mesh, TT_MESH_BATCH);
+    int64_t each;
     if (global < 0) {
         t->nmicrobatches = 1;
         return TT_OK;
     }
-    if (global == 0 || global % local != 0 || global / local > INT16_MAX)
+    if (__builtin_mul_overflow(local, dp, &each) || global == 0 || global % each != 0 || global / each > INT16_MAX)
         return tt_err_set(err, TT_EINVAL,
                           "%s: global batch size must be multiple of local batch size times data-parallel degree (%" PRId64
-                          " %% (%" PRId64 " * 1) != 0), and at most %d times it",
-                          tt_config_where(t->config, "training.global_batch_size"), global, local, INT16_MAX);
-    t->nmicrobatches = (int)(global / local);
+                          " %% (%" PRId64 " * %d) != 0), and at most %d times it",
+                          tt_config_where(t->config, "training.global_batch_size"), global, local, dp, INT16_MAX);
+    t->nmicrobatches = (int)(global / each);
     return TT_OK;
 }
 
@@ -167,13 +213,71 @@ static void snapshot_without_memory(const struct trainer *t, const struct tt_ste
 /* What a step would take, and none of it. */
 static bool wants_only_plan(const struct tt_config *config) { return config->comm.mode == TT_COMM_FAKE_BACKEND; }
 
+/* TorchTitan's three modes: parameters gathered as bfloat16, products of bfloat16, or neither. */
+static enum tt_prec precision(const struct trainer *t)
+{
+    const struct tt_degrees *d = &t->ranks.mesh.degrees;
+    if (t->config->training.mixed_precision_param != TT_BF16)
+        return TT_PREC_F32;
+    if (d->dp_shard * d->cp > 1)
+        return TT_PREC_PARAM;
+    return d->tp * d->pp > 1 ? TT_PREC_F32 : TT_PREC_AUTOCAST;
+}
+
+static void say_precision(const struct trainer *t)
+{
+    const struct tt_degrees *d = &t->ranks.mesh.degrees;
+    if (d->dp_shard * d->cp > 1) {
+        INFO(t, "Mixed precision training is handled by fully_shard");
+    } else if (d->tp * d->pp > 1) {
+        WARN(t, "Mixed precision training with TP or PP is only supported when FSDP/HSDP/CP is enabled.");
+        INFO(t, "Mixed precision training is disabled");
+    } else {
+        INFO(t, "Mixed precision training is handled by AMP");
+    }
+}
+
+static enum tt_give_back give_back(const struct tt_config *config)
+{
+    switch (config->parallelism.fsdp_reshard_after_forward) {
+    case TT_RESHARD_ALWAYS: return TT_GIVE_BACK_ALL;
+    case TT_RESHARD_NEVER: return TT_GIVE_BACK_NONE;
+    default: return config->parallelism.pipeline_parallel_degree > 1 ? TT_GIVE_BACK_NONE : TT_GIVE_BACK_BUT_LAST;
+    }
+}
+
+/* Which queue carries what among whom. */
+static const struct {
+    enum tt_queue queue;
+    enum tt_mesh_dim dim;
+} queues[] = {
+    { TT_Q_GATHER, TT_MESH_FSDP },
+    { TT_Q_REDUCE, TT_MESH_FSDP },
+    { TT_Q_REPLICATE, TT_MESH_REPLICATE },
+    { TT_Q_TP, TT_MESH_TP },
+};
+
+static tt_status open_groups(struct trainer *t, struct tt_step_opts *opts, struct tt_err *err)
+{
+    tt_status status = TT_OK;
+    for (size_t i = 0; i < sizeof queues / sizeof *queues && status == TT_OK; i++) {
+        const enum tt_mesh_dim dim = queues[i].dim;
+        const enum tt_queue q = queues[i].queue;
+        opts->group[q] = (struct tt_group){ .size = tt_mesh_size(&t->ranks.mesh, dim), .rank = tt_mesh_coord(&t->ranks.mesh, dim) };
+        if (opts->group[q].size > 1 && !opts->plan_only)
+            status = tt_ranks_group(&t->comm[q], &t->ranks, dim, tt_mesh_names[dim], err);
+        opts->comm[q] = t->comm[q];
+    }
+    return status;
+}
+
 static tt_status make_step(struct trainer *t, struct tt_err *err)
 {
     const struct tt_config_training *training = &t->config->training;
     struct tt_step_opts opts = {
         .family = t->family,
         .args = &t->args,
-        .prec = training->mixed_precision_param == TT_BF16 ? TT_PREC_AUTOCAST : TT_PREC_F32,
+        .prec = precision(t),
         .param_dtype = t->dtype,
         .local_batch = training->local_batch_size,
         .seq_len = training->seq_len,
@@ -182,9 +286,14 @@ static tt_status make_step(struct trainer *t, struct tt_err *err)
         .eos_id = t->tokenizer ? tt_tokenizer_eos(t->tokenizer) : TT_NO_TOKEN,
         .pool = t->pool,
         .plan_only = wants_only_plan(t->config),
+        .give_back = give_back(t->config),
+        .whole_logits = t->config->parallelism.disable_loss_parallel,
+        .overlap = t->config->parallelism.enable_async_tensor_parallel,
     };
     int n;
-    tt_status status = tt_activations_choose(&opts, t->config, &t->params, err);
+    tt_status status = open_groups(t, &opts, err);
+    if (status == TT_OK)
+        status = tt_activations_choose(&opts, t->config, &t->params, err);
     if (status == TT_OK)
         status = tt_step_new(&t->step, &opts, err);
     if (status == TT_ENOMEM && t->config->profiling.enable_memory_snapshot && !t->opts->dry_run)
@@ -195,8 +304,9 @@ static tt_status make_step(struct trainer *t, struct tt_err *err)
     const struct tt_step_param *p = tt_step_params(t->step, &n);
     for (int i = 0; i < n; i++)
         t->weight[i] = p[i].value;
-    return t->config->checkpoint.create_seed_checkpoint ? TT_OK
-                                                        : tt_validator_init(&t->validator, t->config, &opts, t->step, t->log, err);
+    if (t->config->checkpoint.create_seed_checkpoint)
+        return TT_OK;
+    return tt_validator_init(&t->validator, t->config, &opts, t->step, &t->ranks, t->log, err);
 }
 
 /* Weights without a step around them, for a seed checkpoint that holds nothing else. */
@@ -221,9 +331,12 @@ static tt_status draw_weights(struct trainer *t, struct tt_err *err)
             return status;
         seed &= UINT32_MAX; /* all that the generator takes */
     }
+    const tt_status told = tt_ranks_broadcast(&t->ranks, &seed, sizeof seed, err);
+    if (told != TT_OK)
+        return told;
     INFO(t, "%s %" PRIu64,
          t->config->debug.seed.set ? "Initial weights from seed" : "No debug.seed: initial weights from random seed", seed);
-    return tt_init_draw(&t->params, &t->args, seed, t->dtype, NULL, t->weight, t->pool, err);
+    return tt_init_draw(&t->params, &t->args, seed, t->dtype, t->part, t->weight, t->pool, err);
 }
 
 static tt_status make_state(struct trainer *t, struct tt_err *err)
@@ -238,6 +351,8 @@ static tt_status make_state(struct trainer *t, struct tt_err *err)
             .dtype = t->dtype,
             .ndim = p->ndim,
             .shape = p->size,
+            .offsets = t->part[i].offset,
+            .sizes = t->part[i].size,
             .weight = t->weight[i],
         };
         if (t->step) {
@@ -246,7 +361,11 @@ static tt_status make_state(struct trainer *t, struct tt_err *err)
             tensors[i].exp_avg_sq = s->exp_avg_sq;
         }
     }
-    t->state = (struct tt_train_state){ .tensors = tensors, .ntensors = (size_t)t->params.n, .loader = t->loader, .dp_world = 1 };
+    t->state = (struct tt_train_state){ .tensors = tensors,
+                                        .ntensors = (size_t)t->params.n,
+                                        .loader = t->loader,
+                                        .dp_rank = tt_mesh_coord(&t->ranks.mesh, TT_MESH_BATCH),
+                                        .dp_world = tt_mesh_size(&t->ranks.mesh, TT_MESH_BATCH) };
     tt_lr_init(&t->state.lr, &t->schedule, t->config->optimizer.lr);
     t->state.group = tt_param_group_make(&t->config->optimizer, t->state.lr.last);
     return TT_OK;
@@ -276,8 +395,12 @@ static tt_status build(struct trainer *t, struct tt_err *err)
     t->metrics.product_dtype = t->config->training.mixed_precision_param == TT_BF16 ? TT_BF16 : t->dtype;
     count_model(t);
     t->weight = tt_arena_array(&t->arena, (size_t)t->params.n, sizeof *t->weight);
-    if (!t->weight)
-        return tt_err_nomem(err, (size_t)t->params.n * sizeof *t->weight, "the list of parameters");
+    t->part = tt_arena_array(&t->arena, (size_t)t->params.n, sizeof *t->part);
+    if (!t->weight || !t->part)
+        return tt_err_nomem(err, (size_t)t->params.n * sizeof *t->part, "the list of parameters");
+    status = tt_share_parts(t->part, &t->ranks.job, &t->ranks.mesh, err);
+    if (status != TT_OK)
+        return status;
     status = only_weights && !only_plan ? make_weights(t, err) : make_step(t, err);
     if (status != TT_OK || only_plan)
         return status;
@@ -287,8 +410,9 @@ static tt_status build(struct trainer *t, struct tt_err *err)
     if (status != TT_OK)
         return status;
     tt_metrics_log_model(&t->metrics);
-    status = tt_checkpointer_init(&t->checkpointer, t->config, &t->state, t->log, t->pool, err);
+    status = tt_checkpointer_init(&t->checkpointer, t->config, &t->state, &t->ranks, t->log, t->pool, err);
     t->checkpointer.read_only = t->opts->dry_run;
+    t->checkpointer.watchdog = t->watchdog;
     return status;
 }
 
@@ -302,6 +426,9 @@ static void release(struct trainer *t)
             free(t->weight[i]);
     tt_validator_release(&t->validator);
     tt_step_free(t->step);
+    for (int q = 0; q < TT_NQ; q++)
+        tt_comm_free(t->comm[q]);
+    tt_ranks_close(&t->ranks);
     tt_loader_free(t->loader);
     tt_tokenizer_free(t->tokenizer);
     tt_pool_free(t->pool);
@@ -321,7 +448,7 @@ static tt_status read_microbatch(struct trainer *t, int mb, int64_t *nseq, struc
     return TT_OK;
 }
 
-static tt_status read_batch(struct trainer *t, bool *exhausted, struct tt_err *err)
+static tt_status read_own_batch(struct trainer *t, bool *exhausted, struct tt_err *err)
 {
     *exhausted = false;
     for (int mb = 0; mb < t->nmicrobatches && !*exhausted; mb++) {
@@ -334,7 +461,33 @@ static tt_status read_batch(struct trainer *t, bool *exhausted, struct tt_err *e
     return TT_OK;
 }
 
-static struct tt_step_in step_input(const struct trainer *t)
+static int stop_signal(const struct trainer *t) { return t->opts->stop ? (int)*t->opts->stop : 0; }
+
+/* What ranks tell each other before each step: a rank's data is at its end, a rank failed, a rank was told to stop. ntokens: of all
+ * ranks. */
+static tt_status read_batch(struct trainer *t, bool *exhausted, int64_t *ntokens, struct tt_err *err)
+{
+    enum { NTOKENS, EXHAUSTED, FAILED, STOP, INTERRUPT, NWORDS };
+    const tt_status status = read_own_batch(t, exhausted, err);
+    int64_t word[NWORDS] = {
+        [NTOKENS] = tt_step_ntokens(t->step),   [EXHAUSTED] = *exhausted, [FAILED] = status != TT_OK, [STOP] = stop_signal(t) != 0,
+        [INTERRUPT] = stop_signal(t) == SIGINT,
+    };
+    struct tt_err why;
+    const tt_status told = tt_ranks_sum(&t->ranks, word, NWORDS, &why);
+
+    if (status == TT_OK && told != TT_OK)
+        return tt_err_set(err, told, "%s", why.msg);
+    if (told == TT_OK && word[FAILED])
+        return tt_ranks_agree(&t->ranks, status, err);
+    *exhausted = word[EXHAUSTED] > 0;
+    *ntokens = word[NTOKENS] / (t->ranks.world->size / tt_mesh_size(&t->ranks.mesh, TT_MESH_BATCH));
+    t->stop = word[STOP] > 0;
+    t->interrupted = word[INTERRUPT] > 0;
+    return status;
+}
+
+static struct tt_step_in step_input(const struct trainer *t, int64_t ntokens)
 {
     const struct tt_param_group *g = &t->state.group;
     return (struct tt_step_in){
@@ -346,17 +499,20 @@ static struct tt_step_in step_input(const struct trainer *t)
                    .decoupled = g->decoupled_weight_decay },
         .step = t->state.optimizer_steps + 1,
         .max_norm = t->config->training.max_norm,
+        .global_tokens = ntokens,
     };
 }
 
 /* One optimizer step and what it reports. */
-static tt_status take_step(struct trainer *t, struct tt_err *err)
+static tt_status take_step(struct trainer *t, int64_t ntokens, struct tt_err *err)
 {
-    const struct tt_step_in in = step_input(t);
+    const struct tt_step_in in = step_input(t, ntokens);
     const double lr = t->state.lr.last;
     struct tt_step_out out;
 
-    const tt_status status = tt_step_run(t->step, &in, &out, err);
+    tt_status status = tt_step_run(t->step, &in, &out, err);
+    if (status == TT_OK)
+        status = tt_ranks_sum_loss(&t->ranks, &out.loss, err);
     if (status != TT_OK)
         return status;
     t->state.optimizer_steps += out.nsteps;
@@ -367,14 +523,22 @@ static tt_status take_step(struct trainer *t, struct tt_err *err)
         .loss = out.loss,
         .grad_norm = out.grad_norm,
         .lr = lr,
-        .ntokens_seen = t->state.ntokens_seen,
+        .ntokens_seen = t->state.ntokens_seen * tt_mesh_size(&t->ranks.mesh, TT_MESH_LOSS),
     };
-    return tt_metrics_step(&t->metrics, &report, err);
+    return tt_ranks_is_first(&t->ranks) ? tt_metrics_step(&t->metrics, &report, err) : TT_OK;
 }
 
 /* --- runs --------------------------------------------------------------------------------------------------------------------- */
 
-static bool is_stopped(const struct trainer *t) { return t->opts->stop && *t->opts->stop; }
+/* One rank need not wait for the others to know. */
+static bool is_stopped(struct trainer *t)
+{
+    if (t->ranks.world->size == 1) {
+        t->stop = stop_signal(t) != 0;
+        t->interrupted = stop_signal(t) == SIGINT;
+    }
+    return t->stop;
+}
 
 /* *stopped: by a signal, with steps left to take. */
 static tt_status train(bool *stopped, struct trainer *t, struct tt_err *err)
@@ -386,18 +550,20 @@ static tt_status train(bool *stopped, struct trainer *t, struct tt_err *err)
     while (s->step < steps) {
         if (is_stopped(t)) {
             *stopped = true;
-            return *t->opts->stop == SIGINT ? TT_OK : tt_checkpointer_save(&t->checkpointer, s, TT_SAVE_STOPPED, err);
+            return t->interrupted ? TT_OK : tt_checkpointer_save(&t->checkpointer, s, TT_SAVE_STOPPED, err);
         }
         bool exhausted;
+        int64_t ntokens = 0;
         s->step++;
+        tt_watchdog_step(t->watchdog, s->step);
         tt_profiler_begin(&t->profiler, s->step);
-        tt_status status = read_batch(t, &exhausted, err);
+        tt_status status = read_batch(t, &exhausted, &ntokens, err);
         if (status == TT_OK && exhausted) {
             WARN(t, "Ran out of data; last step was canceled.");
             return TT_OK;
         }
         if (status == TT_OK)
-            status = take_step(t, err);
+            status = take_step(t, ntokens, err);
         s->validation_due = tt_validator_is_due(&t->validator, s->step);
         if (status == TT_OK)
             status = tt_checkpointer_save(&t->checkpointer, s, s->step == steps ? TT_SAVE_LAST : TT_SAVE_DUE, err);
@@ -419,16 +585,16 @@ static tt_status run(bool *stopped, struct trainer *t, struct tt_err *err)
     const struct tt_config_training *training = &t->config->training;
     bool loaded;
 
-    INFO(t, "Mixed precision training is handled by AMP");
-    tt_status status = tt_validator_open(&t->validator, t->tokenizer, t->log, err);
+    say_precision(t);
+    tt_status status = tt_validator_open(&t->validator, t->tokenizer, err);
     if (status != TT_OK)
         return status;
     t->state.validation = t->validator.loader;
     INFO(t,
          "Trainer is initialized with local batch size %" PRId64 ", global batch size %" PRId64
          ", gradient accumulation steps %d, sequence length %" PRId64 ", total steps %" PRId64 " (warmup %" PRId64 ")",
-         training->local_batch_size, training->local_batch_size * t->nmicrobatches, t->nmicrobatches, training->seq_len,
-         training->steps, t->config->lr_scheduler.warmup_steps);
+         training->local_batch_size, training->local_batch_size * t->nmicrobatches * t->state.dp_world, t->nmicrobatches,
+         training->seq_len, training->steps, t->config->lr_scheduler.warmup_steps);
     status = tt_checkpointer_load(&t->checkpointer, &t->state, &loaded, err);
     if (status == TT_OK)
         status = tt_lr_check(&t->state.lr, training->steps - t->state.step, err);
@@ -452,7 +618,7 @@ static tt_status run(bool *stopped, struct trainer *t, struct tt_err *err)
         status = tt_memory_snapshot_open(&t->snapshot, t->config, t->step, t->log, err);
     if (status != TT_OK)
         return status;
-    if (t->opts->started)
+    if (t->opts->started && (tt_ranks_is_first(&t->ranks) || t->config->comm.mode != TT_COMM_LOCAL_TENSOR))
         t->opts->started();
     status = train(stopped, t, err);
     tt_checkpointer_wait(&t->checkpointer);
@@ -474,6 +640,9 @@ static tt_status save_seed(struct trainer *t, struct tt_err *err)
         return tt_err_set(err, TT_EINVAL, "%s: a seed checkpoint is saved, where %s saves nothing",
                           tt_config_where(t->config, "checkpoint.create_seed_checkpoint"),
                           tt_config_where(t->config, "checkpoint.load_only"));
+    if (t->ranks.world->size > 1)
+        return tt_err_set(err, TT_EINVAL, "%s: Must create seed checkpoint using a single device, to disable sharding.",
+                          tt_config_where(t->config, "checkpoint.create_seed_checkpoint"));
     if (t->opts->dry_run) {
         INFO(t, "Would create a seed checkpoint in %s", t->checkpointer.folder);
         return TT_OK;
@@ -521,20 +690,101 @@ static void show_plan(const struct trainer *t)
     tt_buf_release(&text);
 }
 
-tt_status tt_train(bool *stopped, const struct tt_config *config, const struct tt_trainer_opts *opts, struct tt_err *err)
-{
-    struct trainer t = { .config = config, .log = opts->log, .opts = opts };
+/* --- all ranks ---------------------------------------------------------------------------------------------------------------- */
 
-    *stopped = false;
-    tt_status status = begin(&t, err);
+/* What each rank runs with. */
+struct run_of_ranks {
+    const struct tt_config *config;
+    const struct tt_trainer_opts *opts;
+    int64_t nranks;
+    bool *stopped; /* rank 0's */
+};
+
+/* The log and the files of a run are rank 0's. */
+static void be_silent(struct tt_config *config)
+{
+    config->job.save_config_file = config->metrics.save_jsonl = NULL;
+    config->job.print_config = config->metrics.enable_tensorboard = false;
+    config->profiling.enable_profiling = config->profiling.enable_memory_snapshot = false;
+}
+
+static tt_status train_rank(struct tt_world *world, void *ctx, struct tt_err *err)
+{
+    const struct run_of_ranks *job = ctx;
+    const bool first = world->rank == 0;
+    struct tt_config config = *job->config;
+    struct trainer t = { .config = &config, .log = tt_launch_logs(world->rank) ? job->opts->log : NULL, .opts = job->opts };
+    bool stopped = false;
+
+    if (!first)
+        be_silent(&config);
+    tt_status status = begin(&t, world, job->nranks, err);
     if (status == TT_OK)
         status = build(&t, err);
-    if (status == TT_OK && wants_only_plan(config))
+    if (status == TT_OK && wants_only_plan(&config))
         show_plan(&t);
     else if (status == TT_OK)
-        status = config->checkpoint.create_seed_checkpoint ? save_seed(&t, err) : run(stopped, &t, err);
+        status = config.checkpoint.create_seed_checkpoint ? save_seed(&t, err) : run(&stopped, &t, err);
+    tt_watchdog_stop(t.watchdog, status == TT_OK ? NULL : err);
+    if (status != TT_OK)
+        tt_world_abort(world, err);
     /* The JSON lines so far are kept whatever happened; the first failure is the one to tell. */
     const tt_status closed = tt_metrics_close(&t.metrics, status == TT_OK ? err : NULL);
     release(&t);
+    if (first || config.comm.mode != TT_COMM_LOCAL_TENSOR)
+        *job->stopped = stopped;
     return status == TT_OK ? closed : status;
+}
+
+/* As TorchTitan says it, of ranks that no launcher starts. */
+static tt_status count_simulated(int64_t *nranks, const struct tt_config *config, struct tt_err *err)
+{
+    const char *text = getenv("NGPU");
+    char *end;
+
+    if (!text && wants_only_plan(config)) {
+        *nranks = tt_launch_nranks();
+        return TT_OK;
+    }
+    if (!text)
+        return tt_err_set(err, TT_EINVAL, "%s: NGPU environment variable must be set when using comm_mode=local_tensor",
+                          tt_config_where(config, "comm.mode"));
+    *nranks = strtoll(text, &end, 10);
+    if (end == text || *end || *nranks < 1 || *nranks > TT_RANKS_MAX)
+        return tt_err_set(err, TT_EINVAL, "NGPU environment variable must be a valid integer, from 1 to %d, got: %s", TT_RANKS_MAX,
+                          text);
+    return TT_OK;
+}
+
+/* What no rank can do is said before there are any. */
+static tt_status check_job(const struct tt_config *config, int64_t nranks, struct tt_err *err)
+{
+    struct tt_job job;
+    const tt_status status = tt_job_open(&job, config, nranks, err);
+    tt_job_close(&job);
+    return status;
+}
+
+tt_status tt_train(bool *stopped, const struct tt_config *config, const struct tt_trainer_opts *opts, struct tt_err *err)
+{
+    struct run_of_ranks job = { .config = config, .opts = opts, .nranks = tt_launch_nranks(), .stopped = stopped };
+    const struct tt_family *family;
+    tt_status status = TT_OK;
+
+    *stopped = false;
+    if (config->comm.mode != TT_COMM_DEFAULT)
+        status = count_simulated(&job.nranks, config, err);
+    if (status == TT_OK)
+        status = tt_config_check_ranks(config, job.nranks, err);
+    if (status == TT_OK)
+        status = tt_setup_family(&family, config, err);
+    if (status == TT_OK)
+        status = check_job(config, job.nranks, err);
+    if (status != TT_OK)
+        return status;
+    if (config->comm.mode == TT_COMM_LOCAL_TENSOR && job.nranks > 1)
+        return tt_local_run((int)job.nranks, train_rank, &job, err);
+    if (config->comm.mode == TT_COMM_DEFAULT && job.nranks > 1)
+        return tt_mpi_run(train_rank, &job, err);
+    return tt_self_run(train_rank, &job, err);
 }

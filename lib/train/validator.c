@@ -19,9 +19,9 @@ static tt_status check_config(const struct tt_config *config, struct tt_err *err
 }
 
 tt_status tt_validator_init(struct tt_validator *out, const struct tt_config *config, const struct tt_step_opts *opts,
-                            const struct tt_step *train, const struct tt_log *log, struct tt_err *err)
+                            const struct tt_step *train, const struct tt_ranks *ranks, const struct tt_log *log, struct tt_err *err)
 {
-    *out = (struct tt_validator){ 0 };
+    *out = (struct tt_validator){ .ranks = ranks, .log = log };
     if (!config->validation.enable)
         return TT_OK;
     tt_status status = check_config(config, err);
@@ -48,9 +48,9 @@ uint64_t tt_validator_nbytes(const struct tt_validator *v)
     return cost ? cost->arena + cost->copies + cost->inputs : 0;
 }
 
-tt_status tt_validator_open(struct tt_validator *v, const struct tt_tokenizer *tok, const struct tt_log *log, struct tt_err *err)
+tt_status tt_validator_open(struct tt_validator *v, const struct tt_tokenizer *tok, struct tt_err *err)
 {
-    struct tt_loader_opts opts = { .dp_world = 1, .log = log };
+    struct tt_loader_opts opts = { .log = v->log };
     if (!v->step)
         return TT_OK;
 
@@ -59,15 +59,18 @@ tt_status tt_validator_open(struct tt_validator *v, const struct tt_tokenizer *t
     opts.seq_len = c->seq_len;
     opts.local_batch = c->local_batch_size;
     opts.infinite = c->steps != -1;
+    opts.dp_rank = tt_mesh_coord(&v->ranks->mesh, TT_MESH_BATCH);
+    opts.dp_world = tt_mesh_size(&v->ranks->mesh, TT_MESH_BATCH);
     tt_status status = tt_dataset_path(&opts.path, "validation", c->dataset, c->dataset_path, err);
     if (status != TT_OK)
         return status;
-    tt_log_line(log, TT_LOG_INFO, "Preparing %s dataset from %s", c->dataset, opts.path);
+    tt_log_line(v->log, TT_LOG_INFO, "Preparing %s dataset from %s", c->dataset, opts.path);
     status = tt_loader_new(&v->loader, tok, &opts, err);
     if (status == TT_OK && c->steps == -1)
-        tt_log_line(log, TT_LOG_WARNING,
-                    "Setting validation steps to -1 might cause hangs because of unequal sample counts across ranks when dataset is "
-                    "exhausted.");
+        tt_log_line(
+            v->log, TT_LOG_WARNING,
+            "Setting validation steps to -1 might cause hangs because of unequal sample counts across ranks when dataset is "
+            "exhausted.");
     return status;
 }
 
@@ -93,33 +96,64 @@ static tt_status read_batch(struct tt_validator *v, int64_t n, int64_t *nseq, st
     return status;
 }
 
+/* The same of all ranks: *nseq in all, and their labels. */
+static tt_status read_batches(struct tt_validator *v, int64_t n, int64_t *nseq, int64_t *nlabels, struct tt_err *err)
+{
+    enum { NSEQ, NLABELS, FAILED, NWORDS };
+    const int copies = v->ranks->world->size / tt_mesh_size(&v->ranks->mesh, TT_MESH_BATCH);
+    const tt_status status = read_batch(v, n, nseq, err);
+    int64_t word[NWORDS] = { [NSEQ] = *nseq, [NLABELS] = tt_step_ntokens(v->step), [FAILED] = status != TT_OK };
+    struct tt_err why;
+    const tt_status told = tt_ranks_sum(v->ranks, word, NWORDS, &why);
+
+    if (status == TT_OK && told != TT_OK)
+        return tt_err_set(err, told, "%s", why.msg);
+    if (told == TT_OK && word[FAILED])
+        return tt_ranks_agree(v->ranks, status, err);
+    *nseq = word[NSEQ] / copies;
+    *nlabels = word[NLABELS] / copies;
+    return status;
+}
+
+static tt_status report(const struct tt_validator *v, int64_t step, float sum, int64_t n, int64_t nseq, double start,
+                        struct tt_metrics *metrics, struct tt_err *err)
+{
+    const tt_status status = tt_ranks_sum_loss(v->ranks, &sum, err);
+    if (status != TT_OK || !tt_ranks_is_first(v->ranks))
+        return status;
+    const struct tt_validation_report r = {
+        .step = step,
+        .loss = sum / (float)n,
+        .ntokens = nseq * v->config->validation.seq_len / tt_mesh_size(&v->ranks->mesh, TT_MESH_BATCH),
+        .seconds = tt_seconds() - start,
+    };
+    return tt_metrics_validation(metrics, &r, err);
+}
+
 tt_status tt_validator_run(struct tt_validator *v, int64_t step, struct tt_metrics *metrics, struct tt_err *err)
 {
     const double start = tt_seconds();
-    int64_t n = 0, nseq = 0, ntokens = 0;
+    int64_t n = 0, nseq = 0, nlabels = 0, all = 0;
     float sum = 0;
 
     tt_status status = tt_loader_restart(v->loader, err);
     if (status == TT_OK)
-        status = read_batch(v, n, &nseq, err);
+        status = read_batches(v, n, &nseq, &nlabels, err);
     while (status == TT_OK && nseq > 0) {
         struct tt_step_out out;
-        status = tt_step_eval(v->step, &out, err);
+        status = tt_step_eval(v->step, nlabels, &out, err);
         if (status != TT_OK)
             break;
         sum += out.loss;
-        ntokens += nseq * v->config->validation.seq_len;
-        status = read_batch(v, ++n, &nseq, err);
+        all += nseq;
+        status = read_batches(v, ++n, &nseq, &nlabels, err);
     }
     if (status != TT_OK)
         return status;
     if (n == 0)
         return tt_err_set(err, TT_EINVAL, "%s: the data has fewer than the %" PRId64 " tokens of a sequence and its labels",
                           tt_config_where(v->config, "validation.dataset_path"), v->config->validation.seq_len + 1);
-    const struct tt_validation_report report = {
-        .step = step, .loss = sum / (float)n, .ntokens = ntokens, .seconds = tt_seconds() - start
-    };
-    return tt_metrics_validation(metrics, &report, err);
+    return report(v, step, sum, n, all, start, metrics, err);
 }
 
 tt_status tt_validator_skip(struct tt_validator *v, struct tt_err *err)

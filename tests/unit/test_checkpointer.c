@@ -330,7 +330,7 @@ static void test_only_the_latest_complete_steps_are_kept(void **state)
         assert_true(has(f, others[i])); /* not complete, or none of ours: neither counted nor removed */
     f->config.checkpoint.keep_latest_k = 1;
     struct tt_checkpointer c;
-    assert_int_equal(tt_checkpointer_init(&c, &f->config, &f->state, NULL, NULL, NULL), TT_EINVAL);
+    assert_int_equal(tt_checkpointer_init(&c, &f->config, &f->state, NULL, NULL, NULL, NULL), TT_EINVAL);
 }
 
 /* Going on from an older step: those of before are newer than what is saved now. */
@@ -381,7 +381,7 @@ static void test_a_folder_that_cannot_be_is_an_error_before_the_first_step(void 
     static const char *const folders[] = { "file", "link", "file/below/it" };
     for (int i = 0; i < 3; i++) {
         f->config.checkpoint.folder = folders[i];
-        assert_int_equal(tt_checkpointer_init(&c, &f->config, &f->state, NULL, NULL, &err), TT_EINVAL);
+        assert_int_equal(tt_checkpointer_init(&c, &f->config, &f->state, NULL, NULL, NULL, &err), TT_EINVAL);
         assert_non_null(strstr(err.msg, i == 1 ? "/link is not a folder" : "/file is not a folder"));
         tt_checkpointer_release(&c);
     }
@@ -400,7 +400,7 @@ static void test_an_unknown_part_to_exclude_is_an_error(void **state)
     struct tt_checkpointer c;
     struct tt_err err;
     f->config.checkpoint.exclude_from_loading = (struct tt_strs){ 1, (const char *[]){ "optimiser" } };
-    assert_int_equal(tt_checkpointer_init(&c, &f->config, &f->state, NULL, NULL, &err), TT_EINVAL);
+    assert_int_equal(tt_checkpointer_init(&c, &f->config, &f->state, NULL, NULL, NULL, &err), TT_EINVAL);
     assert_non_null(strstr(err.msg, "'optimiser'"));
 }
 

@@ -104,7 +104,7 @@ static int setup(void **state)
     f->config.lr_scheduler.warmup_steps = 7;
     f->log = (struct tt_log){ note, &f->warnings };
     fresh_state(f);
-    return tt_checkpointer_init(&f->checkpointer, &f->config, &f->state, &f->log, NULL, NULL) != TT_OK;
+    return tt_checkpointer_init(&f->checkpointer, &f->config, &f->state, NULL, &f->log, NULL, NULL) != TT_OK;
 }
 
 static int teardown(void **state)
@@ -135,7 +135,7 @@ static bool load(struct fixture *f, struct tt_err *err)
 static void init_again(struct fixture *f)
 {
     tt_checkpointer_release(&f->checkpointer);
-    assert_int_equal(tt_checkpointer_init(&f->checkpointer, &f->config, &f->state, &f->log, NULL, NULL), TT_OK);
+    assert_int_equal(tt_checkpointer_init(&f->checkpointer, &f->config, &f->state, NULL, &f->log, NULL, NULL), TT_OK);
 }
 
 static bool has(const struct fixture *f, const char *name)

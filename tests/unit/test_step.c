@@ -195,9 +195,9 @@ static void test_the_loss_alone_is_that_of_a_step_and_changes_nothing(void **sta
             const struct tt_step_out before = run(train, 1);
             assert_true(before.loss > 0);
             fill_params(train); /* which has stepped */
-            assert_int_equal(tt_step_eval(eval, &out[0], &err), TT_OK);
+            assert_int_equal(tt_step_eval(eval, 0, &out[0], &err), TT_OK);
             const int allocs = nallocs;
-            assert_int_equal(tt_step_eval(eval, &out[1], &err), TT_OK);
+            assert_int_equal(tt_step_eval(eval, 0, &out[1], &err), TT_OK);
             assert_int_equal(nallocs, allocs);
             out[2] = run(whole, 1);
             assert_true(out[0].loss == out[2].loss && out[1].loss == out[0].loss);

@@ -1,5 +1,5 @@
-# NGPU processes are ranks of one mpirun; the log is that of LOG_RANK's, the others say only what is wrong. titan-train trains in one
-# process, and says so to each of them before it writes anything. The mpirun here starts one rank after another.
+# NGPU processes are ranks of one mpirun; the log is that of LOG_RANK's, the others say only what is wrong. The mpirun here starts one rank
+# after another, which MPI does not find to be one run.
 . "$ROOT/tests/cli/titan-train/tiny.inc"
 cp "$ROOT/run_train.sh" .
 mkdir bin

@@ -1,0 +1,17 @@
+# The same ranks as processes: what threads train and save, and the errors of one rank.
+. "$ROOT/tests/cli/titan-train/tiny.inc"
+. "$ROOT/tests/cli/comm/mpi.inc"
+run() { mpirun -n "$1" titan-train "${flags[@]}" --threads 1 "${@:2}" 2>&1 | plain; }
+steps() { grep -oE 'step:  [0-9]+  loss:  [0-9]+[.][0-9]{2}' | tr '\n' ' '; echo; }
+full=(--checkpoint.enable --checkpoint.interval 2 --checkpoint.no_last_save_model_only --job.dump_folder)
+
+echo "2 x 2 ranks of tp 2, threads and processes, from a checkpoint of theirs:"
+NGPU=4 titan-train "${flags[@]}" --comm.mode local_tensor --parallelism.tensor_parallel_degree 2 "${full[@]}" a --training.steps 2 2>&1 | steps
+run 4 --parallelism.tensor_parallel_degree 2 "${full[@]}" b --training.steps 2 | steps
+for f in a b; do (cd $f/checkpoint/step-2 && sha256sum -- *.distcp); done | sort | uniq -c | awk '{ print $1, $3 }' | sort
+run 2 "${full[@]}" b --training.steps 3 --checkpoint.async_mode async | steps
+echo "errors:"
+run 2 --parallelism.tensor_parallel_degree 3 | grep -o 'Invalid parallel dims.*' | sort -u
+# shellcheck disable=SC2016 # for the ranks to expand
+mpirun -n 2 bash -c 'exec titan-train "$@" --debug.seed "$OMPI_COMM_WORLD_RANK"' rank "${flags[@]}" 2>&1 | grep -o 'the configuration of this rank.*' | sort -u
+SLURM_STEP_NUM_TASKS=4 titan-train "${flags[@]}" 2>&1 | plain | tail -1
