@@ -1,9 +1,12 @@
 #include "train/metrics.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "train/memory.h"
@@ -129,10 +132,38 @@ void tt_metrics_log_model(const struct tt_metrics *metrics)
     tt_buf_release(&text);
 }
 
+/* What stands behind the last end of a line, 0 where there is none. */
+static off_t whole_lines(int fd, off_t nbytes)
+{
+    char byte = '\0';
+    while (nbytes > 0 && pread(fd, &byte, 1, nbytes - 1) == 1 && byte != '\n')
+        nbytes--;
+    return nbytes;
+}
+
+/* A run that was cut short, by a full disk say, may have left part of a line: what is added would be part of it. */
+static tt_status drop_torn_line(const char *path, struct tt_err *err)
+{
+    struct stat st;
+    tt_status status = TT_OK;
+
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+        return TT_OK;
+    const int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, whole_lines(fd, st.st_size)) != 0)
+        status = tt_err_errno(err, errno, "%s", path);
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
 tt_status tt_metrics_open(struct tt_metrics *metrics, const struct tt_config *config, bool resumed, struct tt_err *err)
 {
     const char *path = config->metrics.save_jsonl;
     if (path) {
+        const tt_status status = resumed && strcmp(path, "-") != 0 ? drop_torn_line(path, err) : TT_OK;
+        if (status != TT_OK)
+            return status;
         FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, resumed ? "a" : "w");
         if (!file)
             return tt_err_errno(err, errno, "%s", path);

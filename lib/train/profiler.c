@@ -12,7 +12,8 @@
 /* What a trace is made of, in the order in which it happened. */
 struct op_record {
     const struct tt_call *call;
-    int mb; /* -1: not of a microbatch */
+    int mb;    /* -1: not of a microbatch */
+    bool eval; /* of a validation */
     double begin, end;
 };
 
@@ -66,8 +67,8 @@ static void put_op(struct tt_buf *out, const struct tt_profiler *p, const struct
     const struct tt_step_param *params = tt_step_params(p->step, &nparams);
 
     put_event(out, "cpu_op", op->def->name, 1 + (int)op->queue, zero, r->begin, r->end);
-    tt_buf_printf(out, "\"phase\": \"%s\"", tt_phase_name(op->phase));
-    if (r->mb >= 0)
+    tt_buf_printf(out, "\"phase\": \"%s\"", r->eval ? "validation" : tt_phase_name(op->phase));
+    if (r->mb >= 0 && !r->eval)
         tt_buf_printf(out, ", \"microbatch\": %d", r->mb);
     if (op->out[0] != TT_NO_VAL && val[op->out[0]].layer >= 0)
         tt_buf_printf(out, ", \"layer\": %d", val[op->out[0]].layer);
@@ -141,16 +142,25 @@ static tt_status dump(struct tt_profiler *p, int64_t step, struct tt_err *err)
 static void take_op(void *ctx, const struct tt_call *call, int mb, double begin, double end)
 {
     struct tt_profiler *p = ctx;
-    const struct op_record record = { call, mb, begin, end };
+    const struct op_record record = { call, mb, false, begin, end };
     tt_buf_put(&p->ops, &record, sizeof record);
 }
 
-tt_status tt_profiler_open(struct tt_profiler *out, const struct tt_config *config, struct tt_step *step, const struct tt_log *log,
-                           struct tt_err *err)
+static void take_eval_op(void *ctx, const struct tt_call *call, int mb, double begin, double end)
+{
+    struct tt_profiler *p = ctx;
+    const struct op_record record = { call, mb, true, begin, end };
+    tt_buf_put(&p->ops, &record, sizeof record);
+}
+
+tt_status tt_profiler_open(struct tt_profiler *out, const struct tt_config *config, struct tt_step *step, struct tt_step *eval,
+                           const struct tt_log *log, struct tt_err *err)
 {
     if (!config->profiling.enable_profiling)
         return TT_OK;
-    *out = (struct tt_profiler){ .config = &config->profiling, .log = log, .step = step, .watch = { take_op, out } };
+    *out = (struct tt_profiler){
+        .config = &config->profiling, .log = log, .step = step, .eval = eval, .watch = { take_op, out }, .eval_watch = { take_eval_op, out },
+    };
     out->folder = tt_path_join(&out->arena, config->job.dump_folder, config->profiling.save_traces_folder);
     if (!out->folder)
         return tt_err_nomem(err, 0, "the path of the traces");
@@ -164,12 +174,19 @@ static bool is_recorded(const struct tt_profiler *p, int64_t step)
     return p->config && (step - 1) % p->config->profile_freq >= p->config->profile_freq - p->config->profiler_active;
 }
 
+static void watch(struct tt_profiler *p, bool on)
+{
+    tt_step_watch(p->step, on ? &p->watch : NULL);
+    if (p->eval)
+        tt_step_watch(p->eval, on ? &p->eval_watch : NULL);
+}
+
 void tt_profiler_begin(struct tt_profiler *p, int64_t step)
 {
     if (!is_recorded(p, step))
         return;
     p->begin = tt_seconds();
-    tt_step_watch(p->step, &p->watch);
+    watch(p, true);
 }
 
 tt_status tt_profiler_end(struct tt_profiler *p, int64_t step, struct tt_err *err)
@@ -178,7 +195,7 @@ tt_status tt_profiler_end(struct tt_profiler *p, int64_t step, struct tt_err *er
         return TT_OK;
     const struct step_record record = { step, p->begin, tt_seconds() };
     tt_buf_put(&p->steps, &record, sizeof record);
-    tt_step_watch(p->step, NULL);
+    watch(p, false);
     return step % p->config->profile_freq == 0 ? dump(p, step, err) : TT_OK;
 }
 

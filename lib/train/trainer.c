@@ -613,7 +613,7 @@ static tt_status run(bool *stopped, struct trainer *t, struct tt_err *err)
     if (status != TT_OK)
         return status;
     INFO(t, "Training starts at step %" PRId64, t->state.step + 1);
-    status = tt_profiler_open(&t->profiler, t->config, t->step, t->log, err);
+    status = tt_profiler_open(&t->profiler, t->config, t->step, t->validator.step, t->log, err);
     if (status == TT_OK)
         status = tt_memory_snapshot_open(&t->snapshot, t->config, t->step, t->log, err);
     if (status != TT_OK)

@@ -161,6 +161,29 @@ static void test_json_has_a_line_a_step_and_a_resumed_run_adds_to_it(void **stat
     unlink(path);
 }
 
+static void test_a_resumed_run_adds_nothing_to_a_line_that_was_cut_short(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/titan-metrics-XXXXXX";
+    close(mkstemp(path));
+    static const char torn[] = "{\"step\": 1}\n{\"step\": 2, \"lo";
+    for (size_t n = 0; n < sizeof torn; n++) { /* cut anywhere */
+        const struct tt_config config = config_of(path);
+        struct tt_metrics m;
+        struct tt_buf text = { 0 };
+        assert_int_equal(tt_file_write_all(path, torn, n, NULL), TT_OK);
+        tt_metrics_init(&m, NULL, false, 10);
+        assert_int_equal(tt_metrics_open(&m, &config, true, NULL), TT_OK);
+        step_through(&m, 2, 2);
+        assert_int_equal(tt_metrics_close(&m, NULL), TT_OK);
+        assert_int_equal(tt_file_read_all(&text, path, 1 << 20, NULL), TT_OK);
+        const char *json = tt_buf_cstr(&text), *second = strstr(json, "{\"step\": 2, \"loss\": 0.1");
+        assert_ptr_equal(second, json + (n >= 12 ? 12 : 0)); /* the first line's bytes */
+        tt_buf_release(&text);
+    }
+    unlink(path);
+}
+
 /* Its time and tokens are not those of the steps around it. */
 static void test_a_validation_is_a_line_and_a_json_object_of_its_own(void **state)
 {
@@ -230,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_a_log_line_is_that_of_torchtitan),
         cmocka_unit_test(test_lines_come_at_step_1_and_every_log_freq),
         cmocka_unit_test(test_json_has_a_line_a_step_and_a_resumed_run_adds_to_it),
+        cmocka_unit_test(test_a_resumed_run_adds_nothing_to_a_line_that_was_cut_short),
         cmocka_unit_test(test_a_validation_is_a_line_and_a_json_object_of_its_own),
         cmocka_unit_test(test_a_json_file_that_cannot_be_written_is_an_error_with_its_name),
         cmocka_unit_test(test_peak_memory_sees_what_was_touched),

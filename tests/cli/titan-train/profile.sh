@@ -12,6 +12,13 @@ grep -oE '"cat": "cpu_op", "name": "[a-z_]+"|"phase": "[a-z ]+"' $trace | paste 
 grep '"param": "layers.0.attention.wq.weight"' $trace | head -4 | sed -E 's/"(pid|ts|dur)": [0-9.]+/"\1": N/g'
 head -1 $trace; tail -1 $trace
 rm -r out
+# What a validation in a traced step does is in its trace.
+titan-train --quiet "${flags[@]}" --training.steps 4 --profiling.profile_freq 4 --validation.enable --validation.dataset c4_test --validation.dataset_path "$ROOT/tests/assets/c4_test" \
+	--validation.freq 4 --validation.steps 2 --validation.seq_len 16 --validation.local_batch_size 2
+grep -c '"phase": "forward"' $trace
+grep -c '"phase": "validation"' $trace
+grep '"phase": "validation", "layer": 0, "param": "layers.0.attention.wq.weight"' $trace | grep -v '"microbatch"' | grep -oE '"name": "[a-z]+"|"(Input|Output) Dims": .*\]\],'
+rm -r out
 titan-train --dry-run --quiet "${flags[@]}" --training.steps 7
 titan-train "${flags[@]}" --profiling.profiler_active 0
 titan-train "${flags[@]}" --profiling.profile_freq 4 --profiling.profiler_active 4
