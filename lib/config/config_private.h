@@ -21,8 +21,8 @@ enum tt_setting_kind {
 /* What titan does about a setting that a file or the command line gives a value other than `off`. */
 enum tt_honour {
     TT_HONOURED,
-    TT_IGNORED,  /* one warning: leaving it out cannot change the results */
-    TT_REFUSED,  /* an error: leaving it out could */
+    TT_IGNORED,  /* one warning: without it a run has the same results, and writes all that it was asked for */
+    TT_REFUSED,  /* an error: otherwise it might not */
     TT_ONE,      /* a degree: only 1, checked with the number of ranks */
     TT_GOES_WITH /* nothing: it means something only together with the setting `with`, which is none of the honoured */
 };

@@ -110,7 +110,7 @@ const struct tt_setting tt_settings[] = {
     { FIELD(metrics.save_tb_folder), TT_SET_STR, .def = "tb", .text = "The folder for TensorBoard files, below job.dump_folder." },
     { FIELD(metrics.save_for_all_ranks), TT_SET_BOOL, .def = "False",
       .text = "Write TensorBoard and Weights & Biases metrics of every rank, not of one." },
-    { FIELD(metrics.enable_wandb), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
+    { FIELD(metrics.enable_wandb), TT_SET_BOOL, .def = "False", .honour = TT_REFUSED,
       .why = "titan sends nothing to Weights & Biases; metrics.enable_tensorboard writes the same numbers",
       .text = "Send metrics to Weights & Biases." },
     { FIELD(metrics.save_jsonl), TT_SET_MAYBE_STR, .def = "None", .not_empty = true,
@@ -127,7 +127,7 @@ const struct tt_setting tt_settings[] = {
       .text = "The old name of model.hf_assets_path, which it replaces." },
     { FIELD(model.converters), TT_SET_STRS, .honour = TT_REFUSED, .off = "", .why = "titan trains in float32 and bfloat16",
       .text = "Changes to make to the model before training, such as float8." },
-    { FIELD(model.print_after_conversion), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
+    { FIELD(model.print_after_conversion), TT_SET_BOOL, .def = "False", .honour = TT_REFUSED,
       .why = "there are no PyTorch modules to print", .text = "Print the model after its conversion." },
 
     /* optimizer */
@@ -298,8 +298,8 @@ const struct tt_setting tt_settings[] = {
       .text =
           "In mode memory_budget: from 0, keep what mode full keeps, to 1, keep what mode none keeps; in between what takes most "
           "operations a byte is kept first." },
-    { FIELD(activation_checkpoint.visualize_memory_budget_pareto), TT_SET_BOOL, .def = "False", .honour = TT_IGNORED,
-      .why = "the log has the memory of the plan, and --dry-run that of another budget without training",
+    { FIELD(activation_checkpoint.visualize_memory_budget_pareto), TT_SET_BOOL, .def = "False", .honour = TT_REFUSED,
+      .why = "titan draws no such picture; comm.mode fake_backend says what a step of a budget takes",
       .text = "Draw memory against time for a range of budgets." },
     { FIELD(activation_checkpoint.preserve_rng_state), TT_SET_BOOL, .def = "True", .honour = TT_IGNORED,
       .why = "no operation draws random numbers", .text = "Draw the same random numbers again." },

@@ -311,6 +311,18 @@ static void test_what_is_not_honoured_warns_or_fails_only_where_asked_for(void *
         { { "--compile.enable", "--experimental.custom_import", "x" },
           "",
           "--experimental.custom_import: \"x\" is not supported: titan loads no Python modules" },
+        { { "--metrics.enable_wandb" },
+          "",
+          "--metrics.enable_wandb: true is not supported: titan sends nothing to Weights & Biases; metrics.enable_tensorboard writes "
+          "the same numbers" },
+        { { "--metrics.no_enable_wandb" }, "", NULL },
+        { { "--model.print_after_conversion" },
+          "",
+          "--model.print_after_conversion: true is not supported: there are no PyTorch modules to print" },
+        { { "--activation_checkpoint.visualize_memory_budget_pareto" },
+          "",
+          "--activation_checkpoint.visualize_memory_budget_pareto: true is not supported: titan draws no such picture; comm.mode "
+          "fake_backend says what a step of a budget takes" },
         { { "--comm.mode", "fake_backend" }, "", NULL },
         { { "--comm.mode", "local_tensor" }, "", NULL },
         { { "--debug.seed", "1" }, "", NULL },
