@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "data/tokenizer.h"
+#include "model/model.h"
 #include "train/checkpoint.h"
 #include "train/predictor.h"
 #include "train/sampler.h"
@@ -68,6 +69,18 @@ static tt_status encode_prompt(struct generator *g, struct tt_err *err)
     tt_encoder_free(encoder);
     tt_buf_release(&text);
     return status;
+}
+
+/* The cache has no documents: a model that was trained within them sees past their ends here. */
+static void warn_of_documents(const struct generator *g)
+{
+    for (size_t i = 0; tt_model_wants_documents(&g->args) && i + 1 < g->prompt.n; i++)
+        if (g->prompt.id[i] == tt_tokenizer_eos(g->tokenizer)) {
+            tt_log_line(g->log, TT_LOG_WARNING,
+                        "The prompt's token %zu ends a document, past which %s %s saw nothing in training; here it sees all of the prompt.",
+                        i + 1, g->config->model.name, g->config->model.flavor);
+            return;
+        }
 }
 
 /* The last token is not read by the model, and so needs no position. */
@@ -170,8 +183,10 @@ static tt_status build(struct generator *g, struct tt_err *err)
         status = encode_prompt(g, err);
     if (status == TT_OK)
         status = check_prompt(g, err);
-    if (status == TT_OK)
+    if (status == TT_OK) {
+        warn_of_documents(g);
         status = make_predictor(g, err);
+    }
     if (status == TT_OK)
         status = load_weights(g, err);
     return status == TT_OK ? make_sampler(g, err) : status;

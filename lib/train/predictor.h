@@ -1,7 +1,8 @@
 /* lib/train/predictor.h: a model that is told tokens and says how likely each next one is.
  *
  * Keys and values of the tokens so far stay in a cache, in each layer (batch, capacity, kv_heads * width): tokens are computed once,
- * the first of them in one pass, then one at a time. The logits are those of the whole sequence computed again, to rounding. */
+ * the first of them in one pass, then one at a time. The logits are those of the whole sequence computed again, to rounding, by a
+ * model that attends to all of it: not within documents. */
 #ifndef TT_TRAIN_PREDICTOR_H
 #define TT_TRAIN_PREDICTOR_H
 

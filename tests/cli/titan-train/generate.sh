@@ -17,6 +17,13 @@ titan-train "${again[@]}" --checkpoint.load_step 2 --generate.temperature 0 2>&1
 titan-train "${again[@]}" --generate.seed 3 --generate.batch_size 2 >one 2>/dev/null
 titan-train "${again[@]}" --generate.seed 3 --generate.batch_size 2 2>/dev/null | cmp - one && echo same
 titan-train "${again[@]}" --generate.seed 4 --generate.batch_size 2 2>/dev/null | cmp -s - one || echo different
+echo 'within documents or not, the same text, and a warning where the prompt has two:'
+for mask in causal block_causal; do
+	{ cat tiny.yaml; echo 'attn_type: flex'; echo "attn_mask_type: $mask"; } >$mask.yaml
+	titan-train "${again[@]}" --model.flavor $mask.yaml --generate.temperature 0 2>log | cmp - text && echo same
+	grep -c WARNING log
+	titan-train "${again[@]}" --model.flavor $mask.yaml --generate.prompt 'int<|end_of_text|>char' 2>&1 >/dev/null | plain | grep WARNING
+done
 echo 'a report:'
 titan-train "${again[@]}" --generate.seed 3 --generate.batch_size 2 --generate.out 2>/dev/null |
 	sed -E 's/("(generation_time_sec|tokens_per_sec|timestamp)": ).*/\1.../; s/("output_text": ).*/\1.../'
