@@ -358,10 +358,15 @@ tt_status tt_generate(const struct tt_config *config, const struct tt_generate_o
 {
     struct generator g = { .config = config, .opts = opts, .log = opts->log };
 
+    if (config->comm.mode == TT_COMM_FAKE_BACKEND)
+        return tt_err_set(err, TT_EINVAL, "%s: fake_backend says what a step of training takes, generate.prompt trains nothing",
+                          tt_config_where(config, "comm.mode"));
     tt_status status = build(&g, err);
-    if (status == TT_OK)
+    if (status == TT_OK && opts->dry_run)
+        INFO(&g, "Would go on from the prompt's %zu tokens by %" PRId64, g.prompt.n, config->generate.max_new_tokens);
+    else if (status == TT_OK)
         status = run(&g, err);
-    if (status == TT_OK && config->generate.out)
+    if (status == TT_OK && !opts->dry_run && config->generate.out)
         status = report(&g, err);
     release(&g);
     return status;

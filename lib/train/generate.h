@@ -13,13 +13,14 @@
 struct tt_generate_opts {
     const struct tt_log *log; /* borrowed; may be NULL */
     int threads;              /* 0: one a core */
+    bool dry_run;             /* all but the text */
     /* Gets the text in pieces, as it comes: whole characters; the first sequence's, then that of each other one, a newline behind each.
      * With generate.out: once, a JSON object in the form of TorchTitan's script. */
     tt_status (*put)(void *ctx, const char *text, size_t nbytes, struct tt_err *err);
     void *ctx;
 };
 
-/* TT_EINVAL: nothing to load weights from, more tokens than training.seq_len. */
+/* TT_EINVAL: nothing to load weights from, more tokens than training.seq_len, comm.mode fake_backend. */
 TT_MUST_CHECK tt_status tt_generate(const struct tt_config *config, const struct tt_generate_opts *opts, struct tt_err *err);
 
 #endif

@@ -54,7 +54,7 @@ static tt_status put_text(void *ctx, const char *text, size_t nbytes, struct tt_
 
 static tt_status generate(const struct tt_config *config, const struct tt_tool_opts *tool, const struct tt_log *log, struct tt_err *err)
 {
-    const struct tt_generate_opts opts = { .log = log, .threads = (int)tool->threads, .put = put_text };
+    const struct tt_generate_opts opts = { .log = log, .threads = (int)tool->threads, .dry_run = tool->dry_run, .put = put_text };
 
     tt_signals_write_errors();
     return tt_generate(config, &opts, err);

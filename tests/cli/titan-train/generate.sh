@@ -27,9 +27,12 @@ done
 echo 'a report:'
 titan-train "${again[@]}" --generate.seed 3 --generate.batch_size 2 --generate.out 2>/dev/null |
 	sed -E 's/("(generation_time_sec|tokens_per_sec|timestamp)": ).*/\1.../; s/("output_text": ).*/\1.../'
+echo 'how it would be:'
+titan-train --dry-run "${again[@]}" --generate.out --generate.seed 3 2>&1 | plain | tail -1
 echo 'what cannot be:'
 titan-train "${again[@]}" --generate.max_new_tokens 100 2>&1 | tail -1
 titan-train "${again[@]}" --generate.prompt '' --generate.max_new_tokens 2 2>&1 | grep -c 'prompt is empty'
+titan-train "${again[@]}" --comm.mode fake_backend 2>&1 | tail -1
 titan-train "${again[@]}" --generate.temperature -1 2>&1 | head -1
 titan-train "${again[@]}" --checkpoint.load_step 3 2>&1 | tail -1
 titan-train "${again[@]}" >/dev/full 2>log
