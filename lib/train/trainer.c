@@ -322,6 +322,7 @@ static tt_status make_weights(struct trainer *t, struct tt_err *err)
     return TT_OK;
 }
 
+/* Not before it is known that no checkpoint has them: of a large model they take minutes. */
 static tt_status draw_weights(struct trainer *t, struct tt_err *err)
 {
     uint64_t seed = (uint64_t)t->config->debug.seed.v;
@@ -404,12 +405,9 @@ static tt_status build(struct trainer *t, struct tt_err *err)
     status = only_weights && !only_plan ? make_weights(t, err) : make_step(t, err);
     if (status != TT_OK || only_plan)
         return status;
-    status = draw_weights(t, err);
-    if (status == TT_OK)
-        status = make_state(t, err);
+    status = make_state(t, err);
     if (status != TT_OK)
         return status;
-    tt_metrics_log_model(&t->metrics);
     status = tt_checkpointer_init(&t->checkpointer, t->config, &t->state, &t->ranks, t->log, t->pool, err);
     t->checkpointer.read_only = t->opts->dry_run;
     t->checkpointer.watchdog = t->watchdog;
@@ -596,6 +594,10 @@ static tt_status run(bool *stopped, struct trainer *t, struct tt_err *err)
          training->local_batch_size, training->local_batch_size * t->nmicrobatches * t->state.dp_world, t->nmicrobatches,
          training->seq_len, training->steps, t->config->lr_scheduler.warmup_steps);
     status = tt_checkpointer_load(&t->checkpointer, &t->state, &loaded, err);
+    if (status == TT_OK && !t->opts->dry_run && (!loaded || (t->checkpointer.exclude & TT_STATE_MODEL)))
+        status = draw_weights(t, err);
+    if (status == TT_OK && !t->opts->dry_run)
+        tt_metrics_log_model(&t->metrics);
     if (status == TT_OK)
         status = tt_lr_check(&t->state.lr, training->steps - t->state.step, err);
     if (status == TT_OK)
@@ -647,7 +649,11 @@ static tt_status save_seed(struct trainer *t, struct tt_err *err)
         INFO(t, "Would create a seed checkpoint in %s", t->checkpointer.folder);
         return TT_OK;
     }
-    const tt_status status = tt_checkpointer_save(&t->checkpointer, &t->state, TT_SAVE_LAST, err);
+    tt_status status = draw_weights(t, err);
+    if (status != TT_OK)
+        return status;
+    tt_metrics_log_model(&t->metrics);
+    status = tt_checkpointer_save(&t->checkpointer, &t->state, TT_SAVE_LAST, err);
     if (status == TT_OK)
         INFO(t, "Created seed checkpoint");
     return status;

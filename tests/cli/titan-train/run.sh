@@ -4,3 +4,7 @@ titan-train "${flags[@]}" --training.steps 3 --checkpoint.enable --checkpoint.in
 plain <log | sed -E 's/(loss|grad_norm): +[0-9.]+/\1/g'
 grep -c '"step": [123], "loss": [0-9.]*, "grad_norm": [0-9.]*, "lr": [0-9.e-]*, "ntokens": [0-9]*, ' steps
 (cd out/checkpoint && ls -d step-*/.metadata)
+echo 'weights are drawn where no checkpoint has them:'
+flags+=(--checkpoint.enable --checkpoint.load_only --checkpoint.load_step 2)
+titan-train "${flags[@]}" --training.steps 3 2>&1 | plain | grep -cE 'Initial weights|step:  3 '
+titan-train "${flags[@]}" --training.steps 3 --checkpoint.exclude_from_loading model 2>&1 | plain | grep -cE 'Initial weights|step:  3 '
