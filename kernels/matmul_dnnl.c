@@ -17,6 +17,11 @@ enum { BLOCK_M = 256, BLOCK_N = 512, BLOCK_K = 512, UNIT = 32, SMALL_C = 1 << 20
 
 enum axis { AXIS_M, AXIS_N, AXIS_K };
 
+/* What a part has room for: elements of A, B and C that are widened or narrowed at a time; 0 for a matrix of float32. */
+struct blocks {
+    size_t a, b, c;
+};
+
 struct product {
     const struct tt_matmul *op;
     const struct tt_kernels *kernels;
@@ -24,7 +29,8 @@ struct product {
     enum axis axis;
     int64_t parts;
     float *partial; /* AXIS_K: (parts, m, n) */
-    char *blocks;   /* parts of block_bytes: what is widened, or narrowed */
+    struct blocks size;
+    char *blocks; /* (parts) of that size, in float32 */
     void (*set_num_threads)(int);
     atomic_int status; /* of oneDNN: the first that is not 0 */
 };
@@ -64,7 +70,34 @@ static enum axis choose_axis(const struct tt_matmul *op)
     return op->m >= op->n ? AXIS_M : AXIS_N;
 }
 
-static size_t block_bytes(void) { return sizeof(float) * (size_t)(BLOCK_M * BLOCK_K + BLOCK_K * BLOCK_N + BLOCK_M * BLOCK_N); }
+static int64_t units_of(int64_t n) { return (n + UNIT - 1) / UNIT; }
+
+/* None is empty. */
+static int64_t parts_of(const struct tt_matmul *op, int nthreads)
+{
+    const int64_t extent[] = { [AXIS_M] = op->m, [AXIS_N] = op->n, [AXIS_K] = op->k };
+    return min64(nthreads, units_of(extent[choose_axis(op)]));
+}
+
+/* Elements of a block of rows and cols, which begins on a line of the cache. */
+static size_t block_of(int64_t rows, int64_t cols) { return ((size_t)(rows * cols) + 15) & ~(size_t)15; }
+
+static struct blocks blocks_of(const struct tt_matmul *op, int64_t parts)
+{
+    const enum axis axis = choose_axis(op);
+    int64_t extent[] = { [AXIS_M] = op->m, [AXIS_N] = op->n, [AXIS_K] = op->k };
+
+    if (parts > 1) /* the longest part */
+        extent[axis] = min64(extent[axis], (units_of(extent[axis]) + parts - 1) / parts * UNIT);
+    const int64_t m = min64(extent[AXIS_M], BLOCK_M), n = min64(extent[AXIS_N], BLOCK_N), k = min64(extent[AXIS_K], BLOCK_K);
+    return (struct blocks){
+        .a = op->a.dtype == TT_F32 ? 0 : block_of(m, k),
+        .b = op->b.dtype == TT_F32 ? 0 : block_of(k, n),
+        .c = op->c.dtype == TT_F32 || axis == AXIS_K ? 0 : block_of(m, n), /* parts along k are float32 */
+    };
+}
+
+static size_t block_bytes(const struct blocks *size) { return sizeof(float) * (size->a + size->b + size->c); }
 
 static size_t partial_bytes(const struct tt_matmul *op, int64_t parts)
 {
@@ -74,8 +107,9 @@ static size_t partial_bytes(const struct tt_matmul *op, int64_t parts)
 
 size_t tt_matmul_scratch(const struct tt_matmul *op, int nthreads)
 {
-    const bool all_f32 = op->a.dtype == TT_F32 && op->b.dtype == TT_F32 && op->c.dtype == TT_F32;
-    return partial_bytes(op, nthreads) + (all_f32 ? 0 : block_bytes() * (size_t)nthreads);
+    const int64_t parts = parts_of(op, nthreads);
+    const struct blocks size = blocks_of(op, parts);
+    return partial_bytes(op, parts) + block_bytes(&size) * (size_t)parts;
 }
 
 /* --- one block by dnnl_sgemm ------------------------------------------------------------------------------------------------ */
@@ -116,7 +150,7 @@ static int sgemm_slice(const struct product *p, const struct slice *s, float *bu
     const int64_t step_n = wide_b && wide_c ? len(s->n) : BLOCK_N;
     const int64_t step_k = wide_a && wide_b ? len(s->k) : BLOCK_K;
     /* NULL: all is float32, and none of them is used */
-    float *buf_a = buf, *buf_b = buf ? buf + BLOCK_M * BLOCK_K : NULL, *buf_c = buf ? buf_b + BLOCK_K * BLOCK_N : NULL;
+    float *buf_a = buf, *buf_b = buf ? buf_a + p->size.a : NULL, *buf_c = buf ? buf_b + p->size.b : NULL;
     struct range m, n, k, b_n = { -1, -1 }, b_k = { -1, -1 };
     const float *b = NULL;
     int64_t lda, ldb = 0;
@@ -280,8 +314,6 @@ static int native_slice(const struct product *p, const struct slice *s)
 
 /* --- the whole product ------------------------------------------------------------------------------------------------------ */
 
-static int64_t units_of(int64_t n) { return (n + UNIT - 1) / UNIT; }
-
 /* parts <= units_of(n), so that none is empty */
 static struct range part_of(int64_t n, int64_t part, int64_t parts)
 {
@@ -308,7 +340,7 @@ static void compute_part(void *ctx, int64_t begin, int64_t end, int thread)
             s.ldc = op->n;
             s.beta = 0;
         }
-        float *blocks = (float *)(p->blocks ? p->blocks + (size_t)part * block_bytes() : NULL);
+        float *blocks = (float *)(p->blocks ? p->blocks + (size_t)part * block_bytes(&p->size) : NULL);
         int status = p->path == TT_MATMUL_NATIVE ? native_slice(p, &s) : dnnl_unimplemented, none = 0;
         if (status == dnnl_unimplemented) /* oneDNN has no such primitive: widening computes the same */
             status = sgemm_slice(p, &s, blocks);
@@ -358,8 +390,8 @@ static void scale_c(const struct tt_matmul *op, const struct tt_kernels *kernels
 tt_status tt_matmul_dnnl_by(enum tt_matmul_path path, struct tt_pool *pool, const struct tt_matmul *op, struct tt_err *err)
 {
     struct product p = { .op = op, .kernels = tt_kernels_cpu(), .path = path, .axis = choose_axis(op) };
-    const int64_t extent[] = { [AXIS_M] = op->m, [AXIS_N] = op->n, [AXIS_K] = op->k };
-    p.parts = min64(tt_pool_nthreads(pool), units_of(extent[p.axis]));
+    p.parts = parts_of(op, tt_pool_nthreads(pool));
+    p.size = blocks_of(op, p.parts);
     p.partial = op->scratch;
     p.blocks = op->scratch ? (char *)op->scratch + partial_bytes(op, p.parts) : NULL;
     *(void **)&p.set_num_threads = dlsym(RTLD_DEFAULT, "omp_set_num_threads"); /* not there: oneDNN is built without OpenMP */
