@@ -45,7 +45,7 @@ struct tt_plan {
     uint64_t logits_nbytes; /* of one microbatch */
 
     struct block arena, role[TT_NROLES], input[TT_NINPUTS], constant[TT_NCONSTS], losses, logits, cache, scalars;
-    void *borrowed; /* the shared plan's arena, where this plan has none of its own */
+    bool borrows; /* the shared plan's arena; this plan has none of its own */
 };
 
 static uint64_t align_up(uint64_t n)
@@ -169,7 +169,7 @@ static bool in_arena(const struct tt_plan *plan, tt_val v)
 }
 
 /* Does another plan have the parameters' buffers of this role? */
-static bool is_shared(const struct tt_plan *plan, int role) { return plan->opts.share && plan->opts.share->role[role].p; }
+static bool is_shared(const struct tt_plan *plan, int role) { return plan->opts.share && plan->opts.share->role[role].nbytes > 0; }
 
 static size_t param_thing(const struct tt_plan *plan, enum tt_role role, int param)
 {
@@ -489,10 +489,8 @@ static tt_status plan_outside(struct tt_plan *plan, struct tt_err *err)
     plan->cache.nbytes = plan->opts.share ? 0 : plan->cache.nbytes; /* that one's */
     plan->losses.nbytes = nmb * sizeof(float);
     plan->scalars.nbytes = sizeof(struct tt_scalars) + n * sizeof(double) + nmb * sizeof(struct tt_adam_now);
-    if (share && share->arena.p && share->arena.nbytes >= plan->cost.arena) {
-        plan->borrowed = share->arena.p;
-        plan->cost.arena = 0;
-    }
+    plan->borrows = share && share->arena.nbytes >= plan->cost.arena;
+    plan->cost.arena = plan->borrows ? 0 : plan->cost.arena;
     plan->arena.nbytes = plan->cost.arena;
 
     plan->cost.cache = plan->cache.nbytes;
@@ -582,7 +580,7 @@ static void *at(const struct block *block, uint64_t offset)
 
 static void *arena_at(const struct tt_plan *plan, uint64_t offset)
 {
-    return plan->borrowed ? (char *)plan->borrowed + offset : at(&plan->arena, offset);
+    return at(plan->borrows ? &plan->opts.share->arena : &plan->arena, offset);
 }
 
 static void *thing_at(const struct tt_plan *plan, size_t thing, int mb)

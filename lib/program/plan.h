@@ -27,8 +27,9 @@ struct tt_plan_opts {
     int rank;
     const struct tt_params *params;
     struct tt_device *device;
-    /* NULL, or a bound plan whose parameters and cache this one uses, and whose arena where that is large enough: validation beside
-     * training, a prompt beside single tokens, one of which runs at a time. The caches of the two programs are of the same sizes. */
+    /* NULL, or a plan, bound before this one, whose parameters and cache this one uses, and whose arena where that is large enough:
+     * validation beside training, a prompt beside single tokens, one of which runs at a time. The caches of the two programs are of
+     * the same sizes. */
     const struct tt_plan *share;
 };
 
