@@ -103,7 +103,7 @@ def torchtitan(work, nranks, flavor, settings, fields, dump):
     args = runs.flags({**runs.BASE, **settings, "model.flavor": flavor, "job.dump_folder": dump})
     parse_args, port = _prepare(args), runs.free_port()
     if not _wait({_fork(rank, nranks, port, work, dump, parse_args) for rank in range(nranks)}):
-        logs = [open(os.path.join(dump, f"rank-{r}.log")).read() for r in range(nranks)]
+        logs = [open(log).read() for r in range(nranks) if os.path.exists(log := os.path.join(dump, f"rank-{r}.log"))]
         raise AssertionError(f"{nranks} ranks, {' '.join(args)}:\n" + "\n".join(log[-3000:] for log in logs if "Traceback" in log))
     reports = [json.load(open(os.path.join(dump, f"rank-{r}.json"))) for r in range(nranks)]
     return max(reports, key=lambda steps: [s["loss"] for s in steps])
