@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "base/arena.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 #include <stdalign.h>
@@ -113,7 +114,7 @@ void tt_arena_expect(struct tt_arena *arena, size_t nbytes)
     b->next = arena->head;
     arena->head = b;
     b->nexpected = nbytes / HUGE_PAGE * HUGE_PAGE;
-    if (pthread_create(&b->toucher, NULL, touch, b) != 0)
+    if (tt_thread_start(&b->toucher, touch, b) != 0)
         b->nexpected = 0;
 }
 

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "base/pool.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -112,7 +113,7 @@ tt_status tt_pool_new(struct tt_pool **out, int nthreads, struct tt_err *err)
     pthread_cond_init(&pool->done, NULL);
     for (int i = 1; i < nthreads; i++) {
         workers[i - 1] = (struct worker){ .pool = pool, .id = i };
-        const int rc = pthread_create(&workers[i - 1].thread, NULL, worker_main, &workers[i - 1]);
+        const int rc = tt_thread_start(&workers[i - 1].thread, worker_main, &workers[i - 1]);
         if (rc != 0) {
             tt_pool_free(pool);
             return tt_err_errno(err, rc, "cannot start thread %d of %d", i, nthreads);

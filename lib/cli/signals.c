@@ -47,9 +47,14 @@ void tt_signals_write_errors(void)
     signal(SIGXFSZ, SIG_IGN);
 }
 
+/* On a stack of its own, for the calling thread: oneDNN's float32 products point the stack pointer into a buffer from malloc, and a
+ * signal's frame would be written over what lies below that. */
 static void catch_one(int sig, void (*handler)(int), int flags)
 {
-    const struct sigaction action = { .sa_handler = handler, .sa_flags = flags | SA_RESTART };
+    static char memory[1 << 16];
+    const stack_t stack = { .ss_sp = memory, .ss_size = sizeof memory };
+    const struct sigaction action = { .sa_handler = handler, .sa_flags = flags | SA_RESTART | SA_ONSTACK };
+    sigaltstack(&stack, NULL);
     sigaction(sig, &action, NULL);
 }
 

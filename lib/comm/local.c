@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "base/names.h"
+#include "base/thread.h"
 #include "comm/comm_private.h"
 
 struct match {
@@ -609,7 +610,7 @@ static void *rank_main(void *arg)
 static tt_status start(struct local_world *rank, int n, int *started, struct tt_err *err)
 {
     for (*started = 0; *started < n; ++*started) {
-        const int rc = pthread_create(&rank[*started].thread, NULL, rank_main, &rank[*started]);
+        const int rc = tt_thread_start(&rank[*started].thread, rank_main, &rank[*started]);
         if (rc == 0)
             continue;
         tt_err_errno(err, rc, "cannot start the thread of rank %d of %d", *started, n);

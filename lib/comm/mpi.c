@@ -5,13 +5,13 @@
  * own calls would take the cores from those that work. */
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "comm/launch.h"
+#include "base/thread.h"
 #include "comm/mpi_private.h"
 
 enum { GROUPS_MAX = 4096, SLEEP_MIN_NS = 5000, SLEEP_MAX_NS = 200000, ROUNDS_AWAKE = 20 };
@@ -341,13 +341,8 @@ static const struct tt_world_ops world_ops = { .processes = true, .comm_new = co
 
 static tt_status start_thread(struct mpi_world *w, struct tt_err *err)
 {
-    sigset_t all, before;
-
     set_defaults();
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the thread that runs the rank */
-    const int rc = pthread_create(&w->thread, NULL, thread_main, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    const int rc = tt_thread_start(&w->thread, thread_main, w);
     return rc == 0 ? TT_OK : tt_err_errno(err, rc, "cannot start the thread of MPI");
 }
 

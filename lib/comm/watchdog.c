@@ -1,7 +1,6 @@
 #include "comm/watchdog.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/names.h"
+#include "base/thread.h"
 #include "comm/comm_private.h"
 #include "comm/links.h"
 #include "comm/trace.h"
@@ -324,12 +324,8 @@ static void release(struct tt_watchdog *w)
 
 static tt_status start_thread(struct tt_watchdog *w, struct tt_err *err)
 {
-    sigset_t all, before;
+    const int rc = tt_thread_start(&w->thread, watch, w);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int rc = pthread_create(&w->thread, NULL, watch, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc == 0 ? TT_OK : tt_err_errno(err, rc, "cannot start the watchdog's thread");
 }
 

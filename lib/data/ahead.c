@@ -1,10 +1,10 @@
 #include "data/ahead.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/thread.h"
 #include "data/loader_private.h"
 
 struct slot {
@@ -63,14 +63,9 @@ static void *make_batches(void *arg)
     return NULL;
 }
 
-/* Signals are for the program's own thread. */
 static int start(struct tt_ahead *a)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int rc = pthread_create(&a->thread, NULL, make_batches, a);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    const int rc = tt_thread_start(&a->thread, make_batches, a);
     a->is_running = rc == 0;
     return rc;
 }

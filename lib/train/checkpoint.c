@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/thread.h"
 #include "ckpt/save_dir.h"
 #include "convert/hf_convert.h"
 #include "train/save_together.h"
@@ -374,7 +375,7 @@ static tt_status start_background(struct tt_checkpointer *c, const struct tt_tra
         status = tt_ranks_agree(c->ranks, status, err);
     if (status == TT_OK) {
         tt_pace_init(&b->pace, background_share);
-        const int rc = pthread_create(&b->thread, NULL, background_main, b);
+        const int rc = tt_thread_start(&b->thread, background_main, b);
         b->is_running = rc == 0;
         if (rc != 0)
             status = tt_err_errno(err, rc, "cannot start a thread to save with");
