@@ -1,6 +1,7 @@
 #include "train/profiler.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,13 +25,21 @@ struct step_record {
 
 /* --- the trace ------------------------------------------------------------------------------------------------------------- */
 
-/* What all events begin with; tid: 1 for products, another for each queue of collectives. Times are microseconds since `zero`. */
-static void put_event(struct tt_buf *out, const char *category, const char *name, int tid, double zero, double begin, double end)
+/* Microseconds from `zero`, of whole nanoseconds: what ends before another thing begins does so in a trace too. */
+static double since(double zero, double seconds) { return 1e-3 * round(1e9 * (seconds - zero)); }
+
+/* What all events begin with; tid: 1 for products, another for each queue of collectives. */
+static void put_head(struct tt_buf *out, const char *phase, const char *category, const char *name, int tid, double ts)
 {
-    tt_buf_printf(out,
-                  ",\n{\"ph\": \"X\", \"cat\": \"%s\", \"name\": \"%s\", \"pid\": %ld, \"tid\": %d, \"ts\": %.3f, \"dur\": %.3f, "
-                  "\"args\": {",
-                  category, name, (long)getpid(), tid, 1e6 * (begin - zero), 1e6 * (end - begin));
+    tt_buf_printf(out, ",\n{\"ph\": \"%s\", \"cat\": \"%s\", \"name\": \"%s\", \"pid\": %ld, \"tid\": %d, \"ts\": %.3f", phase,
+                  category, name, (long)getpid(), tid, ts);
+}
+
+/* An event but for its arguments. */
+static void put_event(struct tt_buf *out, const char *category, const char *name, double zero, double begin, double end)
+{
+    put_head(out, "X", category, name, 1, since(zero, begin));
+    tt_buf_printf(out, ", \"dur\": %.3f, \"args\": {", since(zero, end) - since(zero, begin));
 }
 
 /* "Input Dims" and "Input type", or those of the outputs, as PyTorch has them; an operand that is not there is empty. */
@@ -58,7 +67,7 @@ static uint64_t operand_bytes(const struct tt_valdesc *val, const tt_val *operan
     return nbytes;
 }
 
-static void put_op(struct tt_buf *out, const struct tt_profiler *p, const struct op_record *r, double zero)
+static void put_op_args(struct tt_buf *out, const struct tt_profiler *p, const struct op_record *r)
 {
     const struct tt_op *op = r->call->op;
     const struct tt_valdesc *val = r->call->val;
@@ -66,7 +75,6 @@ static void put_op(struct tt_buf *out, const struct tt_profiler *p, const struct
     int nparams;
     const struct tt_step_param *params = tt_step_params(p->step, &nparams);
 
-    put_event(out, "cpu_op", op->def->name, 1 + (int)op->queue, zero, r->begin, r->end);
     tt_buf_printf(out, "\"phase\": \"%s\"", r->eval ? "validation" : tt_phase_name(op->phase));
     if (r->mb >= 0 && !r->eval)
         tt_buf_printf(out, ", \"microbatch\": %d", r->mb);
@@ -84,11 +92,30 @@ static void put_op(struct tt_buf *out, const struct tt_profiler *p, const struct
     tt_buf_str(out, "}}");
 }
 
+/* Collectives in flight overlap, which events of one thread must not: each is an asynchronous event with an id of its own, from its
+ * launch until it has been waited for. */
+static void put_op(struct tt_buf *out, const struct tt_profiler *p, const struct op_record *r, size_t id, double zero)
+{
+    const struct tt_op *op = r->call->op;
+    const int tid = 1 + (int)op->queue;
+
+    if (op->queue == TT_Q_COMPUTE) {
+        put_event(out, "cpu_op", op->def->name, zero, r->begin, r->end);
+        put_op_args(out, p, r);
+        return;
+    }
+    put_head(out, "b", "cpu_op", op->def->name, tid, since(zero, r->begin));
+    tt_buf_printf(out, ", \"id\": %zu, \"args\": {", id);
+    put_op_args(out, p, r);
+    put_head(out, "e", "cpu_op", op->def->name, tid, since(zero, r->end));
+    tt_buf_printf(out, ", \"id\": %zu}", id);
+}
+
 static void put_step(struct tt_buf *out, const struct step_record *r, double zero)
 {
     char name[40];
     snprintf(name, sizeof name, "ProfilerStep#%" PRId64, r->step - 1);
-    put_event(out, "user_annotation", name, 1, zero, r->begin, r->end);
+    put_event(out, "user_annotation", name, zero, r->begin, r->end);
     tt_buf_printf(out, "\"step\": %" PRId64 "}}", r->step);
 }
 
@@ -107,7 +134,7 @@ static void put_trace(struct tt_buf *out, const struct tt_profiler *p)
     for (size_t i = 0; i < p->steps.len / sizeof *steps; i++)
         put_step(out, &steps[i], steps[0].begin);
     for (size_t i = 0; i < p->ops.len / sizeof *ops; i++)
-        put_op(out, p, &ops[i], steps[0].begin);
+        put_op(out, p, &ops[i], i, steps[0].begin);
     tt_buf_str(out, "\n]}\n");
     out->failed |= p->steps.failed || p->ops.failed;
 }

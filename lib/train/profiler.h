@@ -5,7 +5,7 @@
  * Of every profiling.profile_freq steps the last profiling.profiler_active are recorded, and written after the last of them; what a run
  * that ends before has recorded is written then. A step is an event, named as PyTorch names it (ProfilerStep#0 is the first), and so is
  * each operation, a validation's too, with its operands' shapes and types, their bytes, and its floating point operations where these
- * count. */
+ * count; a collective is an asynchronous event ("b", "e"), from its launch until it has been waited for. */
 #ifndef TT_TRAIN_PROFILER_H
 #define TT_TRAIN_PROFILER_H
 

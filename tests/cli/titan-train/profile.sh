@@ -19,6 +19,12 @@ grep -c '"phase": "forward"' $trace
 grep -c '"phase": "validation"' $trace
 grep '"phase": "validation", "layer": 0, "param": "layers.0.attention.wq.weight"' $trace | grep -v '"microbatch"' | grep -oE '"name": "[a-z]+"|"(Input|Output) Dims": .*\]\],'
 rm -r out
+# Collectives in flight overlap, and are pairs of events, each with an id of its own.
+NGPU=2 titan-train --quiet "${flags[@]}" --comm.mode local_tensor --training.steps 4 --profiling.profile_freq 4
+grep -oE '"ph": "[Xbe]", "cat": "cpu_op", "name": "(all|reduce)_[a-z]+"' $trace | sort | uniq -c
+for ph in b e; do grep "\"ph\": \"$ph\"" $trace | grep -oE '"id": [0-9]+' | sort >$ph; done
+cmp b e && uniq -d b
+rm -r out b e
 titan-train --dry-run --quiet "${flags[@]}" --training.steps 7
 titan-train "${flags[@]}" --profiling.profiler_active 0
 titan-train "${flags[@]}" --profiling.profile_freq 4 --profiling.profiler_active 4
