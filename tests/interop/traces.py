@@ -29,8 +29,8 @@ def is_sound(events):
     """Operations do not overlap, and each lies within a step; every one has what its bytes come from."""
     spans = [e for e in events if e.get("cat") == "user_annotation"]
     ops = sorted((e for e in events if e.get("cat") == "cpu_op"), key=lambda e: e["ts"])
-    apart = all(a["ts"] + a["dur"] <= b["ts"] + 0.002 for a, b in zip(ops, ops[1:]))
-    within = all(any(s["ts"] <= e["ts"] and e["ts"] + e["dur"] <= s["ts"] + s["dur"] + 0.002 for s in spans) for e in ops)
+    apart = all(a["ts"] + a["dur"] <= b["ts"] + 1e-6 for a, b in zip(ops, ops[1:]))
+    within = all(any(s["ts"] <= e["ts"] and e["ts"] + e["dur"] <= s["ts"] + s["dur"] + 1e-6 for s in spans) for e in ops)
     shaped = all(len(e["args"][f"{w} Dims"]) == len(e["args"][f"{w} type"]) for e in ops for w in ("Input", "Output"))
     return len(ops) > 0 and apart and within and shaped and all(e["args"]["bytes"] > 0 for e in ops)
 
