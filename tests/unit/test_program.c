@@ -483,7 +483,7 @@ static void split_backwards(struct tt_sched *sched, int nmb)
 static void check_memory(body *f, enum tt_prec prec, const struct tt_keep *keep, const char *schedule, int nmb, bool split)
 {
     struct tt_program *step;
-    struct marker marker = { .device = { "marker", &marker_ops } };
+    struct marker marker = { .device = { .name = "marker", .ops = &marker_ops } };
     struct world w;
     struct tt_err err = { 0 };
 
@@ -607,7 +607,7 @@ static void test_a_plan_without_a_backward_shares_the_parameters(void **state)
 
 static void test_units_are_gathered_one_by_one(void **state)
 {
-    struct marker marker = { .device = { "marker", &marker_ops } };
+    struct marker marker = { .device = { .name = "marker", .ops = &marker_ops } };
     struct world w;
     struct tt_err err = { 0 };
 
@@ -630,7 +630,7 @@ static void test_units_are_gathered_one_by_one(void **state)
 
 static void test_a_step_that_needs_other_ranks_is_refused(void **state)
 {
-    struct marker marker = { .device = { "marker", &marker_ops } };
+    struct marker marker = { .device = { .name = "marker", .ops = &marker_ops } };
     struct world w;
     struct tt_err err;
 

@@ -1,6 +1,7 @@
 # NGPU processes are ranks of one mpirun; the log is that of LOG_RANK's, the others say only what is wrong. The mpirun here starts one rank
 # after another, which MPI does not find to be one run.
 . "$ROOT/tests/cli/titan-train/tiny.inc"
+export ASAN_OPTIONS=detect_leaks=0 # those of MPI
 cp "$ROOT/run_train.sh" .
 mkdir bin
 cat >bin/mpirun <<'SH'
