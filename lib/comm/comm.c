@@ -151,6 +151,23 @@ void tt_comm_release(struct tt_comm *comm)
     free((void *)comm->name);
 }
 
+tt_status tt_coll_push(struct tt_coll_queue *queue, const struct tt_coll *coll, struct tt_err *err)
+{
+    if (queue->tail - queue->head == queue->cap) {
+        const uint64_t cap = queue->cap ? 2 * queue->cap : 16;
+        struct tt_coll *ring = calloc(cap, sizeof *ring);
+        if (!ring)
+            return tt_err_nomem(err, cap * sizeof *ring, "a queue of operations");
+        for (uint64_t i = queue->head; i < queue->tail; i++)
+            ring[i % cap] = queue->ring[i % queue->cap];
+        free(queue->ring);
+        queue->ring = ring;
+        queue->cap = cap;
+    }
+    queue->ring[queue->tail++ % queue->cap] = *coll;
+    return TT_OK;
+}
+
 static tt_status check_group(const struct tt_world *world, const int *ranks, int n, const char *name, struct tt_err *err)
 {
     bool found = false;

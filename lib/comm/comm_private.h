@@ -29,6 +29,18 @@ TT_MUST_CHECK tt_status tt_comm_init(struct tt_comm *comm, const struct tt_comm_
                                      int n, const char *name, struct tt_err *err);
 void tt_comm_release(struct tt_comm *comm);
 
+/* What has been posted and is not done: [head, tail), each at its number % cap of ring. Zeroed: empty; the ring is malloced. */
+struct tt_coll_queue {
+    struct tt_coll *ring;
+    uint64_t cap, head, tail;
+};
+TT_MUST_CHECK tt_status tt_coll_push(struct tt_coll_queue *queue, const struct tt_coll *coll, struct tt_err *err);
+/* The one to be done next, of a queue that has any. */
+static inline const struct tt_coll *tt_coll_first(const struct tt_coll_queue *queue)
+{
+    return &queue->ring[queue->head % queue->cap];
+}
+
 /* A communicator of one rank, in any world. */
 TT_MUST_CHECK tt_status tt_self_comm_new(struct tt_comm **out, struct tt_world *world, const int *ranks, int n, const char *name,
                                          struct tt_err *err);

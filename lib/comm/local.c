@@ -32,8 +32,7 @@ struct match {
 struct queue {
     bool has_joined;
     struct tt_comm *comm;
-    struct tt_coll *ring; /* (cap) of [head, tail), each at its number % cap */
-    uint64_t cap, head, tail;
+    struct tt_coll_queue posted;
     bool head_has_arrived;
     uint64_t collectives;    /* that have arrived so far */
     uint64_t *sends, *recvs; /* (n) by peer, the same */
@@ -215,7 +214,7 @@ static tt_status disagree(const struct group *g, int r, int s, const struct tt_c
 static tt_status arrive(struct group *g, int r, struct tt_err *err)
 {
     struct queue *q = &g->queue[r];
-    const struct tt_coll *coll = &q->ring[q->head % q->cap];
+    const struct tt_coll *coll = tt_coll_first(&q->posted);
     struct match *m = match_of(g, r, coll);
 
     if (!m)
@@ -248,7 +247,7 @@ static void finish(struct group *g, struct match **link)
         tt_comm_count_sent(q->comm, &m->coll[r]);
         atomic_fetch_add(&q->comm->done, 1);
         atomic_fetch_add(&g->shared->moves, 1);
-        q->head++;
+        q->posted.head++;
         q->head_has_arrived = false;
     }
     *link = m->next;
@@ -262,7 +261,7 @@ static tt_status settle(struct group *g, struct tt_err *err)
     for (bool again = true; again;) {
         again = false;
         for (int r = 0; r < g->n; r++)
-            if (g->queue[r].head != g->queue[r].tail && !g->queue[r].head_has_arrived) {
+            if (g->queue[r].posted.head != g->queue[r].posted.tail && !g->queue[r].head_has_arrived) {
                 const tt_status st = arrive(g, r, err);
                 if (st != TT_OK)
                     return st;
@@ -325,21 +324,6 @@ static tt_status tell(struct local_world *local, struct tt_err *err)
 
 /* --- communicators ------------------------------------------------------------------------------------------------------------ */
 
-static tt_status grow(struct queue *q, struct tt_err *err)
-{
-    const uint64_t cap = q->cap ? 2 * q->cap : 16;
-    struct tt_coll *ring = calloc(cap, sizeof *ring);
-
-    if (!ring)
-        return tt_err_nomem(err, cap * sizeof *ring, "a queue of operations");
-    for (uint64_t i = q->head; i < q->tail; i++)
-        ring[i % cap] = q->ring[i % q->cap];
-    free(q->ring);
-    q->ring = ring;
-    q->cap = cap;
-    return TT_OK;
-}
-
 static tt_status post(struct tt_comm *comm, const struct tt_coll *coll, uint64_t ticket, struct tt_err *err)
 {
     struct local_world *local = local_of(comm->world);
@@ -350,10 +334,9 @@ static tt_status post(struct tt_comm *comm, const struct tt_coll *coll, uint64_t
 
     pthread_mutex_lock(&g->lock);
     const bool aborted = atomic_load(&local->shared->aborted);
-    if (!aborted && q->tail - q->head == q->cap)
-        st = grow(q, err);
+    if (!aborted)
+        st = tt_coll_push(&q->posted, coll, err);
     if (!aborted && st == TT_OK) {
-        q->ring[q->tail++ % q->cap] = *coll;
         atomic_store(&comm->posted, ticket);
         atomic_fetch_add(&g->shared->moves, 1);
         settled = settle(g, &why);
@@ -404,7 +387,7 @@ struct stillness {
 static void note_rest(struct local_world *local, struct group *g, const struct tt_comm *comm)
 {
     const struct queue *q = &g->queue[comm->rank];
-    const struct tt_coll *coll = &q->ring[q->head % q->cap];
+    const struct tt_coll *coll = tt_coll_first(&q->posted);
 
     pthread_mutex_lock(&local->shared->rests_lock);
     snprintf(local->rests, sizeof local->rests, "rank %d for %s of %s (group %s)", local->world.rank, tt_coll_name(coll->kind),
@@ -478,7 +461,7 @@ static void free_matches(struct match *m)
 static void free_group(struct group *g)
 {
     for (int r = 0; r < g->n && g->queue; r++) {
-        free(g->queue[r].ring);
+        free(g->queue[r].posted.ring);
         free(g->queue[r].sends);
     }
     free_matches(g->matches);

@@ -124,19 +124,19 @@ static bool go_round(struct mpi_world *w)
         struct tt_err err;
         bool done;
         if (!c->begun)
-            c->op.coll = c->ring[c->head % c->cap];
+            c->op.coll = *tt_coll_first(&c->posted);
         pthread_mutex_unlock(&w->lock);
         const tt_status st = step(c, &moved, &done, &err);
         pthread_mutex_lock(&w->lock);
         if (st != TT_OK)
             fail(w, &err);
         if (done) {
-            c->head++;
+            c->posted.head++;
             c->begun = false;
             atomic_fetch_add(&c->comm.done, 1);
             pthread_cond_broadcast(&w->changed);
         }
-        if (c->head == c->tail) {
+        if (c->posted.head == c->posted.tail) {
             *link = c->next;
             c->active = false;
         } else {
@@ -198,21 +198,6 @@ static void abort_world(struct tt_world *world, const struct tt_err *why)
     pthread_mutex_unlock(&w->lock);
 }
 
-static tt_status grow(struct tt_mpi_comm *c, struct tt_err *err)
-{
-    const uint64_t cap = c->cap ? 2 * c->cap : 16;
-    struct tt_coll *ring = calloc(cap, sizeof *ring);
-
-    if (!ring)
-        return tt_err_nomem(err, cap * sizeof *ring, "a queue of operations");
-    for (uint64_t i = c->head; i < c->tail; i++)
-        ring[i % cap] = c->ring[i % c->cap];
-    free(c->ring);
-    c->ring = ring;
-    c->cap = cap;
-    return TT_OK;
-}
-
 /* At the end: the thread may be at any place of the list. */
 static void append(struct mpi_world *w, struct tt_mpi_comm *c)
 {
@@ -233,10 +218,9 @@ static tt_status post(struct tt_comm *comm, const struct tt_coll *coll, uint64_t
     pthread_mutex_lock(&w->lock);
     if (w->aborted)
         st = tell(w, err);
-    else if (c->tail - c->head == c->cap)
-        st = grow(c, err);
+    else
+        st = tt_coll_push(&c->posted, coll, err);
     if (st == TT_OK) {
-        c->ring[c->tail++ % c->cap] = *coll;
         atomic_store(&comm->posted, ticket);
         if (!c->active)
             append(w, c);
@@ -265,7 +249,7 @@ static void free_comm(struct tt_comm *comm)
     struct tt_mpi_comm *c = (struct tt_mpi_comm *)comm;
 
     tt_mpi_op_release(&c->op);
-    free(c->ring);
+    free(c->posted.ring);
     tt_comm_release(comm);
     free(c);
 }

@@ -46,8 +46,7 @@ struct tt_mpi_op {
 struct tt_mpi_comm {
     struct tt_comm comm;
     int tag;
-    struct tt_coll *ring; /* (cap) posted and not done: [head, tail), each at its number % cap */
-    uint64_t cap, head, tail;
+    struct tt_coll_queue posted;
     bool begun; /* the head is under way */
     struct tt_mpi_op op;
     struct tt_mpi_comm *next; /* of those that have something to do */

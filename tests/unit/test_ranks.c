@@ -13,13 +13,11 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "test_flavor.h"
 #include "train/checkpoint.h"
 #include "train/share.h"
 
 enum { NRANKS = 3 };
-
-static const char flavor[] = "dim: 24\nn_layers: 2\nn_heads: 4\nn_kv_heads: 2\nvocab_size: 130\nmultiple_of: 8\n";
-static char folder[] = "/tmp/titan-ranks-XXXXXX";
 
 /* What the ranks of a test do; one of them may be to fail. */
 struct job {
@@ -65,6 +63,15 @@ static void run(struct job *job)
         fail_msg("%s", err.msg);
 }
 
+/* What needs a job for nothing else. */
+static void run_alone(tt_status (*act)(struct job *job, struct tt_ranks *ranks, struct tt_err *err))
+{
+    struct job *job = new_job();
+    job->act = act;
+    run(job);
+    tt_arena_release(&job->arena);
+}
+
 /* --- words ------------------------------------------------------------------------------------------------------------------ */
 
 static tt_status talk(struct job *job, struct tt_ranks *r, struct tt_err *err)
@@ -96,10 +103,7 @@ static tt_status talk(struct job *job, struct tt_ranks *r, struct tt_err *err)
 static void test_sums_broadcasts_and_gathers(void **state)
 {
     (void)state;
-    struct job *job = new_job();
-    job->act = talk;
-    run(job);
-    tt_arena_release(&job->arena);
+    run_alone(talk);
 }
 
 /* Rank 1 fails and rank 2 too: all have the error of rank 1. */
@@ -119,10 +123,7 @@ static tt_status fail_together(struct job *job, struct tt_ranks *r, struct tt_er
 static void test_a_failure_of_one_is_one_of_all(void **state)
 {
     (void)state;
-    struct job *job = new_job();
-    job->act = fail_together;
-    run(job);
-    tt_arena_release(&job->arena);
+    run_alone(fail_together);
 }
 
 /* --- settings that differ ----------------------------------------------------------------------------------------------------- */
@@ -143,10 +144,7 @@ static tt_status differ(struct job *job, struct tt_ranks *r, struct tt_err *err)
 static void test_another_configuration_on_a_rank_is_found(void **state)
 {
     (void)state;
-    struct job *job = new_job();
-    job->act = differ;
-    run(job);
-    tt_arena_release(&job->arena);
+    run_alone(differ);
 }
 
 /* --- checkpoints -------------------------------------------------------------------------------------------------------------- */
@@ -258,24 +256,6 @@ static void test_a_save_that_fails_on_one_rank_leaves_nothing(void **state)
     run(job);
     tt_arena_release(&arena);
     tt_arena_release(&job->arena);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    char path[64];
-    struct tt_err err;
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(path, sizeof path, "%s/tiny.yaml", folder);
-    return tt_file_write_all(path, flavor, sizeof flavor - 1, &err) == TT_OK ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    struct tt_err err;
-    return tt_remove_all(folder, &err) == TT_OK ? 0 : -1;
 }
 
 int main(void)

@@ -13,15 +13,10 @@
 
 #include "comm/mesh.h"
 #include "tensor/region.h"
+#include "test_layouts.h"
 #include "train/step.h"
 
 enum { NMB = 2, BATCH = 2, SEQ_LEN = 12, NSTEPS = 3, NTOKENS = BATCH * SEQ_LEN };
-
-static const struct tt_model_args small = {
-    .dim = 48, .n_layers = 2, .n_heads = 8, .n_kv_heads = 4, .vocab_size = 71, .multiple_of = 8, .ffn_dim_multiplier = 1,
-    .norm_eps = 1e-5, .rope_theta = 10000, .rope_scaling_args = { .scaling_factor = 8, .low_freq_factor = 1, .high_freq_factor = 4,
-                           .original_max_position_embeddings = 8192 }, .depth_init = true,
-};
 
 /* What is run, and what comes of it: of one process, or put together from the ranks. */
 struct job {

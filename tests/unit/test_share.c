@@ -15,12 +15,11 @@
 
 #include "base/file.h"
 #include "ckpt/ckpt.h"
+#include "test_flavor.h"
 #include "train/init.h"
 #include "train/share.h"
 #include "train/state.h"
 
-static const char flavor[] = "dim: 24\nn_layers: 2\nn_heads: 4\nn_kv_heads: 2\nvocab_size: 130\nmultiple_of: 8\n";
-static char folder[] = "/tmp/titan-share-XXXXXX";
 static struct tt_err err;
 
 #define OK(expr)                    \
@@ -236,22 +235,6 @@ static void test_ranks_share_the_writing_of_what_they_all_hold(void **state)
         }
         assert_true(most - least < most / 20);
     }
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    char path[64];
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(path, sizeof path, "%s/tiny.yaml", folder);
-    return tt_file_write_all(path, flavor, sizeof flavor - 1, &err) == TT_OK ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return tt_remove_all(folder, &err) == TT_OK ? 0 : -1;
 }
 
 int main(void)
