@@ -401,6 +401,13 @@ char *tt_path_dir(struct tt_arena *arena, const char *path)
     return tt_arena_strn(arena, path, slash == path ? 1 : (size_t)(slash - path));
 }
 
+const char *tt_path_existing_dir(struct tt_arena *arena, const char *folder)
+{
+    while (folder && !tt_path_is_dir(folder) && strcmp(folder, ".") != 0 && strcmp(folder, "/") != 0)
+        folder = tt_path_dir(arena, folder);
+    return folder;
+}
+
 bool tt_path_is_name(const char *s)
 {
     for (const char *p = s; *p; p++)

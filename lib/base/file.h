@@ -80,6 +80,8 @@ char *tt_path_join(struct tt_arena *arena, const char *a, const char *b);
 /* The last component (borrowed, into path); the part before it ("." where there is none). */
 const char *tt_path_base(const char *path);
 char *tt_path_dir(struct tt_arena *arena, const char *path);
+/* The folder itself, or the first above it that is there already; NULL without memory, or of NULL. */
+const char *tt_path_existing_dir(struct tt_arena *arena, const char *folder);
 /* Whether a name that a file gives for another beside it is one component: not empty, "." or "..", no '/', no control character. */
 bool tt_path_is_name(const char *s);
 bool tt_has_suffix(const char *s, const char *suffix);

@@ -19,14 +19,6 @@ static bool is_file_from_its_start(void)
     return fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode) && lseek(STDIN_FILENO, 0, SEEK_CUR) == 0;
 }
 
-/* The nearest folder that is there. */
-static const char *existing(struct tt_arena *arena, const char *folder)
-{
-    while (folder && !tt_path_is_dir(folder) && strcmp(folder, ".") != 0 && strcmp(folder, "/") != 0)
-        folder = tt_path_dir(arena, folder);
-    return folder;
-}
-
 /* A file whose name is taken away at once: not every file system has O_TMPFILE. */
 static int open_nameless(struct tt_arena *arena, const char *folder)
 {
@@ -69,7 +61,7 @@ tt_status tt_spill_stdin(const char *folder, struct tt_err *err)
         return tt_err_set(err, TT_EINVAL, "stdin is a terminal: a checkpoint is binary; redirect it");
     if (is_file_from_its_start())
         return TT_OK;
-    const char *at = existing(&arena, folder);
+    const char *at = tt_path_existing_dir(&arena, folder);
     const int fd = at ? open_nameless(&arena, at) : -1;
     if (fd < 0)
         st = tt_err_errno(err, errno, "%s: cannot make a temporary file for what comes from stdin", at ? at : folder);

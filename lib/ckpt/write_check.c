@@ -285,10 +285,7 @@ static tt_status check_absent(struct write_plan *plan, struct tt_err *err)
 /* The folder that the output will lie in, or the first above it that is there already. In the arena; NULL without memory. */
 static const char *folder_of(struct tt_arena *arena, const char *path)
 {
-    const char *dir = tt_path_dir(arena, path);
-    while (dir && !tt_path_is_dir(dir) && strcmp(dir, ".") != 0 && strcmp(dir, "/") != 0)
-        dir = tt_path_dir(arena, dir);
-    return dir;
+    return tt_path_existing_dir(arena, tt_path_dir(arena, path));
 }
 
 /* What has to be decoded into a temporary is decoded beside the output, where there is one. */
