@@ -158,13 +158,18 @@ static tt_status check_same(const struct tt_ranks *r, const struct tt_buf *mine,
     return tt_ranks_agree(r, status, err);
 }
 
+void tt_ranks_write_nothing(struct tt_config *config)
+{
+    config->job.save_config_file = config->metrics.save_jsonl = NULL;
+    config->job.print_config = config->metrics.enable_tensorboard = false;
+    config->profiling.enable_profiling = config->profiling.enable_memory_snapshot = false;
+}
+
 /* The settings but for those that are rank 0's alone. */
 static tt_status put_config(struct tt_buf *out, const struct tt_config *config, struct tt_err *err)
 {
     struct tt_config common = *config;
-    common.job.save_config_file = common.metrics.save_jsonl = NULL;
-    common.job.print_config = common.metrics.enable_tensorboard = false;
-    common.profiling.enable_profiling = common.profiling.enable_memory_snapshot = false;
+    tt_ranks_write_nothing(&common);
     return tt_config_json(out, &common, err);
 }
 

@@ -47,6 +47,9 @@ TT_MUST_CHECK tt_status tt_ranks_gather(const struct tt_ranks *ranks, const void
 /* Together, over the ranks of TT_MESH_LOSS. */
 TT_MUST_CHECK tt_status tt_ranks_sum_loss(const struct tt_ranks *ranks, float *loss, struct tt_err *err);
 
+/* Without the log and the files of a run, which are rank 0's: the settings of every other rank. */
+void tt_ranks_write_nothing(struct tt_config *config);
+
 /* Together: TT_EINVAL where a rank's settings, program or data are not rank 0's. */
 TT_MUST_CHECK tt_status tt_ranks_check_same(const struct tt_ranks *ranks, const struct tt_config *config, struct tt_err *err);
 

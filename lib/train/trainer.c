@@ -706,14 +706,6 @@ struct run_of_ranks {
     bool *stopped; /* rank 0's */
 };
 
-/* The log and the files of a run are rank 0's. */
-static void be_silent(struct tt_config *config)
-{
-    config->job.save_config_file = config->metrics.save_jsonl = NULL;
-    config->job.print_config = config->metrics.enable_tensorboard = false;
-    config->profiling.enable_profiling = config->profiling.enable_memory_snapshot = false;
-}
-
 static tt_status train_rank(struct tt_world *world, void *ctx, struct tt_err *err)
 {
     const struct run_of_ranks *job = ctx;
@@ -723,7 +715,7 @@ static tt_status train_rank(struct tt_world *world, void *ctx, struct tt_err *er
     bool stopped = false;
 
     if (!first)
-        be_silent(&config);
+        tt_ranks_write_nothing(&config);
     tt_status status = begin(&t, world, job->nranks, err);
     if (status == TT_OK)
         status = build(&t, err);
