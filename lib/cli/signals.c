@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "cli/signals.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
@@ -47,14 +48,22 @@ void tt_signals_write_errors(void)
     signal(SIGXFSZ, SIG_IGN);
 }
 
-/* On a stack of its own, for the calling thread: oneDNN's float32 products point the stack pointer into a buffer from malloc, and a
- * signal's frame would be written over what lies below that. */
-static void catch_one(int sig, void (*handler)(int), int flags)
+/* oneDNN's float32 products point the stack pointer into a buffer from malloc, and a signal's frame would be written over what lies
+ * below that. The stack is the first thread's, which catches first and alone takes signals (lib/base/thread.h): a rank that is a
+ * thread may catch later, and must not have it for its own. */
+static void handle_on_own_stack(void)
 {
     static char memory[1 << 16];
+    static bool done;
     const stack_t stack = { .ss_sp = memory, .ss_size = sizeof memory };
+    if (!done)
+        done = sigaltstack(&stack, NULL) == 0;
+}
+
+static void catch_one(int sig, void (*handler)(int), int flags)
+{
     const struct sigaction action = { .sa_handler = handler, .sa_flags = flags | SA_RESTART | SA_ONSTACK };
-    sigaltstack(&stack, NULL);
+    handle_on_own_stack();
     sigaction(sig, &action, NULL);
 }
 
