@@ -19,7 +19,7 @@
 #include "train/step_dirs.h"
 
 /* Of a core: training has what a save leaves of it, and each step waits for its slowest thread. */
-static const double background_share = 0.1;
+static const double background_share = 0.05;
 
 /* A save in the background: one at a time. */
 struct tt_checkpointer_background {

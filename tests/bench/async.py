@@ -1,9 +1,9 @@
 """How long saving a checkpoint holds training up, in the background against in the foreground, and what the write does to the steps
-beside it. Runs of titan-train with a state of 400 MB in turns, back to back: ROUNDS of each (3), with SAVES saves (3), INTERVAL
-steps (12) apart, in DIR (build). For each round
+beside it. Runs of titan-train with a state of 400 MB in turns, back to back: ROUNDS of each (3), with SAVES saves (2), INTERVAL
+steps (45: longer than a write takes, since a save waits for the one before) apart, in DIR (build). For each round
 
-  blocked   the longest time that training stood still for a save of the background run (its first one included) against the
-            shortest save of the foreground run
+  blocked   the longest time that training stood still for a save of the background run (its first one included), from the end of
+            the step on, against the shortest save of the foreground run
   steps     the longest step that begins or ends while a save is written, and their median, against the median of all other steps;
             and the longest of those others, which says what the machine does by itself
 
@@ -18,7 +18,7 @@ import tempfile
 from datetime import datetime
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ROUNDS, SAVES, INTERVAL = int(os.environ.get("ROUNDS", 3)), int(os.environ.get("SAVES", 3)), int(os.environ.get("INTERVAL", 12))
+ROUNDS, SAVES, INTERVAL = int(os.environ.get("ROUNDS", 3)), int(os.environ.get("SAVES", 2)), int(os.environ.get("INTERVAL", 45))
 DIR = os.environ.get("DIR", os.path.join(ROOT, "build"))
 FLAVOR = {"dim": 512, "n_layers": 9, "n_heads": 8, "vocab_size": 2560, "multiple_of": 256}  # with moments 401 MB
 FLAGS = [
@@ -49,17 +49,15 @@ def events(folder, mode):
 def measure(folder, mode):
     """How long each save held training up, the steps as (begin, end), and the times of writing in the background."""
     blocked, steps, writes = [], [], []
-    begin = saving = None
+    begin = None
     for at, text in events(folder, mode):
         if text.startswith("Training starts"):
             begin = at
         elif text.startswith("step:"):
             steps.append((begin, at))
             begin = at
-        elif text.startswith("Saving the checkpoint"):
-            saving = at
         elif text.startswith("Finished saving"):
-            blocked.append(at - saving)
+            blocked.append(at - begin)
             writes.append([at, float("inf")])
             begin = at
         elif text.startswith("Saved step"):
