@@ -67,6 +67,21 @@ static bool is_identity(const struct tt_output *o)
     return o->nparts == 1 && !o->weights && tt_part_is_plain(o, p) && p->src->dtype == o->dtype;
 }
 
+/* The elements of the data, where they lie in memory as they are to be written: what a running job saves. */
+static const uint8_t *in_memory(const struct copy_data *d)
+{
+    const struct tt_output *o = d->box.output;
+    const struct tt_entry *src = o->nparts ? o->parts->src : NULL;
+    const struct tt_region whole = tt_output_box_region(&d->box);
+
+    if (!src || !is_identity(o) || src->nchunks != 1 || src->chunks->codec != TT_CODEC_MEMORY || src->ndim != whole.ndim)
+        return NULL;
+    for (int i = 0; i < whole.ndim; i++)
+        if (whole.size[i] != src->shape[i] || src->chunks->sizes[i] != src->shape[i])
+            return NULL;
+    return src->chunks->data;
+}
+
 /* The chunk of the source whose elements are the data's from `first` on, in their order; *numel is how many. NULL: there is none
  * of so many bytes. */
 static const struct tt_chunk *whole_chunk(const struct copy_data *d, int64_t first, uint64_t nbytes_min, int64_t *numel)
@@ -329,15 +344,19 @@ static tt_status do_piece(struct worker *w, const struct job *job, const struct 
     const struct tt_output *o = data->box.output;
     const size_t unit = tt_dtype_nbytes(o->dtype), nbytes = (size_t)numel * unit;
     const uint64_t begin = (uint64_t)first * unit;
-    uint8_t *out;
+    const uint8_t *out = in_memory(data);
     tt_status st = TT_OK;
 
     if (s->kind == COPY_MEMORY)
         return numel ? tt_assemble(w->assembler, o, piece, (uint8_t *)s->u.dst + begin, &w->err) : TT_OK;
-    if (!(out = tt_io_buffer_once(&w->block, TT_BLOCK_NBYTES)))
-        return tt_err_nomem(&w->err, TT_BLOCK_NBYTES, "a buffer");
-    if (numel)
-        st = tt_assemble(w->assembler, o, piece, out, &w->err);
+    if (out) {
+        out += begin;
+    } else {
+        out = tt_io_buffer_once(&w->block, TT_BLOCK_NBYTES);
+        if (!out)
+            return tt_err_nomem(&w->err, TT_BLOCK_NBYTES, "a buffer");
+        st = numel ? tt_assemble(w->assembler, o, piece, w->block, &w->err) : TT_OK;
+    }
     if (st != TT_OK)
         return st;
     const uint32_t crc = s->kind == COPY_ELEMENTS ? 0 : tt_crc32(0, out, nbytes);
