@@ -37,6 +37,7 @@ tt_status tt_vocab_read(struct tt_vocab *out, const struct tt_value *model, cons
     out->by_id = calloc(map->u.map.n + 1, sizeof *out->by_id);
     if (!out->by_id)
         return tt_err_nomem(err, map->u.map.n * sizeof *out->by_id, "a vocabulary");
+    st = tt_map_reserve(&out->ids, map->u.map.n, err);
     for (size_t i = 0; i < map->u.map.n && st == TT_OK; i++)
         st = add_token(out, &map->u.map.pairs[i], where, err);
     qsort(out->by_id, out->n, sizeof *out->by_id, by_id);
