@@ -54,7 +54,7 @@ isa_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mp
 cpu_obj := $(foreach i,$(isas),$(patsubst kernels/cpu/%.c,$(B)/kernels/cpu/$(i)/%.o,$(wildcard kernels/cpu/*.c)))
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo check unit clean format interop-full bench bench-tools bench-memory bench-kernels bench-async bench-comm kills kills-train fuzz fuzz-build fuzz-coverage \
+.PHONY: all help deps demo check unit clean format interop-full bench bench-tools bench-memory bench-kernels bench-async bench-comm kills kills-train layouts fuzz fuzz-build fuzz-coverage \
         coverage-build bless install \
         uninstall compile_commands.json tools generate
 
@@ -200,6 +200,9 @@ kills: all tools $(B)/preload/slow.so     ## kill conversions in every phase: 30
 
 kills-train: all tools $(B)/preload/slow.so     ## kill training runs that save, TRAIN_KILLS (200) times
 	@BIN=$(BIN) B=$(B) tests/kills_train.sh
+
+layouts: $(BIN)/titan-train     ## train at every layout of ranks, as threads of one process: with SAN=thread or SAN=address,undefined
+	@BIN=$(BIN) tests/layouts.sh
 
 $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libtitan.a
 	@mkdir -p $(@D)
