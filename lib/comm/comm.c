@@ -33,20 +33,67 @@ int64_t tt_coll_offset(const struct tt_coll *coll, int r)
     return offset;
 }
 
-int64_t tt_coll_piece_offset(const struct tt_coll *coll, int size, int r)
+/* A piece a rank, the last ones shorter. */
+static int64_t piece_offset(const struct tt_coll *coll, int size, int r)
 {
     const int64_t piece = coll->count / size + (coll->count % size != 0);
     return piece * r < coll->count ? piece * r : coll->count;
 }
 
-int64_t tt_coll_piece_count(const struct tt_coll *coll, int size, int r)
+int64_t tt_coll_part_offset(const struct tt_coll *coll, int size, int part)
 {
-    return tt_coll_piece_offset(coll, size, r + 1) - tt_coll_piece_offset(coll, size, r);
+    if (part == TT_COLL_ALL)
+        return 0;
+    return tt_coll_has_parts(coll) ? tt_coll_offset(coll, part) : piece_offset(coll, size, part);
 }
 
-bool tt_coll_is_small(const struct tt_coll *coll) { return coll->count <= TT_COMM_SMALL / (int64_t)tt_dtype_nbytes(coll->wire); }
+int64_t tt_coll_part_count(const struct tt_coll *coll, int size, int part)
+{
+    if (part == TT_COLL_ALL)
+        return coll->count;
+    return tt_coll_has_parts(coll) ? tt_coll_count(coll, part)
+                                   : piece_offset(coll, size, part + 1) - piece_offset(coll, size, part);
+}
+
+bool tt_coll_is_small(const struct tt_coll *coll, int nbufs)
+{
+    int64_t count = 0;
+    for (int b = 0; b < nbufs; b++)
+        count += coll[b].count;
+    return count <= TT_COMM_SMALL / (int64_t)tt_dtype_nbytes(coll->wire);
+}
 
 int64_t tt_coll_chunk(enum tt_dtype wire) { return TT_COMM_CHUNK / (int64_t)tt_dtype_nbytes(wire); }
+
+/* --- messages ----------------------------------------------------------------------------------------------------------------- */
+
+static int64_t part_nbytes(const struct tt_coll *coll, int size, int part)
+{
+    return tt_coll_part_count(coll, size, part) * (int64_t)tt_dtype_nbytes(coll->wire);
+}
+
+bool tt_message_next(struct tt_message *m, const struct tt_coll *coll, int nbufs, int size, int part)
+{
+    int64_t rest = 0, more;
+
+    m->at += m->nbytes;
+    m->nbytes = 0;
+    for (; m->buf < nbufs; m->buf++, m->at -= rest) {
+        rest = part_nbytes(&coll[m->buf], size, part);
+        if (m->at < rest)
+            break;
+    }
+    if (m->buf == nbufs)
+        return false;
+    rest -= m->at;
+    m->nbytes = rest < TT_COMM_CHUNK ? rest : TT_COMM_CHUNK;
+    for (int b = m->buf + 1; b < nbufs && m->nbytes == rest; b++, rest += more) {
+        more = part_nbytes(&coll[b], size, part);
+        if (rest + more <= TT_COMM_SMALL)
+            m->nbytes += more;
+    }
+    return true;
+}
 
 /* --- the binomial tree --------------------------------------------------------------------------------------------------------
  * Ranks are counted from the root; the parent of one is it without its lowest bit. */
@@ -70,41 +117,43 @@ int tt_tree_children(int r, int root, int size, int children[64])
 
 /* --- what is sent ------------------------------------------------------------------------------------------------------------- */
 
-static void add_sent(struct tt_comm *comm, const struct tt_coll *coll, int64_t count, int64_t times)
+/* A part of every buffer, to so many ranks. */
+static void add_sent(struct tt_comm *comm, const struct tt_coll *coll, int nbufs, int part, int times)
 {
-    const int64_t chunk = tt_coll_chunk(coll->wire);
-    atomic_fetch_add(&comm->sent_nbytes, (uint64_t)(count * times) * tt_dtype_nbytes(coll->wire));
-    atomic_fetch_add(&comm->messages, (uint64_t)((count + chunk - 1) / chunk * times));
+    struct tt_message m = { 0 };
+
+    while (tt_message_next(&m, coll, nbufs, comm->size, part)) {
+        atomic_fetch_add(&comm->sent_nbytes, (uint64_t)(m.nbytes * times));
+        atomic_fetch_add(&comm->messages, (uint64_t)times);
+    }
 }
 
-static void add_all_reduce(struct tt_comm *comm, const struct tt_coll *coll)
+static void add_parts(struct tt_comm *comm, const struct tt_coll *coll, int nbufs)
 {
-    if (tt_coll_is_small(coll)) {
-        add_sent(comm, coll, coll->count, comm->size - 1);
-        return;
-    }
-    add_sent(comm, coll, tt_coll_piece_count(coll, comm->size, comm->rank), comm->size - 1);
     for (int r = 0; r < comm->size; r++)
         if (r != comm->rank)
-            add_sent(comm, coll, tt_coll_piece_count(coll, comm->size, r), 1);
+            add_sent(comm, coll, nbufs, r, 1);
 }
 
-void tt_comm_count_sent(struct tt_comm *comm, const struct tt_coll *coll)
+void tt_comm_count_sent(struct tt_comm *comm, const struct tt_coll *coll, int nbufs)
 {
     int children[64];
 
     switch (coll->kind) {
-    case TT_COLL_ALL_GATHER: add_sent(comm, coll, tt_coll_count(coll, comm->rank), comm->size - 1); break;
-    case TT_COLL_REDUCE_SCATTER:
-        for (int r = 0; r < comm->size; r++)
-            if (r != comm->rank)
-                add_sent(comm, coll, tt_coll_count(coll, r), 1);
+    case TT_COLL_ALL_GATHER: add_sent(comm, coll, nbufs, comm->rank, comm->size - 1); break;
+    case TT_COLL_REDUCE_SCATTER: add_parts(comm, coll, nbufs); break;
+    case TT_COLL_ALL_REDUCE:
+        if (tt_coll_is_small(coll, nbufs)) {
+            add_sent(comm, coll, nbufs, TT_COLL_ALL, comm->size - 1);
+            break;
+        }
+        add_sent(comm, coll, nbufs, comm->rank, comm->size - 1);
+        add_parts(comm, coll, nbufs);
         break;
-    case TT_COLL_ALL_REDUCE: add_all_reduce(comm, coll); break;
     case TT_COLL_BROADCAST:
-        add_sent(comm, coll, coll->count, tt_tree_children(comm->rank, coll->peer, comm->size, children));
+        add_sent(comm, coll, nbufs, TT_COLL_ALL, tt_tree_children(comm->rank, coll->peer, comm->size, children));
         break;
-    case TT_COLL_SEND: add_sent(comm, coll, coll->count, 1); break;
+    case TT_COLL_SEND: add_sent(comm, coll, nbufs, TT_COLL_ALL, 1); break;
     default: break;
     }
 }
@@ -165,7 +214,16 @@ tt_status tt_coll_push(struct tt_coll_queue *queue, const struct tt_coll *coll, 
         queue->cap = cap;
     }
     queue->ring[queue->tail++ % queue->cap] = *coll;
+    queue->ready = coll->more ? queue->ready : queue->tail;
     return TT_OK;
+}
+
+int tt_coll_nbufs(const struct tt_coll_queue *queue)
+{
+    int n = 1;
+    while (tt_coll_buf(queue, n - 1)->more)
+        n++;
+    return n;
 }
 
 static tt_status check_group(const struct tt_world *world, const int *ranks, int n, const char *name, struct tt_err *err)
@@ -263,6 +321,9 @@ static tt_status check(const struct tt_comm *comm, const struct tt_coll *coll, s
     if (reduces && !can_reduce(coll))
         return tt_err_set(err, TT_EINVAL, "%s of %s in group %s: %s is not summed in %s", tt_coll_name(coll->kind), coll->what,
                           comm->name, tt_dtype_name(coll->wire), tt_dtype_name(coll->sum));
+    if (coll->more && !tt_coll_has_parts(coll) && coll->kind != TT_COLL_ALL_REDUCE)
+        return tt_err_set(err, TT_EINVAL, "%s of %s in group %s: has one buffer, expected no more", tt_coll_name(coll->kind),
+                          coll->what, comm->name);
     for (int r = 0; r < (coll->counts ? comm->size : 1); r++) {
         const int64_t count = tt_coll_count(coll, r);
         if (count < 0)
@@ -274,6 +335,19 @@ static tt_status check(const struct tt_comm *comm, const struct tt_coll *coll, s
     return TT_OK;
 }
 
+/* Does it go on with the operation that is open? */
+static bool goes_on(const struct tt_coll *open, const struct tt_coll *coll)
+{
+    return !open->more || (coll->kind == open->kind && coll->op == open->op && coll->wire == open->wire && coll->sum == open->sum &&
+                           coll->unrounded == open->unrounded);
+}
+
+/* How many elements it is of so far, in the way of the flight record. */
+static int64_t count_of(const struct tt_comm *comm, const struct tt_coll *coll)
+{
+    return (comm->open.more ? comm->open.count : 0) + (coll->counts ? tt_coll_offset(coll, comm->size) : coll->count);
+}
+
 tt_status tt_comm_post(struct tt_comm *comm, const struct tt_coll *coll, uint64_t *ticket, struct tt_err *err)
 {
     const uint64_t number = atomic_load(&comm->posted) + 1;
@@ -281,16 +355,24 @@ tt_status tt_comm_post(struct tt_comm *comm, const struct tt_coll *coll, uint64_
 
     if (!tt_coll_has_parts(coll))
         own.counts = NULL;
+    if (coll->kind == TT_COLL_BARRIER)
+        own.count = 0;
     if (!own.what)
         own.what = "nothing";
     tt_status st = check(comm, &own, err);
+    if (st == TT_OK && !goes_on(&comm->open, &own))
+        st = tt_err_set(err, TT_EINVAL, "%s of %s in group %s: does not go on with %s of %s", tt_coll_name(own.kind), own.what,
+                        comm->name, tt_coll_name(comm->open.kind), comm->open.what);
     if (st == TT_OK)
         st = comm->ops->post(comm, &own, number, err);
     if (st != TT_OK)
         return st;
-    if (!tt_coll_is_pair(own.kind))
+    own.count = count_of(comm, &own);
+    own.counts = NULL;
+    comm->open = own;
+    if (!own.more && !tt_coll_is_pair(own.kind))
         atomic_fetch_add(&comm->collectives, 1);
-    if (comm->world->trace)
+    if (!own.more && comm->world->trace)
         tt_trace_add(comm->world->trace, comm, &own, number);
     if (ticket)
         *ticket = number;

@@ -18,7 +18,8 @@
  *                   ones shorter, and an all_gather of them
  *   broadcast       to each of its children in the binomial tree at the root
  *
- * in messages of at most TT_COMM_CHUNK bytes. */
+ * in messages of at most TT_COMM_CHUNK bytes. Of an operation of several buffers (more) a message is of one of them, or of some that
+ * together have no more than TT_COMM_SMALL bytes. */
 #ifndef TT_COMM_COMM_H
 #define TT_COMM_COMM_H
 
@@ -67,6 +68,10 @@ struct tt_coll {
     const int64_t *counts; /* (size), for all_gather and reduce_scatter; NULL: even */
     int peer;              /* the other rank of send and recv, the root of broadcast: within the group */
     const char *what;      /* for messages and the flight record: "gradients of layers.3" */
+
+    /* What is posted next in this communicator belongs to the same all_gather, reduce_scatter or all_reduce, and has the same op and
+     * dtypes: each buffer on its own has the result that it would have alone. It begins when the last of them is posted. */
+    bool more;
 };
 
 struct tt_world {
@@ -93,6 +98,8 @@ struct tt_comm {
     uint64_t id;          /* the same for all of the group, and like no other's */
     uint64_t watched;     /* by the watchdog: operations done, and since when this is so */
     double watched_since;
+    struct tt_coll
+        open; /* the last buffer of an operation that is not complete, `more` where there is one; its count is of all so far */
 };
 
 /* What a rank does, with its own world; on its own thread where it is one of several. */
@@ -123,8 +130,8 @@ TT_MUST_CHECK tt_status tt_comm_new(struct tt_comm **out, struct tt_world *world
 /* All that was posted has been waited for, or the world is aborted. NULL is fine. */
 void tt_comm_free(struct tt_comm *comm);
 
-/* The operation is in the queue; *ticket is its number in this communicator, from 1 (ticket may be NULL). One thread of a rank at a
- * time. TT_EINVAL: an operation that cannot be, of which nothing is posted; or as after tt_world_abort. */
+/* The operation is in the queue; *ticket is its number in this communicator, from 1, of all its buffers the same (ticket may be NULL).
+ * One thread of a rank at a time. TT_EINVAL: an operation that cannot be, of which nothing is posted; or as after tt_world_abort. */
 TT_MUST_CHECK tt_status tt_comm_post(struct tt_comm *comm, const struct tt_coll *coll, uint64_t *ticket, struct tt_err *err);
 /* Returns when the operation, and so all posted before it, is done. Fails where the world is aborted: by a rank that failed, or
  * because ranks posted what does not fit together. */

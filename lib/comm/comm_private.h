@@ -29,16 +29,18 @@ TT_MUST_CHECK tt_status tt_comm_init(struct tt_comm *comm, const struct tt_comm_
                                      int n, const char *name, struct tt_err *err);
 void tt_comm_release(struct tt_comm *comm);
 
-/* What has been posted and is not done: [head, tail), each at its number % cap of ring. Zeroed: empty; the ring is malloced. */
+/* What has been posted and is not done, buffer by buffer: [head, ready) of operations that are complete, [ready, tail) of one that is not;
+ * each at its number % cap of ring. Zeroed: empty; the ring is malloced. */
 struct tt_coll_queue {
     struct tt_coll *ring;
-    uint64_t cap, head, tail;
+    uint64_t cap, head, ready, tail;
 };
 TT_MUST_CHECK tt_status tt_coll_push(struct tt_coll_queue *queue, const struct tt_coll *coll, struct tt_err *err);
-/* The one to be done next, of a queue that has any. */
-static inline const struct tt_coll *tt_coll_first(const struct tt_coll_queue *queue)
+/* Of the operation to be done next, of a queue that has any: how many buffers; each of them. */
+int tt_coll_nbufs(const struct tt_coll_queue *queue);
+static inline const struct tt_coll *tt_coll_buf(const struct tt_coll_queue *queue, int i)
 {
-    return &queue->ring[queue->head % queue->cap];
+    return &queue->ring[(queue->head + (uint64_t)i) % queue->cap];
 }
 
 /* A communicator of one rank, in any world. */
@@ -62,18 +64,29 @@ static inline void *tt_coll_at(const void *base, int64_t i, enum tt_dtype dtype)
 /* The part of rank r: where it begins among all parts, and its elements. */
 int64_t tt_coll_count(const struct tt_coll *coll, int r);
 int64_t tt_coll_offset(const struct tt_coll *coll, int r);
-/* The same for an all_reduce that is cut into a piece a rank. */
-int64_t tt_coll_piece_count(const struct tt_coll *coll, int size, int r);
-int64_t tt_coll_piece_offset(const struct tt_coll *coll, int size, int r);
-bool tt_coll_is_small(const struct tt_coll *coll); /* an all_reduce that goes to each at once */
-int64_t tt_coll_chunk(enum tt_dtype wire);         /* elements in a message */
+bool tt_coll_is_small(const struct tt_coll *coll, int nbufs); /* an all_reduce that goes to each at once */
+int64_t tt_coll_chunk(enum tt_dtype wire);                    /* elements in a message */
+
+/* What of an operation's buffers a message sequence is of: rank r's part of each, an all_reduce being cut into a piece a rank; or
+ * TT_COLL_ALL: `count`. */
+enum { TT_COLL_ALL = -1 };
+int64_t tt_coll_part_count(const struct tt_coll *coll, int size, int part);
+int64_t tt_coll_part_offset(const struct tt_coll *coll, int size, int part);
+
+/* A message: bytes [at, at + nbytes) of that part of buffer `buf`; or, where these are few, on into what follows, all of each. */
+struct tt_message {
+    int buf;
+    int64_t at, nbytes;
+};
+/* *m becomes the message behind it; zeroed: the first. False: there is none. */
+bool tt_message_next(struct tt_message *m, const struct tt_coll *coll, int nbufs, int size, int part);
 
 /* How many children rank r has in a broadcast's binomial tree, which are they, and who is its parent (-1: the root has none). */
 int tt_tree_children(int r, int root, int size, int children[64]);
 int tt_tree_parent(int r, int root, int size);
 
-/* Adds what rank r sends to the communicator's counts. */
-void tt_comm_count_sent(struct tt_comm *comm, const struct tt_coll *coll);
+/* Adds what this rank sends to the communicator's counts. */
+void tt_comm_count_sent(struct tt_comm *comm, const struct tt_coll *coll, int nbufs);
 
 /* dst[i] = src[0][at + i] op src[1][at + i] op ... as coll says, for n elements. dst has coll->wire, or coll->sum where to_sum; it may
  * begin where one of the sources does (at `at`), if these have the same dtype. */

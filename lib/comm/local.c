@@ -19,8 +19,9 @@
 
 struct match {
     struct match *next;
-    struct tt_coll *coll; /* (n) by rank: of those that have arrived */
-    const void **src;     /* (n) by rank */
+    int nbufs, cap;       /* cap: buffers that there is room for */
+    struct tt_coll *coll; /* (nbufs, n): of the ranks that have arrived */
+    const void **src;     /* (nbufs, n) */
     int arrived, first;   /* how many, and who came first */
     bool pair;            /* a send and its recv */
     int from, to;
@@ -95,10 +96,11 @@ static void copy(void *dst, const void *src, int64_t n, enum tt_dtype dtype)
         memcpy(dst, src, (size_t)n * tt_dtype_nbytes(dtype));
 }
 
-/* Elements [i, i + k) of the part of rank r, which begins at element `offset` of all parts. */
-static void do_range(const struct match *m, int n, int r, int64_t offset, int64_t i, int64_t k)
+/* Of buffer b elements [i, i + k) of the part of rank r, which begins at element `offset` of all parts. */
+static void do_range(const struct match *m, int n, int b, int r, int64_t offset, int64_t i, int64_t k)
 {
-    const struct tt_coll *c = m->coll, *own = &c[m->pair ? m->to : r];
+    const struct tt_coll *c = &m->coll[b * n], *own = &c[m->pair ? m->to : r];
+    const void *const *src = &m->src[b * n];
     const enum tt_dtype wire = own->wire;
 
     switch (own->kind) {
@@ -107,10 +109,10 @@ static void do_range(const struct match *m, int n, int r, int64_t offset, int64_
             copy(tt_coll_at(c[d].dst, offset + i, wire), tt_coll_at(own->src, i, wire), k, wire);
         break;
     case TT_COLL_REDUCE_SCATTER:
-        tt_reduce(tt_coll_at(own->dst, i, own->unrounded ? own->sum : wire), own->unrounded, own, m->src, n, offset + i, k);
+        tt_reduce(tt_coll_at(own->dst, i, own->unrounded ? own->sum : wire), own->unrounded, own, src, n, offset + i, k);
         break;
     case TT_COLL_ALL_REDUCE:
-        tt_reduce(tt_coll_at(own->dst, i, wire), false, own, m->src, n, i, k);
+        tt_reduce(tt_coll_at(own->dst, i, wire), false, own, src, n, i, k);
         for (int d = 1; d < n; d++)
             copy(tt_coll_at(c[d].dst, i, wire), tt_coll_at(own->dst, i, wire), k, wire);
         break;
@@ -124,19 +126,25 @@ static void do_range(const struct match *m, int n, int r, int64_t offset, int64_
     }
 }
 
+static int nparts(const struct tt_coll *coll, int n) { return tt_coll_has_parts(coll) ? n : 1; }
+
 static void do_piece(const struct match *m, int n, int64_t piece)
 {
     const struct tt_coll *any = &m->coll[m->first];
     const int64_t chunk = tt_coll_chunk(any->wire);
     int64_t offset = 0;
-    int r = 0;
+    int b = 0, r = 0;
 
-    for (; piece >= pieces_of(any, r); r++) {
-        piece -= pieces_of(any, r);
-        offset += tt_coll_count(any, r);
+    while (piece >= pieces_of(&any[b * n], r)) {
+        piece -= pieces_of(&any[b * n], r);
+        offset += tt_coll_count(&any[b * n], r++);
+        if (r == nparts(any, n)) {
+            offset = r = 0;
+            b++;
+        }
     }
-    const int64_t count = tt_coll_count(any, r), i = piece * chunk;
-    do_range(m, n, r, offset, i, count - i < chunk ? count - i : chunk);
+    const int64_t count = tt_coll_count(&any[b * n], r), i = piece * chunk;
+    do_range(m, n, b, r, offset, i, count - i < chunk ? count - i : chunk);
 }
 
 /* --- matches ------------------------------------------------------------------------------------------------------------------ */
@@ -154,14 +162,10 @@ static struct match *match_of(struct group *g, int r, const struct tt_coll *coll
     for (; *m; m = &(*m)->next)
         if ((*m)->pair == pair && (*m)->number == number && (!pair || ((*m)->from == from && (*m)->to == to)))
             return *m;
-    if (!g->unused) {
-        const size_t n = (size_t)g->n, nbytes = sizeof **m + n * (sizeof *(*m)->coll + sizeof *(*m)->src);
-        g->unused = calloc(1, nbytes);
-        if (!g->unused)
-            return NULL;
-        g->unused->coll = (struct tt_coll *)(g->unused + 1);
-        g->unused->src = (const void **)(g->unused->coll + n);
-    }
+    if (!g->unused)
+        g->unused = calloc(1, sizeof *g->unused);
+    if (!g->unused)
+        return NULL;
     struct match *new = g->unused;
     g->unused = new->next;
     *m = new;
@@ -211,27 +215,54 @@ static tt_status disagree(const struct group *g, int r, int s, const struct tt_c
     return tt_err_set(err, TT_EINVAL, "group %s: the ranks' operations do not fit together: %s, %s", g->name, low, high);
 }
 
+/* The first to come says how large the match is. */
+static tt_status size_match(struct match *m, const struct group *g, const struct tt_coll_queue *posted, struct tt_err *err)
+{
+    const struct tt_coll *coll = tt_coll_buf(posted, 0);
+    const int nbufs = tt_coll_nbufs(posted);
+
+    if (nbufs > m->cap) {
+        const size_t n = (size_t)nbufs * (size_t)g->n;
+        free(m->coll);
+        free(m->src);
+        m->coll = calloc(n, sizeof *m->coll);
+        m->src = calloc(n, sizeof *m->src);
+        m->cap = m->coll && m->src ? nbufs : 0;
+        if (m->cap == 0)
+            return tt_err_nomem(err, n * sizeof *m->coll, "an operation of many ranks");
+    }
+    m->nbufs = nbufs;
+    m->pieces = 0;
+    for (int b = 0; b < nbufs; b++)
+        for (int i = 0; i < nparts(coll, g->n); i++)
+            m->pieces += pieces_of(tt_coll_buf(posted, b), i);
+    return TT_OK;
+}
+
 static tt_status arrive(struct group *g, int r, struct tt_err *err)
 {
     struct queue *q = &g->queue[r];
-    const struct tt_coll *coll = tt_coll_first(&q->posted);
-    struct match *m = match_of(g, r, coll);
+    struct match *m = match_of(g, r, tt_coll_buf(&q->posted, 0));
+    tt_status st = TT_OK;
 
     if (!m)
         return tt_err_nomem(err, sizeof *m, "an operation of many ranks");
     q->head_has_arrived = true;
     if (m->arrived == 0) {
         m->first = r;
-        m->pieces = 0;
-        for (int i = 0; i < (tt_coll_has_parts(coll) ? g->n : 1); i++)
-            m->pieces += pieces_of(coll, i);
-    } else if (!agree(&m->coll[m->first], coll, g->n)) {
-        return disagree(g, r, m->first, coll, &m->coll[m->first], err);
+        st = size_match(m, g, &q->posted, err);
     }
-    m->coll[r] = *coll;
-    m->src[r] = coll->src;
+    const int nbufs = tt_coll_nbufs(&q->posted);
+    for (int b = 0; b < nbufs && st == TT_OK; b++) {
+        const struct tt_coll *coll = tt_coll_buf(&q->posted, b);
+        const struct tt_coll *first = &m->coll[(b < m->nbufs ? b : 0) * g->n + m->first];
+        if (m->arrived > 0 && (nbufs != m->nbufs || !agree(first, coll, g->n)))
+            return disagree(g, r, m->first, coll, first, err);
+        m->coll[b * g->n + r] = *coll;
+        m->src[b * g->n + r] = coll->src;
+    }
     m->arrived++;
-    return TT_OK;
+    return st;
 }
 
 static bool is_ready(const struct group *g, const struct match *m) { return m->arrived == (m->pair ? 2 : g->n); }
@@ -244,10 +275,12 @@ static void finish(struct group *g, struct match **link)
         struct queue *q = &g->queue[r];
         if (m->pair && r != m->from && r != m->to)
             continue;
-        tt_comm_count_sent(q->comm, &m->coll[r]);
+        for (int b = 0; b < m->nbufs; b++) /* this rank's buffers one behind the other: the match is over */
+            m->coll[b] = *tt_coll_buf(&q->posted, b);
+        tt_comm_count_sent(q->comm, m->coll, m->nbufs);
         atomic_fetch_add(&q->comm->done, 1);
         atomic_fetch_add(&g->shared->moves, 1);
-        q->posted.head++;
+        q->posted.head += (uint64_t)m->nbufs;
         q->head_has_arrived = false;
     }
     *link = m->next;
@@ -261,7 +294,7 @@ static tt_status settle(struct group *g, struct tt_err *err)
     for (bool again = true; again;) {
         again = false;
         for (int r = 0; r < g->n; r++)
-            if (g->queue[r].posted.head != g->queue[r].posted.tail && !g->queue[r].head_has_arrived) {
+            if (g->queue[r].posted.head != g->queue[r].posted.ready && !g->queue[r].head_has_arrived) {
                 const tt_status st = arrive(g, r, err);
                 if (st != TT_OK)
                     return st;
@@ -336,7 +369,7 @@ static tt_status post(struct tt_comm *comm, const struct tt_coll *coll, uint64_t
     const bool aborted = atomic_load(&local->shared->aborted);
     if (!aborted)
         st = tt_coll_push(&q->posted, coll, err);
-    if (!aborted && st == TT_OK) {
+    if (!aborted && st == TT_OK && !coll->more) {
         atomic_store(&comm->posted, ticket);
         atomic_fetch_add(&g->shared->moves, 1);
         settled = settle(g, &why);
@@ -387,7 +420,7 @@ struct stillness {
 static void note_rest(struct local_world *local, struct group *g, const struct tt_comm *comm)
 {
     const struct queue *q = &g->queue[comm->rank];
-    const struct tt_coll *coll = tt_coll_first(&q->posted);
+    const struct tt_coll *coll = tt_coll_buf(&q->posted, 0);
 
     pthread_mutex_lock(&local->shared->rests_lock);
     snprintf(local->rests, sizeof local->rests, "rank %d for %s of %s (group %s)", local->world.rank, tt_coll_name(coll->kind),
@@ -454,6 +487,8 @@ static void free_matches(struct match *m)
 {
     for (struct match *next; m; m = next) {
         next = m->next;
+        free(m->coll);
+        free(m->src);
         free(m);
     }
 }

@@ -37,7 +37,7 @@ tt_status tt_mpi_error(struct tt_err *err, int rc, const char *call, const struc
     char text[MPI_MAX_ERROR_STRING + 1] = "";
     int n;
     MPI_Error_string(rc, text, &n);
-    return tt_err_set(err, TT_EIO, "%s, %s of %s in group %s: %s", call, tt_coll_name(c->op.coll.kind), c->op.coll.what,
+    return tt_err_set(err, TT_EIO, "%s, %s of %s in group %s: %s", call, tt_coll_name(c->op.coll->kind), c->op.coll->what,
                       c->comm.name, text);
 }
 
@@ -122,21 +122,21 @@ static bool go_round(struct mpi_world *w)
 
     for (struct tt_mpi_comm **link = &w->active, *c; (c = *link) && !w->aborted;) {
         struct tt_err err;
-        bool done;
-        if (!c->begun)
-            c->op.coll = *tt_coll_first(&c->posted);
+        bool done = false;
+        tt_status st = c->begun ? TT_OK : tt_mpi_op_take(&c->op, &c->posted, &err);
         pthread_mutex_unlock(&w->lock);
-        const tt_status st = step(c, &moved, &done, &err);
+        if (st == TT_OK)
+            st = step(c, &moved, &done, &err);
         pthread_mutex_lock(&w->lock);
         if (st != TT_OK)
             fail(w, &err);
         if (done) {
-            c->posted.head++;
+            c->posted.head += (uint64_t)c->op.nbufs;
             c->begun = false;
             atomic_fetch_add(&c->comm.done, 1);
             pthread_cond_broadcast(&w->changed);
         }
-        if (c->posted.head == c->posted.tail) {
+        if (c->posted.head == c->posted.ready) {
             *link = c->next;
             c->active = false;
         } else {
@@ -220,7 +220,7 @@ static tt_status post(struct tt_comm *comm, const struct tt_coll *coll, uint64_t
         st = tell(w, err);
     else
         st = tt_coll_push(&c->posted, coll, err);
-    if (st == TT_OK) {
+    if (st == TT_OK && !coll->more) {
         atomic_store(&comm->posted, ticket);
         if (!c->active)
             append(w, c);

@@ -18,8 +18,8 @@ static tt_status post(struct tt_comm *comm, const struct tt_coll *coll, uint64_t
     case TT_COLL_ALL_REDUCE: tt_reduce(coll->dst, false, coll, &coll->src, 1, 0, coll->count); break;
     default: break;
     }
-    atomic_store(&comm->posted, ticket);
-    atomic_store(&comm->done, ticket);
+    atomic_store(&comm->posted, coll->more ? ticket - 1 : ticket);
+    atomic_store(&comm->done, coll->more ? ticket - 1 : ticket);
     return TT_OK;
 }
 

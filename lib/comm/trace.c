@@ -55,7 +55,7 @@ void tt_trace_add(struct tt_trace *trace, const struct tt_comm *comm, const stru
                                   .comm = comm->id,
                                   .number = number,
                                   .collective = atomic_load(&comm->collectives),
-                                  .count = coll->counts ? tt_coll_offset(coll, comm->size) : coll->count,
+                                  .count = coll->count,
                                   .kind = coll->kind,
                                   .wire = coll->wire,
                                   .peer = has_peer ? comm->ranks[coll->peer] : -1 };

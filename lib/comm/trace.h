@@ -30,7 +30,7 @@ struct tt_trace;
 TT_MUST_CHECK tt_status tt_trace_start(struct tt_world *world, int64_t noperations, struct tt_err *err);
 void tt_trace_stop(struct tt_world *world);
 
-/* From any thread. */
+/* From any thread. count is what the record says of it; counts are not looked at. */
 void tt_trace_add(struct tt_trace *trace, const struct tt_comm *comm, const struct tt_coll *coll, uint64_t number);
 /* The operation of that number; false where it is not among the last. */
 bool tt_trace_find(struct tt_trace *trace, uint64_t comm, uint64_t number, struct tt_trace_entry *out);

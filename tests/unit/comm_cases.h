@@ -12,7 +12,7 @@
 #include "comm/comm.h"
 
 /* Numbers repeat after CASE_PERIOD elements, a prime, so that what lies at a wrong place shows and little has to be computed. */
-enum { CASE_GROUPS = 6, CASE_JOBS = 24, CASE_PERIOD = 1009 };
+enum { CASE_GROUPS = 6, CASE_JOBS = 24, CASE_BUFS = 4, CASE_PERIOD = 1009 };
 
 /* Pseudo-random (splitmix64): the i-th number of a stream. */
 static uint64_t case_hash(uint64_t stream, uint64_t i)
@@ -196,9 +196,18 @@ static void case_fill(struct case_job *j)
     }
 }
 
-/* The operation of a stream, the same on all ranks of the group but for send and recv; false: this rank has no part in it. */
-static bool case_draw(struct case_job *j, struct tt_comm *comm, uint64_t stream)
+/* How many buffers the operation of a stream has. */
+static int case_nbufs(uint64_t stream)
 {
+    const enum tt_coll_kind kind = (enum tt_coll_kind)(case_hash(stream, 0) % TT_COLL_NKINDS);
+    const bool many = kind == TT_COLL_ALL_GATHER || kind == TT_COLL_REDUCE_SCATTER || kind == TT_COLL_ALL_REDUCE;
+    return many ? 1 + (int)(case_hash(stream, 7) % CASE_BUFS) : 1;
+}
+
+/* Buffer b of the operation of a stream, the same on all ranks of the group but for send and recv; false: this rank has no part in it. */
+static bool case_draw(struct case_job *j, struct tt_comm *comm, uint64_t stream, int b)
+{
+    const uint64_t sizes = case_hash(stream, 1000 + (uint64_t)b);
     const uint64_t h = case_hash(stream, 0);
     enum tt_coll_kind kind = (enum tt_coll_kind)(h % TT_COLL_NKINDS);
     const int d = (int)(case_hash(stream, 1) % CASE_DTYPES), n = comm->size, root = (int)(case_hash(stream, 2) % (uint64_t)n);
@@ -206,22 +215,23 @@ static bool case_draw(struct case_job *j, struct tt_comm *comm, uint64_t stream)
 
     memset(j, 0, sizeof *j);
     j->comm = comm;
-    j->stream = stream;
+    j->stream = sizes;
     j->coll = (struct tt_coll){ .kind = kind,
                                 .op = case_hash(stream, 3) % 3 ? TT_REDUCE_SUM : TT_REDUCE_MAX,
                                 .wire = case_dtypes[d].wire,
                                 .sum = case_dtypes[d].sum,
                                 .peer = root,
-                                .count = case_count(case_hash(stream, 4), elem),
-                                .what = "a case" };
+                                .count = case_count(case_hash(sizes, 4), elem),
+                                .what = "a case",
+                                .more = b < case_nbufs(stream) - 1 };
     if (kind == TT_COLL_REDUCE_SCATTER)
         j->coll.unrounded = case_dtypes[d].unrounded;
     if ((kind == TT_COLL_REDUCE_SCATTER || kind == TT_COLL_ALL_REDUCE) && j->coll.wire == TT_U8)
         j->coll.kind = kind = TT_COLL_ALL_GATHER;
-    if ((kind == TT_COLL_ALL_GATHER || kind == TT_COLL_REDUCE_SCATTER) && case_hash(stream, 5) % 3) {
+    if ((kind == TT_COLL_ALL_GATHER || kind == TT_COLL_REDUCE_SCATTER) && case_hash(sizes, 5) % 3) {
         j->counts = calloc((size_t)n, sizeof *j->counts);
         for (int r = 0; r < n; r++)
-            j->counts[r] = case_count(case_hash(stream, 10 + (uint64_t)r), elem);
+            j->counts[r] = case_count(case_hash(sizes, 10 + (uint64_t)r), elem);
         j->coll.counts = j->counts;
         j->coll.count = -7; /* nobody looks at it */
     }
@@ -305,7 +315,7 @@ static uint64_t case_stream(uint64_t seed, const struct tt_comm *comm, int i)
 static tt_status case_round_of_jobs(struct tt_comm **comm, int ncomms, struct case_job *job, uint64_t seed, struct tt_err *err)
 {
     const uint64_t mine = seed * 64 + (uint64_t)comm[0]->rank;
-    int next[CASE_GROUPS] = { 0 }, njobs = 0, order[CASE_GROUPS * CASE_JOBS];
+    int next[CASE_GROUPS] = { 0 }, njobs = 0, order[CASE_GROUPS * CASE_JOBS * CASE_BUFS];
     tt_status st = TT_OK;
 
     /* Each rank goes through its groups in an order of its own; within a group the order is the same for all. */
@@ -313,12 +323,15 @@ static tt_status case_round_of_jobs(struct tt_comm **comm, int ncomms, struct ca
         int g = (int)(case_hash(mine, (uint64_t)turn) % (uint64_t)ncomms);
         while (next[g] == CASE_JOBS)
             g = (g + 1) % ncomms;
-        if (!case_draw(&job[njobs], comm[g], case_stream(seed, comm[g], next[g]++)))
-            continue;
-        case_pause(case_hash(mine, 10000 + (uint64_t)turn));
-        st = tt_comm_post(comm[g], &job[njobs].coll, &job[njobs].ticket, err);
-        order[njobs] = njobs;
-        njobs++;
+        const uint64_t stream = case_stream(seed, comm[g], next[g]++);
+        for (int b = 0; b < case_nbufs(stream) && st == TT_OK; b++) {
+            if (!case_draw(&job[njobs], comm[g], stream, b))
+                continue;
+            case_pause(case_hash(mine, 10000 + (uint64_t)turn));
+            st = tt_comm_post(comm[g], &job[njobs].coll, &job[njobs].ticket, err);
+            order[njobs] = njobs;
+            njobs++;
+        }
     }
     for (int i = njobs - 1; i > 0; i--) {
         const int k = (int)(case_hash(mine, 20000 + (uint64_t)i) % (uint64_t)(i + 1)), t = order[i];
@@ -342,7 +355,7 @@ static tt_status case_round_of_jobs(struct tt_comm **comm, int ncomms, struct ca
 static tt_status case_run(struct tt_world *world, void *ctx, struct tt_err *err)
 {
     struct tt_comm *comm[CASE_GROUPS] = { 0 };
-    struct case_job *job = calloc(CASE_GROUPS * CASE_JOBS, sizeof *job);
+    struct case_job *job = calloc(CASE_GROUPS * CASE_JOBS * CASE_BUFS, sizeof *job);
     int n = 0;
 
     tt_status st = case_groups(comm, &n, world, err);
@@ -370,16 +383,26 @@ static tt_status case_sent(struct tt_world *world, void *ctx, struct tt_err *err
         struct tt_coll coll;
         uint64_t nbytes[3], messages[3];
     } rows[] = {
+        /* a row with `more` is of what it has come to so far */
         { { TT_COLL_ALL_GATHER, .counts = counts }, { 2 * 400000, 0, 2 * 28 }, { 2 * 2, 0, 2 } },
         { { TT_COLL_REDUCE_SCATTER, .counts = counts }, { 28, 400000 + 28, 400000 }, { 1, 2 + 1, 2 } },
         { { TT_COLL_ALL_REDUCE, .count = BIG }, { 4 * 400000, 4 * 400000, 4 * 400000 }, { 4 * 2, 4 * 2, 4 * 2 } },
         { { TT_COLL_ALL_REDUCE, .count = 3 }, { 2 * 12, 2 * 12, 2 * 12 }, { 2, 2, 2 } },
         { { TT_COLL_BROADCAST, .count = BIG, .peer = 1 }, { 0, 2 * 4 * BIG, 0 }, { 0, 2 * 5, 0 } },
         { { TT_COLL_BARRIER, .count = 5 }, { 0, 0, 0 }, { 0, 0, 0 } },
+        /* 2 small buffers of a large one and them: one message */
+        { { TT_COLL_ALL_GATHER, .counts = counts, .more = true }, { 0, 0, 0 }, { 0, 0, 0 } },
+        { { TT_COLL_ALL_GATHER, .count = 300, .more = true }, { 0, 0, 0 }, { 0, 0, 0 } },
+        { { TT_COLL_ALL_GATHER, .count = 20 }, { 2 * 401280, 2 * 1280, 2 * 1308 }, { 2 * 3, 2 * 1, 2 * 1 } },
+        /* 3 of 6000 bytes, of which each rank reduces 2000 */
+        { { TT_COLL_ALL_REDUCE, .count = 1500, .more = true }, { 0, 0, 0 }, { 0, 0, 0 } },
+        { { TT_COLL_ALL_REDUCE, .count = 1500, .more = true }, { 0, 0, 0 }, { 0, 0, 0 } },
+        { { TT_COLL_ALL_REDUCE, .count = 1500 }, { 4 * 6000, 4 * 6000, 4 * 6000 }, { 4, 4, 4 } },
     };
     float *src = calloc(3 * BIG, sizeof *src), *dst = calloc(3 * BIG, sizeof *dst);
     const int me = world->rank;
     struct tt_comm *all;
+    uint64_t ndone = 0;
 
     (void)ctx;
     tt_status st = tt_comm_new(&all, world, NULL, 0, "all", err);
@@ -388,10 +411,11 @@ static tt_status case_sent(struct tt_world *world, void *ctx, struct tt_err *err
         coll.src = src;
         coll.dst = dst;
         const struct tt_comm_seen before = tt_comm_seen(all);
-        st = tt_comm_do(all, &coll, err);
+        st = coll.more ? tt_comm_post(all, &coll, NULL, err) : tt_comm_do(all, &coll, err);
+        ndone += !coll.more;
         const struct tt_comm_seen after = tt_comm_seen(all);
         if (st == TT_OK && (after.sent_nbytes - before.sent_nbytes != rows[i].nbytes[me] ||
-                            after.messages - before.messages != rows[i].messages[me] || after.done != i + 1))
+                            after.messages - before.messages != rows[i].messages[me] || after.done != ndone))
             st = tt_err_set(err, TT_EINVAL, "%s, number %d: %llu bytes in %llu messages", tt_coll_name(coll.kind), (int)after.done,
                             (unsigned long long)(after.sent_nbytes - before.sent_nbytes),
                             (unsigned long long)(after.messages - before.messages));

@@ -191,6 +191,14 @@ static tt_status refuse(struct tt_world *world, void *ctx, struct tt_err *err)
         assert_int_equal(tt_comm_post(all, &cases[i].coll, NULL, err), TT_EINVAL);
         assert_string_equal(err->msg, cases[i].message);
     }
+    const struct tt_coll first = { .kind = TT_COLL_ALL_GATHER, .what = "x", .more = true };
+    const struct tt_coll second = { .kind = TT_COLL_ALL_REDUCE, .what = "y" };
+    const struct tt_coll alone = { .kind = TT_COLL_BROADCAST, .what = "z", .more = true };
+    assert_int_equal(tt_comm_post(all, &first, NULL, err), TT_OK);
+    assert_int_equal(tt_comm_post(all, &second, NULL, err), TT_EINVAL);
+    assert_string_equal(err->msg, "all_reduce of y in group all: does not go on with all_gather of x");
+    assert_int_equal(tt_comm_post(all, &alone, NULL, err), TT_EINVAL);
+    assert_string_equal(err->msg, "broadcast of z in group all: has one buffer, expected no more");
     assert_int_equal(tt_comm_wait(all, 1, err), TT_EINVAL);
     assert_string_equal(err->msg, "group all: operation 1 was not posted");
     tt_comm_free(all);
