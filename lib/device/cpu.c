@@ -385,6 +385,7 @@ static struct tt_coll coll(const struct tt_call *c, int64_t *counts)
         .dst = c->out[0],
         .count = n > 0 ? all / ranks : all,
         .what = c->op->def->name,
+        .more = c->op->more,
     };
 
     for (int64_t r = 0; n % ranks != 0 && r < ranks; r++)

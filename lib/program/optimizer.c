@@ -115,6 +115,8 @@ static tt_status place_steps(struct tt_program *prog, int first, struct tt_err *
         behind[s] = first - 1;
         while (behind[s] > 0 && !touches(prog, &prog->op[behind[s]], prog->val[step->out[0]].ref, step->in[0]))
             behind[s]--;
+        while (prog->op[behind[s]].more) /* which ends with the last of them */
+            behind[s]++;
     }
     for (int i = 0; i < first; i++) {
         op[n++] = prog->op[i];

@@ -90,6 +90,8 @@ static void place(struct overlap *o, int i)
         o->off[o->end++] = i;
         return;
     }
+    if (op->phase == TT_R) /* gradients are complete there */
+        put_offs(o, o->end - o->first);
     if (waits(o, op))
         put_offs(o, (o->end - o->first + 1) / 2);
     if (gather)

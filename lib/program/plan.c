@@ -84,31 +84,41 @@ static bool crosses_stages(enum tt_act act)
     return act == TT_A_SEND_F || act == TT_A_RECV_F || act == TT_A_SEND_B || act == TT_A_RECV_B;
 }
 
-/* Appends the action's operations, or only counts them where plan->event is NULL yet. */
-static void add_action(struct tt_plan *plan, const struct tt_action *a, bool first)
+/* Appends the action's operations, with those of REDUCE_GRAD where it is `reduced`; or only counts them where plan->event is NULL yet. */
+static void add_action(struct tt_plan *plan, const struct tt_action *a, bool first, bool reduced)
 {
-    const struct part *part = &parts[a->act];
+    const struct part *part = &parts[a->act], *reduce = &parts[TT_A_REDUCE_GRAD];
     const struct tt_program *prog = part->step ? plan->opts.step : plan->opts.model;
 
     for (int i = 0; prog && i < prog->nops; i++) {
-        if (!in_part(part, &prog->op[i]) || !in_unit(plan, a, prog, &prog->op[i]))
+        const bool reduces = reduced && in_part(reduce, &prog->op[i]);
+        if ((!in_part(part, &prog->op[i]) && !reduces) || !in_unit(plan, a, prog, &prog->op[i]))
             continue;
         if (plan->event)
-            plan->event[plan->nevents] = (struct tt_moment){ .prog = prog, .op = i, .mb = a->mb, .first = first };
+            plan->event[plan->nevents] = (struct tt_moment){ .prog = prog, .op = i, .mb = reduces ? -1 : a->mb, .first = first };
         plan->nevents++;
     }
+}
+
+/* Is the action behind a the reduction of what a has completed? Then that runs beside a. */
+static bool is_reduced(const struct tt_action *a, const struct tt_action *end)
+{
+    return (a->act == TT_A_B || a->act == TT_A_W) && a + 1 < end && a[1].act == TT_A_REDUCE_GRAD && a[1].stage == a->stage &&
+           a[1].unit == a->unit;
 }
 
 static void add_actions(struct tt_plan *plan)
 {
     const struct tt_sched *sched = plan->opts.sched;
+    const struct tt_action *end = sched->rank[plan->opts.rank] + sched->n[plan->opts.rank];
     bool first = true;
 
     plan->nevents = 0;
-    for (int i = 0; i < sched->n[plan->opts.rank]; i++) {
-        const struct tt_action *a = &sched->rank[plan->opts.rank][i];
-        add_action(plan, a, first);
+    for (const struct tt_action *a = sched->rank[plan->opts.rank]; a < end; a++) {
+        const bool reduced = is_reduced(a, end);
+        add_action(plan, a, first, reduced);
         first &= a->act != TT_A_B && a->act != TT_A_W;
+        a += reduced;
     }
 }
 

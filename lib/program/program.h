@@ -57,7 +57,7 @@ struct tt_valdesc {
     int64_t all; /* ROWS, COLUMNS: how many the ranks have together */
 };
 
-/* forward, input gradient, weight gradient, gathering of parameters, reduction of their gradients, optimizer step */
+/* forward, input gradient, weight gradient, copies of parameters, what a step's last backward does to gradients besides, optimizer step */
 enum tt_phase { TT_F = 'F', TT_I = 'I', TT_W = 'W', TT_U = 'U', TT_R = 'R', TT_S = 'S' };
 const char *tt_phase_name(enum tt_phase phase); /* "forward", "input gradient" ... */
 
@@ -111,6 +111,7 @@ struct tt_op {
     tt_val out[TT_OP_OUT]; /* TT_NO_VAL: a result that nobody reads */
     int64_t arg[TT_OP_ARG];
     double real; /* eps, scale */
+    bool more;   /* of a collective: with the next one on its queue it is one operation of the communicator (tt_coll) */
 };
 
 struct tt_rec;
@@ -200,7 +201,8 @@ enum tt_give_back { TT_GIVE_BACK_BUT_LAST /* the last unit's, whose backward is 
  * the next one and tt_program_step_in_backward. */
 TT_MUST_CHECK tt_status tt_program_shard(struct tt_program *prog, enum tt_give_back how, struct tt_err *err);
 
-/* Where the group of TT_Q_REPLICATE has several ranks: sums the gradients over them behind a step's last backward (TT_R). Once. */
+/* Where the group of TT_Q_REPLICATE has several ranks: sums each unit's gradients over them in a step's last backward, once they are complete
+ * (TT_R). Once. */
 TT_MUST_CHECK tt_status tt_program_replicate(struct tt_program *prog, struct tt_err *err);
 
 /* The optimizer's step over all parameters: norms, clipping, Adam; phase TT_S. The norm is that of all ranks of `group` (TT_NQ of

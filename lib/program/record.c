@@ -101,6 +101,27 @@ void tt_rec_collective(struct tt_rec *rec, enum tt_opkind kind, enum tt_queue qu
     op->arg[1] = rec->prog->group[queue].size;
 }
 
+static int64_t numel_read(const struct tt_program *prog, const struct tt_op *op) { return tt_val_numel(&prog->val[op->in[0]]); }
+
+void tt_rec_together(struct tt_rec *rec, int first)
+{
+    struct tt_program *prog = rec->prog;
+
+    for (int i = first; i < prog->nops && !rec->failed; i++) {
+        const struct tt_op op = prog->op[i];
+        int at = i;
+        for (; at > first && numel_read(prog, &prog->op[at - 1]) < numel_read(prog, &op); at--)
+            prog->op[at] = prog->op[at - 1];
+        prog->op[at] = op;
+    }
+    for (int i = first; i < prog->nops && !rec->failed; i++) {
+        struct tt_op *op = &prog->op[i];
+        op->more = i + 1 < prog->nops && prog->val[op->in[0]].dtype == prog->val[op[1].in[0]].dtype;
+        if (prog->val[op->out[0]].cls == TT_ACT)
+            prog->val[op->out[0]].op = i;
+    }
+}
+
 tt_val tt_rec_scalar(struct tt_rec *rec, enum tt_scalar which, int index)
 {
     const struct tt_valdesc desc = { .cls = TT_SCALAR, .dtype = TT_F32, .ref = which, .index = index, .layer = -1, .op = -1 };

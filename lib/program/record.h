@@ -77,6 +77,9 @@ tt_val tt_rec_like(struct tt_rec *rec, tt_val v, enum tt_dtype dtype); /* an ACT
 struct tt_op *tt_rec_op(struct tt_rec *rec, enum tt_opkind kind, int nin, const tt_val *in, int nout, const tt_val *out);
 /* One of the three collectives, over the group of the queue; rows: of the whole that pieces are cut from, 0 for ALL_REDUCE. */
 void tt_rec_collective(struct tt_rec *rec, enum tt_opkind kind, enum tt_queue queue, int64_t rows, tt_val x, tt_val y);
+/* The collectives from operation `first` on, which are of one kind and queue, are one: the largest first, so that small ones can be sent
+ * together. */
+void tt_rec_together(struct tt_rec *rec, int first);
 tt_val tt_rec_scalar(struct tt_rec *rec, enum tt_scalar which, int index);
 tt_val tt_rec_role(struct tt_rec *rec, int param, enum tt_role role, enum tt_dtype dtype);
 tt_val tt_rec_cast(struct tt_rec *rec, tt_val v, enum tt_dtype dtype); /* v itself where it has the type */

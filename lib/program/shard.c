@@ -1,6 +1,6 @@
-/* Parameters that are sharded over the ranks of a group (Rajbhandari et al. 2020, as PyTorch's fully_shard does it): each is gathered
- * before its unit's operations, and its gradient scattered behind them. Between a gathering and the unit that reads it lie another unit's
- * operations, and so between a scattering and the sum that it goes to. */
+/* Parameters that are sharded over the ranks of a group (Rajbhandari et al. 2020, as PyTorch's fully_shard does it): a unit's are gathered
+ * before its operations, and their gradients scattered behind them, each time all at once. Between a gathering and the unit that reads
+ * it lie another unit's operations, and so between a scattering and the sum that it goes to. */
 #include <limits.h>
 #include <stdlib.h>
 
@@ -38,6 +38,8 @@ static bool is_grad(const struct tt_program *prog, tt_val v)
 }
 
 static int unit_of(const struct tt_program *prog, tt_val v) { return prog->params->p[prog->val[v].ref].unit; }
+
+static bool is_grad_of(const struct tt_program *prog, tt_val v, int unit) { return is_grad(prog, v) && unit_of(prog, v) == unit; }
 
 /* 0: of neither direction. */
 static int direction(const struct tt_op *op)
@@ -92,6 +94,8 @@ static tt_val new_like(struct sharding *s, tt_val v, bool piece)
 
 static void gather(struct sharding *s, int unit, int way)
 {
+    const int first = s->rec.prog->nops;
+
     for (tt_val v = 0; v < s->nvals; v++) {
         if (!(s->read[v] & way) || unit_of(s->rec.prog, v) != unit)
             continue;
@@ -99,6 +103,7 @@ static void gather(struct sharding *s, int unit, int way)
         s->rec.phase = way == FORWARD ? TT_F : TT_I;
         tt_rec_collective(&s->rec, TT_OP_ALL_GATHER, TT_Q_GATHER, s->rec.prog->val[v].size[0], v, s->whole[v]);
     }
+    tt_rec_together(&s->rec, first);
 }
 
 /* Is it given back after the forward? */
@@ -133,16 +138,20 @@ static void scatter(struct sharding *s, int unit)
 {
     struct tt_rec *rec = &s->rec;
 
+    rec->phase = TT_W;
+    for (tt_val v = 0; v < s->nvals; v++)
+        if (is_grad_of(rec->prog, v, unit))
+            s->whole[v] = tt_rec_cast(rec, s->whole[v], TT_F32);
+    const int first = rec->prog->nops;
     for (tt_val v = 0; v < s->nvals; v++) {
-        if (!is_grad(rec->prog, v) || unit_of(rec->prog, v) != unit)
+        if (!is_grad_of(rec->prog, v, unit))
             continue;
-        rec->phase = TT_W;
-        const tt_val sum = tt_rec_cast(rec, s->whole[v], TT_F32);
         s->piece[v] = new_like(s, v, true);
         if (!rec->failed)
             rec->prog->val[s->piece[v]].dtype = TT_F32;
-        tt_rec_collective(rec, TT_OP_REDUCE_SCATTER, TT_Q_REDUCE, rec->prog->val[v].size[0], sum, s->piece[v]);
+        tt_rec_collective(rec, TT_OP_REDUCE_SCATTER, TT_Q_REDUCE, rec->prog->val[v].size[0], s->whole[v], s->piece[v]);
     }
+    tt_rec_together(rec, first);
 }
 
 /* What has been scattered goes to the gradient of the step. */
@@ -151,7 +160,7 @@ static void add_pending(struct sharding *s)
     struct tt_rec *rec = &s->rec;
 
     for (tt_val v = 0; v < s->nvals && s->pending >= 0; v++) {
-        if (!is_grad(rec->prog, v) || unit_of(rec->prog, v) != s->pending)
+        if (!is_grad_of(rec->prog, v, s->pending))
             continue;
         rec->phase = TT_W;
         const tt_val term = tt_rec_cast(rec, s->piece[v], rec->prog->val[v].dtype);
@@ -203,6 +212,8 @@ static void write_ops(struct sharding *s, enum tt_give_back how)
         if (now && now != way)
             sort_units(s, way = now);
         gather_before(s, i, now, how);
+        if (s->op[i].phase == TT_R)
+            add_pending(s);
         copy_op(s, s->op[i]);
         scatter_behind(s, i);
     }
@@ -251,13 +262,52 @@ tt_status tt_program_shard(struct tt_program *prog, enum tt_give_back how, struc
     return status;
 }
 
+/* --- replicas ----------------------------------------------------------------------------------------------------------------- */
+
+/* [unit]: the last operation that adds to its gradients. */
+static void find_last_gradients(int *last, const struct tt_program *prog)
+{
+    for (int u = 0; u < prog->params->nunits; u++)
+        last[u] = -1;
+    for (int i = 0; i < prog->nops; i++)
+        if (prog->op[i].phase == TT_W && is_grad(prog, prog->op[i].out[0]))
+            last[unit_of(prog, prog->op[i].out[0])] = i;
+}
+
+static void add_up_replicas(struct tt_rec *rec, tt_val nvals, int unit)
+{
+    const int first = rec->prog->nops;
+
+    rec->phase = TT_R;
+    for (tt_val v = 0; v < nvals; v++)
+        if (is_grad_of(rec->prog, v, unit))
+            tt_rec_collective(rec, TT_OP_ALL_REDUCE, TT_Q_REPLICATE, 0, v, v);
+    tt_rec_together(rec, first);
+}
+
 tt_status tt_program_replicate(struct tt_program *prog, struct tt_err *err)
 {
-    struct tt_rec rec = { .prog = prog, .phase = TT_R, .layer = -1 };
+    struct tt_rec rec = { .prog = prog, .layer = -1 };
     const tt_val nvals = prog->nvals;
+    const int nops = prog->nops;
+    struct tt_op *op = prog->op;
+    int *last = NULL;
 
-    for (tt_val v = 0; v < nvals && prog->group[TT_Q_REPLICATE].size > 1; v++)
-        if (is_grad(prog, v))
-            tt_rec_collective(&rec, TT_OP_ALL_REDUCE, TT_Q_REPLICATE, 0, v, v);
+    if (prog->group[TT_Q_REPLICATE].size <= 1)
+        return TT_OK;
+    last = malloc((size_t)prog->params->nunits * sizeof *last);
+    if (!last)
+        return tt_err_nomem(err, (size_t)prog->params->nunits * sizeof *last, "a program");
+    find_last_gradients(last, prog);
+    prog->op = NULL;
+    prog->nops = prog->cap_ops = 0;
+    for (int i = 0; i < nops && !rec.failed; i++) {
+        *tt_rec_op(&rec, tt_op_kind(&op[i]), op[i].nin, op[i].in, op[i].nout, op[i].out) = op[i];
+        for (int u = 0; u < prog->params->nunits; u++)
+            if (last[u] == i)
+                add_up_replicas(&rec, nvals, u);
+    }
+    free(op);
+    free(last);
     return rec.failed ? tt_err_nomem(err, 0, "a program") : TT_OK;
 }

@@ -118,4 +118,5 @@ void tt_rec_tp_reduce_grads(struct tt_rec *rec)
         if (first)
             tt_rec_collective(rec, TT_OP_ALL_REDUCE, TT_Q_TP, 0, dw, dw);
     }
+    tt_rec_together(rec, nops);
 }

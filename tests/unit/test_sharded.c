@@ -243,6 +243,69 @@ static void test_bfloat16_parameters_are_gathered_as_such(void **state)
     compare((struct tt_step_opts){ .prec = TT_PREC_PARAM }, 1, 3, 1e-5f);
 }
 
+/* Operations of the queue's communicator, and of those of them that microbatch mb (-1: none) posts. */
+static void count_queue(int *all, int *of_mb, const struct tt_plan *plan, enum tt_queue queue, int mb)
+{
+    *all = *of_mb = 0;
+    for (int i = 0; i < tt_plan_nops(plan); i++) {
+        const struct tt_program *prog;
+        int now;
+        const struct tt_op *op = tt_plan_op(plan, i, &prog, &now);
+        *all += op->queue == queue && !op->more;
+        *of_mb += op->queue == queue && !op->more && now == mb;
+    }
+}
+
+/* The first operation of a queue, or the last input gradient. */
+static int find_op(const struct tt_plan *plan, enum tt_queue queue)
+{
+    int last = -1;
+    for (int i = 0; i < tt_plan_nops(plan); i++) {
+        const struct tt_program *prog;
+        int mb;
+        const struct tt_op *op = tt_plan_op(plan, i, &prog, &mb);
+        if (queue != TT_Q_COMPUTE && op->queue == queue)
+            return i;
+        last = op->queue == TT_Q_COMPUTE && op->phase == TT_I ? i : last;
+    }
+    return last;
+}
+
+static void test_a_unit_is_one_operation_and_replicas_add_up_beside_the_last_backward(void **state)
+{
+    struct tt_step_opts opts = { .family = tt_family_find("llama3"),
+                                 .args = &small,
+                                 .local_batch = BATCH,
+                                 .seq_len = SEQ_LEN,
+                                 .nmicrobatches = NMB,
+                                 .plan_only = true };
+    struct tt_arena arena = { 0 };
+    struct tt_params params;
+    struct tt_step *step;
+    struct tt_err err;
+    int all, of_mb;
+
+    (void)state;
+    opts.group[TT_Q_GATHER] = opts.group[TT_Q_REDUCE] = (struct tt_group){ 3, 1 };
+    opts.group[TT_Q_REPLICATE] = (struct tt_group){ 2, 1 };
+    assert_int_equal(tt_params_make(&params, &arena, opts.family, &small, &err), TT_OK);
+    if (tt_step_new(&step, &opts, &err) != TT_OK)
+        fail_msg("%s", err.msg);
+    const struct tt_plan *plan = tt_step_plan(step);
+    count_queue(&all, &of_mb, plan, TT_Q_GATHER, 1);
+    assert_int_equal(of_mb, 2 * params.nunits - 2); /* the backward does not read the embedding, and has the last unit still */
+    assert_int_equal(all, 2 * of_mb);
+    count_queue(&all, &of_mb, plan, TT_Q_REDUCE, 1);
+    assert_int_equal(of_mb, params.nunits);
+    assert_int_equal(all, 2 * of_mb + 1); /* and the norm */
+    count_queue(&all, &of_mb, plan, TT_Q_REPLICATE, -1);
+    assert_int_equal(of_mb, params.nunits);
+    assert_int_equal(all, of_mb);
+    assert_true(find_op(plan, TT_Q_REPLICATE) < find_op(plan, TT_Q_COMPUTE));
+    tt_step_free(step);
+    tt_arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_replicas_add_up_their_gradients),
         cmocka_unit_test(test_layers_that_are_made_again_read_gathered_parameters),
         cmocka_unit_test(test_bfloat16_parameters_are_gathered_as_such),
+        cmocka_unit_test(test_a_unit_is_one_operation_and_replicas_add_up_beside_the_last_backward),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
