@@ -224,6 +224,16 @@ const char *tt_phase_name(enum tt_phase phase)
     return "";
 }
 
+const char *tt_queue_name(enum tt_queue queue)
+{
+    static const char *const names[TT_NQ] = {
+        [TT_Q_COMPUTE] = "operations", [TT_Q_GATHER] = "gather", [TT_Q_REDUCE] = "reduce",   [TT_Q_REPLICATE] = "replicate",
+        [TT_Q_TP] = "tp",              [TT_Q_CP] = "cp",         [TT_Q_EP] = "ep",           [TT_Q_PP_NEXT] = "pp_next",
+        [TT_Q_PP_PREV] = "pp_prev",    [TT_Q_COPY] = "copy",
+    };
+    return names[queue];
+}
+
 static int first_param(const tt_val *operand, int n, const struct tt_valdesc *val)
 {
     for (int i = 0; i < n; i++)

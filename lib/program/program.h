@@ -62,6 +62,7 @@ enum tt_phase { TT_F = 'F', TT_I = 'I', TT_W = 'W', TT_U = 'U', TT_R = 'R', TT_S
 const char *tt_phase_name(enum tt_phase phase); /* "forward", "input gradient" ... */
 
 enum tt_queue { TT_Q_COMPUTE, TT_Q_GATHER, TT_Q_REDUCE, TT_Q_REPLICATE, TT_Q_TP, TT_Q_CP, TT_Q_EP, TT_Q_PP_NEXT, TT_Q_PP_PREV, TT_Q_COPY, TT_NQ };
+const char *tt_queue_name(enum tt_queue queue); /* "gather", "tp" ... */
 
 /* The ranks whose collectives a queue carries, and which of them this one is. size 0 or 1: alone. */
 struct tt_group {

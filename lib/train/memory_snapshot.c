@@ -354,7 +354,7 @@ static tt_status write_file(const struct tt_memory_snapshot *s, struct tt_arena 
                             struct tt_err *err)
 {
     struct tt_buf text = { 0 };
-    const char *path = tt_path_join(arena, folder, name);
+    const char *path = tt_arena_printf(arena, "%s/rank%d_%s", folder, s->rank, name);
 
     tt_status status = path ? put(&text, s->step, err) : tt_err_nomem(err, 0, "the path of a memory snapshot");
     if (status == TT_OK)
@@ -372,21 +372,21 @@ static tt_status dump(const struct tt_memory_snapshot *s, int64_t step, const ch
     const char *folder = tt_arena_printf(&arena, "%s/iteration_%" PRId64 "%s", s->folder, step, suffix);
     tt_status status = folder ? tt_mkdir_p(folder, err) : tt_err_nomem(err, 0, "the path of a memory snapshot");
     if (status == TT_OK)
-        status = write_file(s, &arena, folder, "rank0_memory_snapshot.pickle", tt_memory_snapshot_pickle, err);
+        status = write_file(s, &arena, folder, "memory_snapshot.pickle", tt_memory_snapshot_pickle, err);
     if (status == TT_OK)
-        status = write_file(s, &arena, folder, "rank0_memory.txt", tt_memory_snapshot_table, err);
+        status = write_file(s, &arena, folder, "memory.txt", tt_memory_snapshot_table, err);
     if (status == TT_OK)
         tt_log_line(s->log, TT_LOG_INFO, "Finished dumping memory snapshot in %.2f seconds", tt_seconds() - start);
     tt_arena_release(&arena);
     return status;
 }
 
-tt_status tt_memory_snapshot_open(struct tt_memory_snapshot *out, const struct tt_config *config, const struct tt_step *step,
-                           const struct tt_log *log, struct tt_err *err)
+tt_status tt_memory_snapshot_open(struct tt_memory_snapshot *out, const struct tt_config *config, int rank,
+                                  const struct tt_step *step, const struct tt_log *log, struct tt_err *err)
 {
     if (!config->profiling.enable_memory_snapshot)
         return TT_OK;
-    *out = (struct tt_memory_snapshot){ .config = &config->profiling, .log = log, .step = step };
+    *out = (struct tt_memory_snapshot){ .config = &config->profiling, .log = log, .rank = rank, .step = step };
     out->folder = tt_path_join(&out->arena, config->job.dump_folder, config->profiling.save_memory_snapshot_folder);
     if (!out->folder)
         return tt_err_nomem(err, 0, "the path of the memory snapshots");

@@ -76,6 +76,8 @@ static void put_op_args(struct tt_buf *out, const struct tt_profiler *p, const s
     const struct tt_step_param *params = tt_step_params(p->step, &nparams);
 
     tt_buf_printf(out, "\"phase\": \"%s\"", r->eval ? "validation" : tt_phase_name(op->phase));
+    if (op->queue != TT_Q_COMPUTE)
+        tt_buf_printf(out, ", \"queue\": \"%s\"", tt_queue_name(op->queue));
     if (r->mb >= 0 && !r->eval)
         tt_buf_printf(out, ", \"microbatch\": %d", r->mb);
     if (op->out[0] != TT_NO_VAL && val[op->out[0]].layer >= 0)
@@ -128,9 +130,9 @@ static void put_trace(struct tt_buf *out, const struct tt_profiler *p)
     tt_buf_printf(
         out,
         "{\"schemaVersion\": 1, \"displayTimeUnit\": \"ms\", \"traceEvents\": [\n"
-        "{\"ph\": \"M\", \"name\": \"process_name\", \"pid\": %ld, \"tid\": 0, \"args\": {\"name\": \"titan, rank 0\"}},\n"
-        "{\"ph\": \"M\", \"name\": \"thread_name\", \"pid\": %ld, \"tid\": 1, \"args\": {\"name\": \"operations\"}}",
-        pid, pid);
+        "{\"ph\": \"M\", \"name\": \"process_name\", \"pid\": %ld, \"tid\": 0, \"args\": {\"name\": \"titan, rank %d\"}},\n"
+        "{\"ph\": \"M\", \"name\": \"thread_name\", \"pid\": %ld, \"tid\": 1, \"args\": {\"name\": \"%s\"}}",
+        pid, p->rank, pid, tt_queue_name(TT_Q_COMPUTE));
     for (size_t i = 0; i < p->steps.len / sizeof *steps; i++)
         put_step(out, &steps[i], steps[0].begin);
     for (size_t i = 0; i < p->ops.len / sizeof *ops; i++)
@@ -148,7 +150,7 @@ static tt_status dump(struct tt_profiler *p, int64_t step, struct tt_err *err)
 
     tt_log_line(p->log, TT_LOG_INFO, "Dumping profiler traces at step %" PRId64, step);
     const char *folder = tt_arena_printf(&arena, "%s/iteration_%" PRId64, p->folder, step);
-    const char *path = folder ? tt_path_join(&arena, folder, "rank0_trace.json") : NULL;
+    const char *path = folder ? tt_arena_printf(&arena, "%s/rank%d_trace.json", folder, p->rank) : NULL;
     put_trace(&text, p);
     tt_status st = path ? tt_buf_check(&text, path, err) : tt_err_nomem(err, 0, "the path of a trace");
     if (st == TT_OK)
@@ -180,13 +182,14 @@ static void take_eval_op(void *ctx, const struct tt_call *call, int mb, double b
     tt_buf_put(&p->ops, &record, sizeof record);
 }
 
-tt_status tt_profiler_open(struct tt_profiler *out, const struct tt_config *config, struct tt_step *step, struct tt_step *eval,
-                           const struct tt_log *log, struct tt_err *err)
+tt_status tt_profiler_open(struct tt_profiler *out, const struct tt_config *config, int rank, struct tt_step *step,
+                           struct tt_step *eval, const struct tt_log *log, struct tt_err *err)
 {
     if (!config->profiling.enable_profiling)
         return TT_OK;
     *out = (struct tt_profiler){
-        .config = &config->profiling, .log = log, .step = step, .eval = eval, .watch = { take_op, out }, .eval_watch = { take_eval_op, out },
+        .config = &config->profiling, .log = log, .rank = rank, .step = step, .eval = eval,
+        .watch = { take_op, out }, .eval_watch = { take_eval_op, out },
     };
     out->folder = tt_path_join(&out->arena, config->job.dump_folder, config->profiling.save_traces_folder);
     if (!out->folder)

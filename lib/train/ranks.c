@@ -162,7 +162,6 @@ void tt_ranks_write_nothing(struct tt_config *config)
 {
     config->job.save_config_file = config->metrics.save_jsonl = NULL;
     config->job.print_config = config->metrics.enable_tensorboard = false;
-    config->profiling.enable_profiling = config->profiling.enable_memory_snapshot = false;
 }
 
 /* The settings but for those that are rank 0's alone. */

@@ -202,7 +202,7 @@ static void snapshot_without_memory(const struct trainer *t, const struct tt_ste
     plan.plan_only = true;
     tt_status status = tt_step_new(&step, &plan, NULL);
     if (status == TT_OK)
-        status = tt_memory_snapshot_open(&snapshot, t->config, step, t->log, NULL);
+        status = tt_memory_snapshot_open(&snapshot, t->config, t->ranks.world->rank, step, t->log, NULL);
     if (status == TT_OK)
         status = tt_memory_snapshot_exit(&snapshot, NULL);
     (void)status; /* the folder may not be writable either */
@@ -615,9 +615,9 @@ static tt_status run(bool *stopped, struct trainer *t, struct tt_err *err)
     if (status != TT_OK)
         return status;
     INFO(t, "Training starts at step %" PRId64, t->state.step + 1);
-    status = tt_profiler_open(&t->profiler, t->config, t->step, t->validator.step, t->log, err);
+    status = tt_profiler_open(&t->profiler, t->config, t->ranks.world->rank, t->step, t->validator.step, t->log, err);
     if (status == TT_OK)
-        status = tt_memory_snapshot_open(&t->snapshot, t->config, t->step, t->log, err);
+        status = tt_memory_snapshot_open(&t->snapshot, t->config, t->ranks.world->rank, t->step, t->log, err);
     if (status != TT_OK)
         return status;
     if (t->opts->started && (tt_ranks_is_first(&t->ranks) || t->config->comm.mode != TT_COMM_LOCAL_TENSOR))

@@ -15,6 +15,9 @@ grep 'linear layers.0.attention.wq.weight, forward of microbatch 0; (1, 32, 32) 
 awk '/^# Every/ { on = 1; next } on { if ($2 != alive - ended + $3) print "operation", $1, "does not add up"; alive = $2; ended = $4 }
 	END { print alive - ended, "bytes are left" }' $table
 rm -r out
+NGPU=2 titan-train --quiet "${flags[@]}" --comm.mode local_tensor --training.steps 2 --profiling.profile_freq 2
+find out -type f | sort
+rm -r out
 # A step that no address space has room for is planned all the same.
 sed 's/dim: 32/dim: 4096/; s/n_heads: 2/n_heads: 32/' tiny.yaml >big.yaml
 titan-train "${flags[@]}" --model.flavor big.yaml --training.local_batch_size 2047 --training.seq_len 1048576 2>log

@@ -24,6 +24,10 @@ NGPU=2 titan-train --quiet "${flags[@]}" --comm.mode local_tensor --training.ste
 grep -oE '"ph": "[Xbe]", "cat": "cpu_op", "name": "(all|reduce)_[a-z]+"' $trace | sort | uniq -c
 for ph in b e; do grep "\"ph\": \"$ph\"" $trace | grep -oE '"id": [0-9]+' | sort >$ph; done
 cmp b e && uniq -d b
+# Each rank writes its own; what its collectives are on is said.
+find out -type f | sort
+for r in 0 1; do grep -oE 'titan, rank [0-9]' out/profile_traces/iteration_4/rank${r}_trace.json; done
+grep -oE '"phase": "[a-z ]+", "queue": "[a-z]+"' $trace | sort | uniq -c
 rm -r out b e
 titan-train --dry-run --quiet "${flags[@]}" --training.steps 7
 titan-train "${flags[@]}" --profiling.profiler_active 0
