@@ -1,57 +1,8 @@
-#include "program/plan.h"
+#include "program/plan_private.h"
 
-#include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
-#include "program/pack.h"
-#include "program/waits.h"
-
-enum { ALIGN = 64 };
-
-struct block { /* memory outside the arena */
-    void *p;
-    uint64_t nbytes;
-};
-
-struct tt_plan {
-    struct tt_plan_opts opts;
-    struct tt_cost cost;
-
-    struct tt_moment *event;
-    struct tt_call *call; /* one an event */
-    int nevents;
-    int *before;           /* [event]: in front of which event it is waited for (waits.h) */
-    int *waits, *next;     /* [event]: the first that is waited for in front of it; that one's next; -1: none */
-    struct tt_event *done; /* [event] */
-    double *begun;         /* [event]: when it was launched, for the watch */
-    const struct tt_plan_watch *watch;
-
-    /* A thing is what takes room in the arena: a value of the model's program, by its number, an operation's scratch, by nvals +
-     * its number, or behind those a copy or the gradient of a parameter (param_thing). */
-    size_t nthings;
-    uint64_t *thing_nbytes;
-    struct tt_span *span; /* [thing * nmb + mb]: from the op that makes it to its last reader; end -1: nowhere */
-    tt_val *root;         /* [value]: in whose place it lies */
-    int nslots, *slot;    /* slot[mb]: microbatches in flight together have different ones */
-    uint64_t *offset;     /* [slot * nthings + root]: in the arena */
-    uint64_t side_scratch, side_offset; /* for what is outside the microbatches */
-
-    uint64_t *param_offset[TT_NROLES]; /* [param]; UINT64_MAX: no program asks for it */
-    uint64_t input_nbytes[TT_NINPUTS]; /* of one microbatch */
-
-    uint64_t *cache_offset; /* [value] */
-    uint64_t logits_nbytes; /* of one microbatch */
-
-    struct block arena, role[TT_NROLES], input[TT_NINPUTS], constant[TT_NCONSTS], losses, logits, cache, scalars;
-    bool borrows; /* the shared plan's arena; this plan has none of its own */
-};
-
-static uint64_t align_up(uint64_t n)
-{
-    return (n + ALIGN - 1) / ALIGN * ALIGN;
-}
 
 /* --- the timeline ----------------------------------------------------------------------------------------------------------- */
 
@@ -166,286 +117,6 @@ static tt_status make_timeline(struct tt_plan *plan, struct tt_err *err)
     return make_waits(plan, err);
 }
 
-/* --- lifetimes -------------------------------------------------------------------------------------------------------------- */
-
-static struct tt_span *span_of(const struct tt_plan *plan, size_t thing, int mb)
-{
-    return &plan->span[thing * (size_t)plan->opts.sched->nmb + (size_t)mb];
-}
-
-static bool in_arena(const struct tt_plan *plan, tt_val v)
-{
-    return v != TT_NO_VAL && plan->opts.model->val[v].cls == TT_ACT;
-}
-
-/* Does another plan have the parameters' buffers of this role? */
-static bool is_shared(const struct tt_plan *plan, int role) { return plan->opts.share && plan->opts.share->role[role].nbytes > 0; }
-
-static size_t param_thing(const struct tt_plan *plan, enum tt_role role, int param)
-{
-    const size_t first = (size_t)plan->opts.model->nvals + (size_t)plan->opts.model->nops;
-    return first + (role == TT_ROLE_GRAD ? (size_t)plan->opts.params->n : 0) + (size_t)param;
-}
-
-/* Of a copy or a gradient? */
-static bool is_passing(enum tt_role role) { return role == TT_ROLE_FULL || role == TT_ROLE_GRAD; }
-
-/* Is it a copy or a gradient that every step makes anew? Then it needs no place outside the arena: with one microbatch gradients come
- * as activations and copies go. Later microbatches would find all of the first one's gradients beside their activations. */
-static bool is_made_anew(const struct tt_plan *plan, const struct tt_valdesc *d)
-{
-    return d->cls == TT_PARAM && is_passing(d->role) && plan->opts.sched->nmb == 1 && !is_shared(plan, d->role);
-}
-
-/* Has a buffer of a parameter its place in the arena? */
-static bool is_param_in_arena(const struct tt_plan *plan, enum tt_role role, int param)
-{
-    return is_passing(role) && span_of(plan, param_thing(plan, role, param), 0)->end >= 0;
-}
-
-static void touch(const struct tt_plan *plan, size_t thing, int mb, int time)
-{
-    struct tt_span *span = span_of(plan, thing, mb);
-    span->begin = time < span->begin ? time : span->begin;
-    span->end = time > span->end ? time : span->end;
-}
-
-static void touch_all(const struct tt_plan *plan, const tt_val *v, int n, int mb, int time)
-{
-    for (int i = 0; i < n; i++)
-        if (in_arena(plan, v[i]))
-            touch(plan, v[i], mb, time);
-}
-
-static void touch_params(const struct tt_plan *plan, const struct tt_moment *e, const tt_val *v, int n, int time)
-{
-    for (int i = 0; i < n; i++) {
-        const struct tt_valdesc *d = v[i] == TT_NO_VAL ? NULL : &e->prog->val[v[i]];
-        if (!d || d->cls != TT_PARAM || !is_passing(d->role))
-            continue;
-        const size_t thing = param_thing(plan, d->role, d->ref);
-        if (plan->thing_nbytes[thing] > 0)
-            touch(plan, thing, 0, time);
-    }
-}
-
-/* A result that an op can do without and that nobody reads takes no room. */
-static void skip_unread(const struct tt_plan *plan, const struct tt_op *op, int mb)
-{
-    for (int i = 0; i < op->nout; i++) {
-        if (!(op->def->skips >> i & 1) || !in_arena(plan, op->out[i]))
-            continue;
-        struct tt_span *span = span_of(plan, op->out[i], mb);
-        if (span->begin == span->end)
-            *span = (struct tt_span){ INT_MAX, -1 };
-    }
-}
-
-static void touch_op(const struct tt_plan *plan, const struct tt_moment *e, int time)
-{
-    const struct tt_op *op = &e->prog->op[e->op];
-    const size_t scratch = plan->opts.model->nvals + (size_t)e->op;
-
-    touch_params(plan, e, op->in, op->nin, time);
-    touch_params(plan, e, op->out, op->nout, time);
-    if (e->mb < 0)
-        return; /* gathering and stepping work on parameters alone */
-    touch_all(plan, op->in, op->nin, e->mb, time);
-    touch_all(plan, op->out, op->nout, e->mb, time);
-    if (plan->thing_nbytes[scratch] > 0)
-        touch(plan, scratch, e->mb, time);
-}
-
-static void find_spans(struct tt_plan *plan)
-{
-    for (size_t i = 0; i < plan->nthings * (size_t)plan->opts.sched->nmb; i++)
-        plan->span[i] = (struct tt_span){ INT_MAX, -1 };
-    for (int t = 0; t < plan->nevents; t++) {
-        touch_op(plan, &plan->event[t], t);
-        if (plan->before[t] > t + 1) /* it holds on to its operands: nothing lies over them before it has been waited for */
-            touch_op(plan, &plan->event[t], plan->before[t]);
-    }
-    for (int i = 0; i < plan->opts.params->n; i++) /* the caller may read gradients after the step */
-        if (is_param_in_arena(plan, TT_ROLE_GRAD, i))
-            span_of(plan, param_thing(plan, TT_ROLE_GRAD, i), 0)->end = plan->nevents - 1;
-    for (int t = 0; t < plan->nevents; t++)
-        if (plan->event[t].mb >= 0)
-            skip_unread(plan, &plan->event[t].prog->op[plan->event[t].op], plan->event[t].mb);
-}
-
-/* Microbatches whose work does not overlap in time take turns in one slot; times[mb] is from the first to the last event. */
-static void find_slots(struct tt_plan *plan, struct tt_span *times)
-{
-    const int nmb = plan->opts.sched->nmb;
-
-    for (int mb = 0; mb < nmb; mb++)
-        times[mb] = (struct tt_span){ INT_MAX, -1 };
-    for (int t = plan->nevents - 1; t >= 0; t--) {
-        const int mb = plan->event[t].mb;
-        if (mb >= 0)
-            times[mb] = (struct tt_span){ t, times[mb].end < 0 ? t : times[mb].end };
-    }
-    plan->nslots = 1;
-    for (int mb = 0; mb < nmb; mb++) { /* in order of their forwards, as schedules have them */
-        int slot = 0;
-        for (int other = 0; other < mb; other++)
-            if (plan->slot[other] == slot && times[other].end >= times[mb].begin) {
-                slot++;
-                other = -1;
-            }
-        plan->slot[mb] = slot;
-        plan->nslots = slot + 1 > plan->nslots ? slot + 1 : plan->nslots;
-    }
-}
-
-/* May out lie over in? The same shape and type, and in dies where out is born, in every microbatch. */
-static bool can_share(const struct tt_plan *plan, tt_val in, tt_val out)
-{
-    if (!in_arena(plan, in) || !in_arena(plan, out))
-        return false;
-    const struct tt_valdesc *a = &plan->opts.model->val[in], *b = &plan->opts.model->val[out];
-    if (a->dtype != b->dtype || plan->thing_nbytes[in] != plan->thing_nbytes[out])
-        return false;
-    for (int mb = 0; mb < plan->opts.sched->nmb; mb++)
-        if (span_of(plan, in, mb)->end != span_of(plan, out, mb)->begin)
-            return false;
-    return true;
-}
-
-/* Lets each result of op lie over an input that the op's row allows and that no other result took. */
-static void share_results(struct tt_plan *plan, const struct tt_op *op)
-{
-    unsigned taken = 0;
-
-    for (int o = 0; o < op->nout; o++)
-        for (int j = 0; j < op->nin; j++) {
-            if (!((op->def->over[o] & ~taken) >> j & 1) || !can_share(plan, op->in[j], op->out[o]))
-                continue;
-            for (int k = 0; k < op->nin; k++) /* the same value in two places is one piece of memory */
-                taken |= op->in[k] == op->in[j] ? 1u << k : 0;
-            plan->root[op->out[o]] = plan->root[op->in[j]];
-            break;
-        }
-}
-
-static void share_memory(struct tt_plan *plan)
-{
-    const struct tt_program *prog = plan->opts.model;
-
-    for (tt_val v = 0; v < prog->nvals; v++)
-        plan->root[v] = v;
-    for (int i = 0; i < prog->nops; i++)
-        share_results(plan, &prog->op[i]);
-    /* A place is taken as long as any of the values in it lives; each begins where the one before it ends. */
-    for (tt_val v = 0; v < prog->nvals; v++)
-        for (int mb = 0; plan->root[v] != v && mb < plan->opts.sched->nmb; mb++) {
-            struct tt_span *root = span_of(plan, plan->root[v], mb);
-            const struct tt_span *span = span_of(plan, v, mb);
-            root->begin = span->begin < root->begin ? span->begin : root->begin;
-            root->end = span->end > root->end ? span->end : root->end;
-        }
-}
-
-/* --- the arena -------------------------------------------------------------------------------------------------------------- */
-
-/* What a slot's microbatches put in one place is one item. With a single slot all microbatches do the same one after another, and
- * the first stands for all. */
-static int gather_spans(const struct tt_plan *plan, struct tt_span *out, size_t thing, int slot)
-{
-    const int nmb = plan->nslots == 1 ? 1 : plan->opts.sched->nmb;
-    int n = 0;
-
-    for (int mb = 0; mb < nmb; mb++)
-        if (plan->slot[mb] == slot && span_of(plan, thing, mb)->end >= 0)
-            out[n++] = *span_of(plan, thing, mb);
-    return n;
-}
-
-static bool is_own_place(const struct tt_plan *plan, size_t thing)
-{
-    return thing >= plan->opts.model->nvals || (in_arena(plan, (tt_val)thing) && plan->root[thing] == thing);
-}
-
-static tt_status pack_arena(struct tt_plan *plan, struct tt_err *err)
-{
-    const size_t cap = plan->nthings * (size_t)plan->nslots;
-    struct tt_item *item = calloc(cap + 1, sizeof *item);
-    uint64_t **dst = calloc(cap + 1, sizeof *dst); /* where each item's offset goes */
-    struct tt_span *spans = calloc(plan->nthings * (size_t)plan->opts.sched->nmb + 1, sizeof *spans);
-    tt_status status = TT_OK;
-    int n = 0;
-
-    if (!item || !dst || !spans) {
-        status = tt_err_nomem(err, cap * sizeof *item, "the plan of a step");
-        goto out;
-    }
-    for (size_t nspans = 0, i = 0; i < cap; i++) {
-        const size_t thing = i % plan->nthings;
-        if (!is_own_place(plan, thing))
-            continue;
-        item[n] = (struct tt_item){ .nbytes = plan->thing_nbytes[thing], .span = spans + nspans };
-        item[n].nspans = gather_spans(plan, spans + nspans, thing, (int)(i / plan->nthings));
-        nspans += (size_t)item[n].nspans;
-        dst[n] = &plan->offset[i];
-        n += item[n].nspans > 0;
-    }
-    status = tt_pack(item, n, ALIGN, &plan->cost.arena, &plan->cost.live_max, err);
-    for (int i = 0; status == TT_OK && i < n; i++)
-        *dst[i] = item[i].offset;
-out:
-    free(item);
-    free(dst);
-    free(spans);
-    return status;
-}
-
-/* How large everything is, and what the operations cost. */
-static void measure(struct tt_plan *plan)
-{
-    const struct tt_program *prog = plan->opts.model;
-    struct tt_device *device = plan->opts.device;
-
-    for (tt_val v = 0; v < prog->nvals; v++) {
-        const struct tt_valdesc *d = &prog->val[v];
-        plan->thing_nbytes[v] = align_up(tt_val_nbytes(d));
-        if (is_made_anew(plan, d))
-            plan->thing_nbytes[param_thing(plan, d->role, d->ref)] = plan->thing_nbytes[v];
-    }
-    for (int i = 0; i < prog->nops; i++)
-        plan->thing_nbytes[prog->nvals + (size_t)i] = align_up(device->ops->scratch(device, &prog->op[i], prog->val));
-    for (int t = 0; t < plan->nevents; t++) {
-        const struct tt_moment *e = &plan->event[t];
-        const struct tt_op *op = &e->prog->op[e->op];
-        const uint64_t scratch = e->mb < 0 ? device->ops->scratch(device, op, e->prog->val) : 0;
-        plan->side_scratch = scratch > plan->side_scratch ? scratch : plan->side_scratch;
-        plan->cost.flops += op->def->flops ? op->def->flops(op, e->prog->val) : 0;
-    }
-}
-
-static tt_status plan_arena(struct tt_plan *plan, struct tt_err *err)
-{
-    const size_t nmb = (size_t)plan->opts.sched->nmb;
-
-    plan->nthings = param_thing(plan, TT_ROLE_GRAD, plan->opts.params->n);
-    plan->thing_nbytes = calloc(plan->nthings + 1, sizeof *plan->thing_nbytes);
-    plan->slot = calloc(nmb, sizeof *plan->slot);
-    plan->root = calloc(plan->nthings + 1, sizeof *plan->root);
-    plan->span = calloc(plan->nthings * nmb + nmb, sizeof *plan->span);
-    if (!plan->thing_nbytes || !plan->slot || !plan->root || !plan->span)
-        return tt_err_nomem(err, plan->nthings * nmb * sizeof *plan->span, "the plan of a step");
-    measure(plan);
-    find_slots(plan, plan->span); /* which has room for a span a microbatch and is filled after this */
-    find_spans(plan);
-    plan->offset = calloc(plan->nthings * (size_t)plan->nslots + 1, sizeof *plan->offset);
-    if (!plan->offset)
-        return tt_err_nomem(err, plan->nthings * (size_t)plan->nslots * sizeof *plan->offset, "the plan of a step");
-    share_memory(plan);
-    const tt_status status = pack_arena(plan, err);
-    plan->side_offset = align_up(plan->cost.arena);
-    plan->cost.arena = plan->side_offset + align_up(plan->side_scratch);
-    return status;
-}
-
 /* --- what is outside the arena ---------------------------------------------------------------------------------------------- */
 
 /* Gives every buffer of a parameter that a program asks for its place; nbytes[role] grows with them. */
@@ -453,10 +124,10 @@ static void place_params(struct tt_plan *plan, const struct tt_program *prog, ui
 {
     for (tt_val v = 0; prog && v < prog->nvals; v++) {
         const struct tt_valdesc *d = &prog->val[v];
-        if (d->cls != TT_PARAM || plan->param_offset[d->role][d->ref] != UINT64_MAX || is_param_in_arena(plan, d->role, d->ref))
+        if (d->cls != TT_PARAM || plan->param_offset[d->role][d->ref] != UINT64_MAX || tt_plan_is_param_in_arena(plan, d->role, d->ref))
             continue;
         plan->param_offset[d->role][d->ref] = nbytes[d->role];
-        nbytes[d->role] += align_up(tt_val_nbytes(d));
+        nbytes[d->role] += tt_plan_align_up(tt_val_nbytes(d));
     }
 }
 
@@ -480,20 +151,20 @@ static tt_status plan_outside(struct tt_plan *plan, struct tt_err *err)
     place_params(plan, prog, nbytes);
     place_params(plan, plan->opts.step, nbytes);
     for (int role = 0; role < TT_NROLES; role++) {
-        nbytes[role] = is_shared(plan, role) ? 0 : nbytes[role];
+        nbytes[role] = tt_plan_is_shared(plan, role) ? 0 : nbytes[role];
         plan->role[role].nbytes = nbytes[role];
     }
     for (tt_val v = 0; v < prog->nvals; v++) {
         const struct tt_valdesc *d = &prog->val[v];
         if (d->cls == TT_INPUT)
-            plan->input[d->ref].nbytes = nmb * (plan->input_nbytes[d->ref] = align_up(tt_val_nbytes(d)));
+            plan->input[d->ref].nbytes = nmb * (plan->input_nbytes[d->ref] = tt_plan_align_up(tt_val_nbytes(d)));
         if (d->cls == TT_CONST)
-            plan->constant[d->ref].nbytes = align_up(tt_val_nbytes(d));
+            plan->constant[d->ref].nbytes = tt_plan_align_up(tt_val_nbytes(d));
         if (d->cls == TT_OUTPUT && d->ref == TT_OUT_LOGITS)
-            plan->logits.nbytes = nmb * (plan->logits_nbytes = align_up(tt_val_nbytes(d)));
+            plan->logits.nbytes = nmb * (plan->logits_nbytes = tt_plan_align_up(tt_val_nbytes(d)));
         if (d->cls == TT_CACHE) {
             plan->cache_offset[v] = plan->cache.nbytes;
-            plan->cache.nbytes += align_up(tt_val_nbytes(d));
+            plan->cache.nbytes += tt_plan_align_up(tt_val_nbytes(d));
         }
     }
     plan->cache.nbytes = plan->opts.share ? 0 : plan->cache.nbytes; /* that one's */
@@ -522,7 +193,7 @@ tt_status tt_plan_new(struct tt_plan **out, const struct tt_plan_opts *opts, str
 
     tt_status status = make_timeline(plan, err);
     if (status == TT_OK)
-        status = plan_arena(plan, err);
+        status = tt_plan_arena(plan, err);
     if (status == TT_OK)
         status = plan_outside(plan, err);
     if (status != TT_OK) {
@@ -536,9 +207,9 @@ tt_status tt_plan_new(struct tt_plan **out, const struct tt_plan_opts *opts, str
 /* --- memory ----------------------------------------------------------------------------------------------------------------- */
 
 /* Every block that a plan owns, one after another: NULL past the last. */
-static struct block *block_at(struct tt_plan *plan, int i)
+static struct tt_plan_block *block_at(struct tt_plan *plan, int i)
 {
-    struct block *const single[] = { &plan->arena, &plan->losses, &plan->logits, &plan->cache, &plan->scalars };
+    struct tt_plan_block *const single[] = { &plan->arena, &plan->losses, &plan->logits, &plan->cache, &plan->scalars };
     enum { NSINGLE = sizeof single / sizeof single[0] };
 
     if (i < NSINGLE)
@@ -583,7 +254,7 @@ const struct tt_cost *tt_plan_cost(const struct tt_plan *plan)
     return &plan->cost;
 }
 
-static void *at(const struct block *block, uint64_t offset)
+static void *at(const struct tt_plan_block *block, uint64_t offset)
 {
     return block->p ? (char *)block->p + offset : NULL;
 }
@@ -597,7 +268,7 @@ static void *thing_at(const struct tt_plan *plan, size_t thing, int mb)
 {
     const size_t place = thing < plan->opts.model->nvals ? plan->root[thing] : thing;
 
-    if (span_of(plan, thing, mb)->end < 0)
+    if (tt_plan_span(plan, thing, mb)->end < 0)
         return NULL;
     return arena_at(plan, plan->offset[(size_t)plan->slot[mb] * plan->nthings + place]);
 }
@@ -622,10 +293,10 @@ void *tt_plan_logits(const struct tt_plan *plan, int mb) { return at(&plan->logi
 /* Parameters of a shared plan are where that one has them. */
 void *tt_plan_param(const struct tt_plan *plan, int param, enum tt_role role)
 {
-    if (is_shared(plan, role))
+    if (tt_plan_is_shared(plan, role))
         return tt_plan_param(plan->opts.share, param, role);
-    if (is_param_in_arena(plan, role, param))
-        return thing_at(plan, param_thing(plan, role, param), 0);
+    if (tt_plan_is_param_in_arena(plan, role, param))
+        return thing_at(plan, tt_plan_param_thing(plan, role, param), 0);
     const uint64_t offset = plan->param_offset[role][param];
     return offset == UINT64_MAX ? NULL : at(&plan->role[role], offset);
 }
@@ -645,68 +316,6 @@ const struct tt_op *tt_plan_op(const struct tt_plan *plan, int i, const struct t
     *prog = e->prog;
     *mb = e->mb;
     return &e->prog->op[e->op];
-}
-
-static int by_begin(const void *va, const void *vb)
-{
-    const struct tt_plan_buffer *a = va, *b = vb;
-    if (a->begin != b->begin)
-        return a->begin - b->begin;
-    return a->offset != b->offset ? (a->offset < b->offset ? -1 : 1) : 0;
-}
-
-/* The scratch of the operations outside the microbatches is one piece; each has its own there. */
-static size_t add_side_scratch(const struct tt_plan *plan, struct tt_plan_buffer *out)
-{
-    struct tt_device *device = plan->opts.device;
-    size_t n = 0;
-
-    for (int t = 0; t < plan->nevents; t++) {
-        const struct tt_moment *e = &plan->event[t];
-        const uint64_t nbytes = e->mb < 0 ? device->ops->scratch(device, &e->prog->op[e->op], e->prog->val) : 0;
-        if (nbytes > 0)
-            out[n++] = (struct tt_plan_buffer){ plan->side_offset, nbytes, t, t, TT_NO_VAL };
-    }
-    return n;
-}
-
-static tt_val value_of_thing(const struct tt_plan *plan, size_t thing)
-{
-    const struct tt_program *prog = plan->opts.model;
-    if (thing < prog->nvals)
-        return (tt_val)thing;
-    for (tt_val v = 0; thing >= prog->nvals + (size_t)prog->nops && v < prog->nvals; v++)
-        if (is_made_anew(plan, &prog->val[v]) && param_thing(plan, prog->val[v].role, prog->val[v].ref) == thing)
-            return v;
-    return TT_NO_VAL;
-}
-
-tt_status tt_plan_buffers(struct tt_plan_buffer **out, size_t *n, const struct tt_plan *plan, struct tt_err *err)
-{
-    const size_t nmb = (size_t)plan->opts.sched->nmb, cap = plan->nthings * nmb + (size_t)plan->nevents;
-    struct tt_plan_buffer *buffer = calloc(cap + 1, sizeof *buffer);
-    size_t found = 0;
-
-    if (!buffer)
-        return tt_err_nomem(err, cap * sizeof *buffer, "the buffers of a plan");
-    for (size_t i = 0; i < plan->nthings * nmb; i++) {
-        const size_t thing = i / nmb, mb = i % nmb;
-        const struct tt_span *span = span_of(plan, thing, (int)mb);
-        if (!is_own_place(plan, thing) || span->end < 0)
-            continue;
-        buffer[found++] = (struct tt_plan_buffer){
-            .offset = plan->offset[(size_t)plan->slot[mb] * plan->nthings + thing],
-            .nbytes = plan->thing_nbytes[thing],
-            .begin = span->begin,
-            .end = span->end,
-            .value = value_of_thing(plan, thing),
-        };
-    }
-    found += add_side_scratch(plan, buffer + found);
-    qsort(buffer, found, sizeof *buffer, by_begin);
-    *out = buffer;
-    *n = found;
-    return TT_OK;
 }
 
 /* --- pointers --------------------------------------------------------------------------------------------------------------- */
@@ -754,7 +363,7 @@ static void *scratch_at(const struct tt_plan *plan, const struct tt_moment *e)
 tt_status tt_plan_bind(struct tt_plan *plan, struct tt_err *err)
 {
     for (int i = 0; block_at(plan, i); i++) {
-        struct block *block = block_at(plan, i);
+        struct tt_plan_block *block = block_at(plan, i);
         if (block->nbytes == 0)
             continue;
         const tt_status status = plan->opts.device->ops->alloc(plan->opts.device, block->nbytes, &block->p, err);
