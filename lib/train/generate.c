@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "comm/launch.h"
 #include "data/tokenizer.h"
 #include "model/model.h"
 #include "train/checkpoint.h"
@@ -361,6 +362,9 @@ tt_status tt_generate(const struct tt_config *config, const struct tt_generate_o
     if (config->comm.mode == TT_COMM_FAKE_BACKEND)
         return tt_err_set(err, TT_EINVAL, "%s: fake_backend says what a step of training takes, generate.prompt trains nothing",
                           tt_config_where(config, "comm.mode"));
+    if (tt_launch_nranks() > 1)
+        return tt_err_set(err, TT_EINVAL, "%s: one process makes the text, and a launcher started %" PRId64,
+                          tt_config_where(config, "generate.prompt"), tt_launch_nranks());
     tt_status status = build(&g, err);
     if (status == TT_OK && opts->dry_run)
         INFO(&g, "Would go on from the prompt's %zu tokens by %" PRId64, g.prompt.n, config->generate.max_new_tokens);

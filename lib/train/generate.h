@@ -20,7 +20,8 @@ struct tt_generate_opts {
     void *ctx;
 };
 
-/* TT_EINVAL: nothing to load weights from, more tokens than training.seq_len, comm.mode fake_backend. */
+/* TT_EINVAL: nothing to load weights from, more tokens than training.seq_len, comm.mode fake_backend, one of several processes
+ * that a launcher started. */
 TT_MUST_CHECK tt_status tt_generate(const struct tt_config *config, const struct tt_generate_opts *opts, struct tt_err *err);
 
 #endif

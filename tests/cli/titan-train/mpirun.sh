@@ -15,3 +15,4 @@ run 2 --parallelism.tensor_parallel_degree 3 | grep -o 'Invalid parallel dims[^I
 # shellcheck disable=SC2016 # for the ranks to expand
 mpirun -n 2 bash -c 'exec titan-train "$@" --debug.seed "$OMPI_COMM_WORLD_RANK"' rank "${flags[@]}" 2>&1 | grep -o 'the configuration of this rank.*' | sort -u
 SLURM_STEP_NUM_TASKS=4 titan-train "${flags[@]}" 2>&1 | plain | tail -1
+run 2 --generate.prompt static | grep -o 'one process makes.*' | sort -u
