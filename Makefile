@@ -89,8 +89,8 @@ bless: all                          ## rewrite the expected output of the CLI te
 	@BIN=$(BIN) B=$(B) tests/run.sh --bless
 	@git --no-pager diff --stat -- tests/cli
 
-interop-full: all tools             ## titan-reshard between more shapes than CI has, TorchTitan going on from each: an hour
-	@TITAN_INTEROP_FULL=1 BIN=$(BIN) B=$(B) tests/interop/run.sh tests/interop/reshard.py
+interop-full: all tools             ## titan-reshard and runs of ranks in more shapes than CI has, going on from each: an hour
+	@TITAN_INTEROP_FULL=1 BIN=$(BIN) B=$(B) tests/interop/run.sh tests/interop/reshard.py tests/interop/layout_runs.py tests/interop/layout_modes.py
 
 bench: all                          ## tokens/s and peak memory against the real TorchTitan, as ratios
 	@BIN=$(BIN) tests/bench/train.sh

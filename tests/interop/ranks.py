@@ -1,5 +1,5 @@
-"""Runs of the real TorchTitan on several ranks, forked from this process, which has imported it once: starting eight ranks from nothing
-takes half a minute, eight forks a second."""
+"""Runs on several ranks: titan's as threads of one process; the real TorchTitan's forked from this process, which has imported it once:
+starting eight ranks from nothing takes half a minute, eight forks a second."""
 import functools
 import json
 import os
@@ -107,6 +107,24 @@ def torchtitan(work, nranks, flavor, settings, fields, dump):
         raise AssertionError(f"{nranks} ranks, {' '.join(args)}:\n" + "\n".join(log[-3000:] for log in logs if "Traceback" in log))
     reports = [json.load(open(os.path.join(dump, f"rank-{r}.json"))) for r in range(nranks)]
     return max(reports, key=lambda steps: [s["loss"] for s in steps])
+
+
+def titan(work, nranks, flavor, settings, fields, fails=False):
+    """As runs.titan, with so many ranks in one process."""
+    os.environ["NGPU"] = str(nranks)
+    return runs.titan(work, flavor, {"comm.mode": "local_tensor", **settings}, fields, fails=fails)
+
+
+def both(work, name, nranks, settings, fields):
+    """The dump folders and the steps of both, which begin with one process's initial weights: TorchTitan's shards would draw others."""
+    seed = work.path("seed")
+    if not os.path.exists(seed):
+        runs.titan(work, "tiny", {"job.dump_folder": seed}, fields, program="titan-seed")
+    dumps = [work.path(f"{name}, {who}") for who in ("titan", "torchtitan")]
+    for dump in dumps:
+        runs.copy_step(seed, dump, 0)
+    ours = titan(work, nranks, "tiny", {**settings, "job.dump_folder": dumps[0]}, fields)
+    return dumps, ours, torchtitan(work, nranks, "tiny", settings, fields, dumps[1])
 
 
 def owners(dump):

@@ -8,7 +8,7 @@ venv=$(tests/anchor/setup) || exit 1
 cores=$(nproc) # which later would count OMP_NUM_THREADS
 export BIN=${BIN:-build/bin} B=${B:-build/release} TITAN_PY=$venv/bin/python HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 OMP_NUM_THREADS=1
 if [ $# -eq 0 ]; then # those that take longest first
-	long='/(layout_runs|losses|reshard|layouts|tokens)\.py$'
+	long='/(layout_runs|layout_modes|losses|reshard|layouts|tokens)\.py$'
 	mapfile -t all < <(printf '%s\n' tests/interop/*.py)
 	mapfile -t sorted < <(printf '%s\n' "${all[@]}" | grep -E "$long"; printf '%s\n' "${all[@]}" | grep -vE "$long")
 	set -- "${sorted[@]}"

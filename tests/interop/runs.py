@@ -222,10 +222,13 @@ def check(name, ok, detail=""):
 
 
 def check_steps(name, ours, theirs, loss_tol, norm_tol=None):
-    """Losses within loss_tol of each other, gradient norms within norm_tol of theirs (relative)."""
+    """Losses, of validations too, within loss_tol of each other, gradient norms within norm_tol of theirs (relative)."""
     if [s["step"] for s in ours] != [s["step"] for s in theirs] or not ours:
         return check(name, False, f"steps {[s['step'] for s in ours]} against {[s['step'] for s in theirs]}")
-    gap = max(abs(a["loss"] - b["loss"]) for a, b in zip(ours, theirs))
+    losses = [(a.get(k), b.get(k)) for a, b in zip(ours, theirs) for k in ("loss", "validation_loss")]
+    if any((x is None) != (y is None) for x, y in losses):
+        return check(name, False, "validated at other steps")
+    gap = max(abs(x - y) for x, y in losses if x is not None)
     norm_gap = max(abs(a["grad_norm"] - b["grad_norm"]) / max(b["grad_norm"], 1e-12) for a, b in zip(ours, theirs))
     same = all(a["lr"] == b["lr"] and a["ntokens"] == b["ntokens"] for a, b in zip(ours, theirs))
     ok = gap <= loss_tol and (norm_tol is None or norm_gap <= norm_tol) and same
