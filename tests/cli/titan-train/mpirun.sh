@@ -13,6 +13,6 @@ run 2 "${full[@]}" b --training.steps 3 --checkpoint.async_mode async | steps
 echo "errors:"
 run 2 --parallelism.tensor_parallel_degree 3 | grep -o 'Invalid parallel dims[^I]*WORLD_SIZE(2)' | sort -u # mpirun may cut one rank's line with another's
 # shellcheck disable=SC2016 # for the ranks to expand
-mpirun -n 2 bash -c 'exec titan-train "$@" --debug.seed "$OMPI_COMM_WORLD_RANK"' rank "${flags[@]}" 2>&1 | grep -o 'the configuration of this rank.*' | sort -u
+mpirun -n 2 bash -c 'exec titan-train "$@" --debug.seed "$OMPI_COMM_WORLD_RANK"' rank "${flags[@]}" 2>&1 | grep -o 'the configuration of this rank is not that of rank 0' | sort -u
 SLURM_STEP_NUM_TASKS=4 titan-train "${flags[@]}" 2>&1 | plain | tail -1
-run 2 --generate.prompt static | grep -o 'one process makes.*' | sort -u
+run 2 --generate.prompt static | grep -o 'one process makes the text, and a launcher started 2' | sort -u
