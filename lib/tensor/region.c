@@ -116,6 +116,49 @@ int64_t tt_region_piece(struct tt_region *piece, const struct tt_region *r, int6
     return d < r->ndim ? piece->size[d] * below[d] : 1;
 }
 
+/* index becomes the first of r's that does not come before it; false where there is none. */
+static bool move_into(int64_t *index, const struct tt_region *r)
+{
+    int d = 0;
+
+    while (d < r->ndim && index[d] >= r->offset[d] && index[d] < r->offset[d] + r->size[d])
+        d++;
+    if (d == r->ndim)
+        return true;
+    if (index[d] >= r->offset[d] + r->size[d]) {
+        do {
+            if (d == 0)
+                return false;
+            index[--d]++;
+        } while (index[d] >= r->offset[d] + r->size[d]);
+        d++;
+    }
+    memcpy(index + d, r->offset + d, (size_t)(r->ndim - d) * sizeof *index);
+    return true;
+}
+
+struct tt_run tt_region_next(const struct tt_region *r, const int64_t *shape, int64_t at)
+{
+    const int last = r->ndim - 1;
+    int64_t index[TT_NDIM_MAX], numel = 0;
+    struct tt_run run = { 0, 1 };
+
+    (void)tt_numel(r->ndim, shape, &numel);
+    if (tt_region_is_empty(r) || at >= numel)
+        return (struct tt_run){ numel, 0 };
+    for (int d = last; d >= 0; d--) {
+        index[d] = at % shape[d];
+        at /= shape[d];
+    }
+    if (!move_into(index, r))
+        return (struct tt_run){ numel, 0 };
+    for (int d = 0; d <= last; d++)
+        run.at = run.at * shape[d] + index[d];
+    if (last >= 0)
+        run.len = r->offset[last] + r->size[last] - index[last];
+    return run;
+}
+
 static void copy_row(char *dst, int64_t dstep, const char *src, int64_t sstep, int64_t n, size_t nbytes)
 {
     if (dstep == 1 && sstep == 1) {

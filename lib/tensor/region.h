@@ -50,6 +50,10 @@ bool tt_strides_are_row_major(int ndim, const int64_t *size, const int64_t *stri
  * once. Returns the elements of *piece. */
 int64_t tt_region_piece(struct tt_region *piece, const struct tt_region *r, int64_t first, int64_t max_numel);
 
+/* The first elements of r, at or behind element `at` of a row-major tensor of this shape, that follow one another in its last dimension:
+ * where they are in the tensor. at the tensor's length: there are none. */
+struct tt_run tt_region_next(const struct tt_region *r, const int64_t *shape, int64_t at);
+
 /* dst[i*dstride] = src[i*sstride] over all index tuples i of size; strides in elements of nbytes. The two do not overlap. */
 void tt_box_copy(void *dst, const int64_t *dstride, const void *src, const int64_t *sstride, int ndim, const int64_t *size,
                  size_t nbytes);

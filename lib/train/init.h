@@ -9,8 +9,7 @@
 #include "tensor/region.h"
 
 /* value[i]: the elements of params->p[i], of this type (TT_F32 or TT_BF16): all numel of them, or, with part (params->n of them), those
- * of its region, row-major. pool NULL: this thread alone; the values do not depend on it. TT_ENOMEM (what is not a whole float32 tensor
- * is drawn beside its place, whole and in float32). */
+ * of its region, row-major, which are those that they are in the whole. pool NULL: this thread alone; the values do not depend on it. */
 TT_MUST_CHECK tt_status tt_init_draw(const struct tt_params *params, const struct tt_model_args *args, uint64_t seed,
                                      enum tt_dtype dtype, const struct tt_region *part, void *const *value, struct tt_pool *pool,
                                      struct tt_err *err);

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -191,37 +192,43 @@ static void narrow(float *x, int64_t n, enum tt_dtype dtype)
 
 /* --- normal, as a stream ------------------------------------------------------------------------------------------------ */
 
-/* A tensor is drawn piece by piece, so that a second draw over the first needs no second tensor: `take` gets the values of
- * [begin, begin + n) in order, the last 16 once more where 16 does not divide the length. */
-struct sink {
-    void (*take)(struct sink *sink, const float *value, int64_t begin, int64_t n);
-};
+static struct tt_run next_wanted(const struct tt_rng_sink *sink, int64_t at)
+{
+    return sink->wants ? sink->wants(sink, at) : (struct tt_run){ at, INT64_MAX - at };
+}
 
 struct turn {
     float *d, mean, std;
     enum tt_dtype dtype;
+    int64_t at; /* d[0]'s element */
+    const struct tt_rng_sink *sink;
 };
 
 static void turn_blocks(void *ctx, int64_t begin, int64_t end, int thread)
 {
     const struct turn *t = ctx;
-    (void)thread;
-    for (int64_t i = begin; i < end; i++)
-        box_muller(t->d + i * BLOCK, t->mean, t->std);
-    narrow(t->d + begin * BLOCK, (end - begin) * BLOCK, t->dtype);
-}
+    int64_t stop;
 
-/* Normals at x, n a multiple of 16. */
-static void draw_blocks(struct tt_rng *rng, enum tt_dtype dtype, float *x, int64_t n, float mean, float std)
-{
-    uniforms(rng, x, n);
-    tt_pool_run(rng->pool, n / BLOCK, 256, turn_blocks, &(struct turn){ x, mean, std, dtype });
+    (void)thread;
+    for (int64_t i = begin; i < end; i = stop) {
+        const struct tt_run run = next_wanted(t->sink, t->at + i * BLOCK);
+        const int64_t first = (run.at - t->at) / BLOCK, last = (run.at - t->at + run.len - 1) / BLOCK;
+        stop = last < end ? last + 1 : end;
+        for (i = first; i < stop; i++)
+            box_muller(t->d + i * BLOCK, t->mean, t->std);
+        if (first < stop)
+            narrow(t->d + first * BLOCK, (stop - first) * BLOCK, t->dtype);
+    }
 }
 
 static void skip_words(struct tt_rng *rng, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++)
-        tt_rng_u32(rng);
+    for (int64_t take; n > 0; n -= take) {
+        if (rng->next == TT_MT_N)
+            renew(rng);
+        take = n < TT_MT_N - rng->next ? n : TT_MT_N - rng->next;
+        rng->next += (int)take;
+    }
 }
 
 /* Fewer than 16: the scalar path, two values at a time. */
@@ -242,8 +249,18 @@ static double next_normal(struct tt_rng *rng)
 
 enum { PIECE = 1 << 16 };
 
-static void draw(struct tt_rng *rng, enum tt_dtype dtype, int64_t n, double mean, double std, float *piece, struct sink *sink)
+/* Normals at x, n a multiple of 16, which are the tensor's from element `at` on. */
+static void draw_blocks(struct tt_rng *rng, enum tt_dtype dtype, float *x, int64_t at, int64_t n, double mean, double std,
+                        const struct tt_rng_sink *sink)
 {
+    uniforms(rng, x, n);
+    tt_pool_run(rng->pool, n / BLOCK, 256, turn_blocks, &(struct turn){ x, (float)mean, (float)std, dtype, at, sink });
+}
+
+void tt_rng_normal(struct tt_rng *rng, enum tt_dtype dtype, int64_t n, double mean, double std, struct tt_rng_sink *sink)
+{
+    float piece[PIECE];
+
     if (n < BLOCK) {
         for (int64_t i = 0; i < n; i++)
             piece[i] = to_dtype((float)(next_normal(rng) * std + mean), dtype);
@@ -255,71 +272,105 @@ static void draw(struct tt_rng *rng, enum tt_dtype dtype, int64_t n, double mean
         const int64_t m = whole - i < PIECE ? whole - i : PIECE;
         /* Elements that the last draw replaces are left out: each element is taken once. */
         const int64_t used = n == whole || i + m <= n - BLOCK ? m : n - BLOCK - i;
-        draw_blocks(rng, dtype, piece, m, (float)mean, (float)std);
-        if (used > 0)
-            sink->take(sink, piece, i, used);
+        if (used <= 0 || next_wanted(sink, i).at >= i + used) {
+            skip_words(rng, m);
+            continue;
+        }
+        draw_blocks(rng, dtype, piece, i, m, mean, std, sink);
+        sink->take(sink, piece, i, used);
     }
     if (n == whole)
         return;
     if (dtype == TT_F32)
         skip_words(rng, n - whole);
-    draw_blocks(rng, dtype, piece, BLOCK, (float)mean, (float)std);
+    draw_blocks(rng, dtype, piece, n - BLOCK, BLOCK, mean, std, sink);
     sink->take(sink, piece, n - BLOCK, BLOCK);
 }
 
-struct store_sink {
-    struct sink base;
-    float *x;
+/* --- truncated ---------------------------------------------------------------------------------------------------------- */
+
+/* Between the generator and who takes a tensor: lists the elements that lie outside [lo, hi], and in further draws of the tensor wants
+ * those alone. */
+struct clip_sink {
+    struct tt_rng_sink base, *to;
+    float lo, hi;
+    int64_t *outside; /* [0, nkept): in this draw too; [next, n): not drawn yet */
+    size_t nkept, next, n, cap;
+    bool failed;
 };
 
-static void store_all(struct sink *sink, const float *value, int64_t begin, int64_t n)
+static bool is_outside(const struct clip_sink *s, float x) { return x < s->lo || x > s->hi; }
+
+static void list_outside(struct clip_sink *s, int64_t at)
 {
-    memcpy(((struct store_sink *)sink)->x + begin, value, (size_t)n * sizeof *value);
+    if (s->n == s->cap) {
+        const size_t cap = s->cap ? 2 * s->cap : 1024;
+        int64_t *more = realloc(s->outside, cap * sizeof *more);
+        s->failed |= !more;
+        if (!more)
+            return;
+        s->outside = more;
+        s->cap = cap;
+    }
+    s->outside[s->n++] = at;
 }
 
-/* Values where the old lie outside of [lo, hi]; counts what is outside still. */
-struct clip_sink {
-    struct sink base;
-    float *x, lo, hi;
-    int64_t outside;
-};
-
-static bool is_outside(float x, float lo, float hi) { return x < lo || x > hi; }
-
-static void store_outside(struct sink *sink, const float *value, int64_t begin, int64_t n)
+static void take_all(struct tt_rng_sink *sink, const float *value, int64_t begin, int64_t n)
 {
     struct clip_sink *s = (struct clip_sink *)sink;
-    float *x = s->x + begin;
-    for (int64_t i = 0; i < n; i++) {
-        if (!is_outside(x[i], s->lo, s->hi))
-            continue;
-        x[i] = value[i];
-        s->outside += is_outside(x[i], s->lo, s->hi);
+    s->to->take(s->to, value, begin, n);
+    for (int64_t i = 0; i < n; i++)
+        if (is_outside(s, value[i]))
+            list_outside(s, begin + i);
+}
+
+static void take_outside(struct tt_rng_sink *sink, const float *value, int64_t begin, int64_t n)
+{
+    struct clip_sink *s = (struct clip_sink *)sink;
+    for (; s->next < s->n && s->outside[s->next] < begin + n; s->next++) {
+        const int64_t at = s->outside[s->next];
+        s->to->take(s->to, &value[at - begin], at, 1);
+        if (is_outside(s, value[at - begin]))
+            s->outside[s->nkept++] = at;
     }
 }
 
-void tt_rng_normal(struct tt_rng *rng, enum tt_dtype dtype, float *x, int64_t n, double mean, double std)
+static struct tt_run want_outside(const struct tt_rng_sink *sink, int64_t at)
 {
-    float piece[PIECE];
-    struct store_sink s = { { store_all }, x };
-    draw(rng, dtype, n, mean, std, piece, &s.base);
+    const struct clip_sink *s = (const struct clip_sink *)sink;
+    size_t from = s->next, to = s->n;
+    while (from < to) {
+        const size_t middle = from + (to - from) / 2;
+        if (s->outside[middle] < at)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from < s->n ? (struct tt_run){ s->outside[from], 1 } : (struct tt_run){ INT64_MAX, 0 };
 }
 
 static double normal_cdf(double x) { return (1.0 + erf(x / sqrt(2.0))) / 2.0; }
 
-void tt_rng_trunc_normal(struct tt_rng *rng, float *x, int64_t n, double mean, double std, double a, double b)
+tt_status tt_rng_trunc_normal(struct tt_rng *rng, int64_t n, double mean, double std, double a, double b, struct tt_rng_sink *sink,
+                              struct tt_err *err)
 {
-    float piece[PIECE];
-    assert(normal_cdf((b - mean) / std) - normal_cdf((a - mean) / std) > 0.3);
-    struct clip_sink s = { { store_outside }, x, (float)a, (float)b, 0 };
+    static const double reach = 9; /* standard deviations: no value of the generator is farther from the mean */
+    struct clip_sink s = { { NULL, take_all }, sink, .lo = (float)a, .hi = (float)b };
 
-    tt_rng_normal(rng, TT_F32, x, n, mean, std);
-    for (int64_t i = 0; i < n; i++)
-        s.outside += is_outside(x[i], s.lo, s.hi);
-    while (s.outside > 0) {
-        s.outside = 0;
-        draw(rng, TT_F32, n, mean, std, piece, &s.base);
+    assert(normal_cdf((b - mean) / std) - normal_cdf((a - mean) / std) > 0.3);
+    if (a < mean - reach * std && b > mean + reach * std) {
+        tt_rng_normal(rng, TT_F32, n, mean, std, sink);
+        return TT_OK;
     }
+    tt_rng_normal(rng, TT_F32, n, mean, std, &s.base);
+    s.base = (struct tt_rng_sink){ want_outside, take_outside };
+    while (s.n > 0 && !s.failed) {
+        s.nkept = s.next = 0;
+        tt_rng_normal(rng, TT_F32, n, mean, std, &s.base);
+        s.n = s.nkept;
+    }
+    free(s.outside);
+    return s.failed ? tt_err_nomem(err, 2 * s.cap * sizeof *s.outside, "the elements to draw again") : TT_OK;
 }
 
 tt_status tt_random_seed(uint64_t *seed, struct tt_err *err)

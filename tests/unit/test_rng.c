@@ -66,29 +66,66 @@ static void assert_near(const float *got, const float *want, size_t n, float sca
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
+/* Takes what lies in [from, to) of a tensor, and is given no draw of the rest. */
+struct window {
+    struct tt_rng_sink base;
+    float *x;
+    int64_t from, to;
+};
+
+static struct tt_run wants(const struct tt_rng_sink *sink, int64_t at)
+{
+    const struct window *w = (const struct window *)sink;
+    if (at < w->to)
+        at = at < w->from ? w->from : at;
+    return (struct tt_run){ at < w->to ? at : INT64_MAX, at < w->to ? w->to - at : 0 };
+}
+
+static void take(struct tt_rng_sink *sink, const float *value, int64_t begin, int64_t n)
+{
+    struct window *w = (struct window *)sink;
+    for (int64_t i = begin; i < begin + n; i++)
+        if (i >= w->from && i < w->to)
+            w->x[i] = value[i - begin];
+}
+
+static struct window all(float *x) { return (struct window){ { NULL, take }, x, 0, INT64_MAX }; }
+
+static void normal(struct tt_rng *rng, enum tt_dtype dtype, float *x, int64_t n, double std)
+{
+    struct window w = all(x);
+    tt_rng_normal(rng, dtype, n, 0, std, &w.base);
+}
+
+static void truncated(struct tt_rng *rng, float *x, int64_t n, double std, double a, double b)
+{
+    struct window w = all(x);
+    assert_int_equal(tt_rng_trunc_normal(rng, n, 0, std, a, b, &w.base, NULL), TT_OK);
+}
+
 static void draw_all(struct tt_pool *pool)
 {
     struct tt_rng rng;
     float *x = malloc(BIG * sizeof *x);
     assert_non_null(x);
     tt_rng_seed(&rng, 42, pool);
-    tt_rng_normal(&rng, TT_F32, x, 33, 0, 1);
+    normal(&rng, TT_F32, x, 33, 1);
     assert_near(x, normal_33, COUNT(normal_33), 1);
-    tt_rng_normal(&rng, TT_F32, x, 7, 0, 2);
+    normal(&rng, TT_F32, x, 7, 2);
     assert_near(x, normal_7, COUNT(normal_7), 2);
-    tt_rng_normal(&rng, TT_F32, x, 16, 0, 1);
+    normal(&rng, TT_F32, x, 16, 1);
     assert_near(x, normal_16, COUNT(normal_16), 1);
-    tt_rng_trunc_normal(&rng, x, 48, 0, 0.5, -0.4, 0.6);
+    truncated(&rng, x, 48, 0.5, -0.4, 0.6);
     assert_near(x, trunc_48, COUNT(trunc_48), 0.5);
-    tt_rng_normal(&rng, TT_F32, x, 4, 0, 1);
+    normal(&rng, TT_F32, x, 4, 1);
     assert_near(x, normal_4, COUNT(normal_4), 1);
-    tt_rng_normal(&rng, TT_BF16, x, 20, 0, 0.0625);
+    normal(&rng, TT_BF16, x, 20, 0.0625);
     assert_near(x, bf16_20, COUNT(bf16_20), 0);
-    tt_rng_trunc_normal(&rng, x, BIG, 0, 0.0625, -0.1875, 0.1875);
+    truncated(&rng, x, BIG, 0.0625, -0.1875, 0.1875);
     assert_near(x + BIG - COUNT(trunc_100003_tail), trunc_100003_tail, COUNT(trunc_100003_tail), 0.0625);
     for (int i = 0; i < BIG; i++)
         assert_true(fabsf(x[i]) <= 0.1875f);
-    tt_rng_normal(&rng, TT_F32, x, 2, 0, 1);
+    normal(&rng, TT_F32, x, 2, 1);
     assert_near(x, after, COUNT(after), 1);
     free(x);
 }
@@ -106,6 +143,40 @@ static void test_threads_do_not_change_the_values(void **state)
     assert_int_equal(tt_pool_new(&pool, 3, NULL), TT_OK);
     draw_all(pool);
     tt_pool_free(pool);
+}
+
+/* Whatever part of a tensor is drawn, it is the part of the whole, and so is all that comes after it. */
+static void test_a_part_is_what_it_is_in_the_whole(void **state)
+{
+    (void)state;
+    enum { PART = 200003 }; /* more than the generator draws at a time, no multiple of 16 */
+    static const int64_t cuts[][2] = { { 0, 1 },          { 5, 5 }, { 70000, 70001 }, { 65530, 131080 }, { PART - 20, PART - 3 },
+                                       { PART - 1, PART } };
+    static const struct {
+        double bound;
+        enum tt_dtype dtype;
+    } kinds[] = { { 0, TT_F32 }, { 0, TT_BF16 }, { 2.5, TT_F32 }, { 100, TT_F32 } };
+    float *x = malloc(PART * sizeof *x), *y = malloc(PART * sizeof *y);
+    assert_true(x && y);
+
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        for (size_t c = 0; c < COUNT(cuts); c++) {
+            struct window w[] = { all(x), { { wants, take }, y, cuts[c][0], cuts[c][1] } };
+            struct tt_rng rng[2];
+            for (int j = 0; j < 2; j++) {
+                tt_rng_seed(&rng[j], 3, NULL);
+                if (kinds[i].bound > 0)
+                    assert_int_equal(tt_rng_trunc_normal(&rng[j], PART, 0, 1, -kinds[i].bound, kinds[i].bound, &w[j].base, NULL),
+                                     TT_OK);
+                else
+                    tt_rng_normal(&rng[j], kinds[i].dtype, PART, 0, 1, &w[j].base);
+            }
+            for (int64_t at = cuts[c][0]; at < cuts[c][1]; at++)
+                assert_true(x[at] == y[at]);
+            assert_int_equal(tt_rng_u32(&rng[0]), tt_rng_u32(&rng[1]));
+        }
+    free(x);
+    free(y);
 }
 
 static void test_only_the_low_half_of_a_seed_counts(void **state)
@@ -135,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_values_are_those_of_pytorch),
         cmocka_unit_test(test_threads_do_not_change_the_values),
+        cmocka_unit_test(test_a_part_is_what_it_is_in_the_whole),
         cmocka_unit_test(test_only_the_low_half_of_a_seed_counts),
         cmocka_unit_test(test_a_run_without_a_seed_gets_another_one_each_time),
     };

@@ -78,6 +78,38 @@ static void test_pieces_cover_a_region_once_and_in_order(void **state)
         }
 }
 
+/* Walking with it meets each element of the region once, in order, and none besides; also from within a row. */
+static void test_the_next_elements_of_a_region_are_found_from_anywhere(void **state)
+{
+    (void)state;
+    static const int64_t shape[] = { 4, 3, 5 };
+    static const struct tt_region regions[] = {
+        { 3, { 0, 0, 0 }, { 4, 3, 5 } }, { 3, { 1, 0, 0 }, { 2, 3, 5 } }, { 3, { 0, 1, 2 }, { 4, 1, 2 } },
+        { 3, { 2, 2, 4 }, { 2, 1, 1 } }, { 3, { 4, 0, 0 }, { 0, 3, 5 } }, { 3, { 1, 1, 0 }, { 3, 2, 4 } },
+    };
+    for (size_t i = 0; i < sizeof regions / sizeof *regions; i++) {
+        const struct tt_region *r = &regions[i];
+        for (int64_t at = 0; at <= 61; at++) {
+            const struct tt_run run = tt_region_next(r, shape, at);
+            int64_t first = 60, len = 0;
+            for (int64_t j = at; j < 60 && len == 0; j++) {
+                const int64_t index[] = { j / 15, j / 5 % 3, j % 5 };
+                bool inside = true;
+                for (int d = 0; d < 3; d++)
+                    inside &= index[d] >= r->offset[d] && index[d] < r->offset[d] + r->size[d];
+                if (inside) {
+                    first = j;
+                    len = r->offset[2] + r->size[2] - index[2];
+                }
+            }
+            assert_int_equal(run.at, first);
+            assert_int_equal(run.len, len);
+        }
+    }
+    assert_int_equal(tt_region_next(&(struct tt_region){ 0 }, NULL, 0).len, 1);
+    assert_int_equal(tt_region_next(&(struct tt_region){ 0 }, NULL, 1).len, 0);
+}
+
 static void test_boxes_are_copied_through_any_strides(void **state)
 {
     static const size_t units[] = { 1, 2, 4, 8, 16 };
@@ -265,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_numel_and_fits_withstand_any_number),
         cmocka_unit_test(test_regions_intersect),
         cmocka_unit_test(test_pieces_cover_a_region_once_and_in_order),
+        cmocka_unit_test(test_the_next_elements_of_a_region_are_found_from_anywhere),
         cmocka_unit_test(test_boxes_are_copied_through_any_strides),
         cmocka_unit_test(test_boxes_are_turned_in_blocks),
         cmocka_unit_test(test_strides_tell_whether_a_tensor_is_dense),
