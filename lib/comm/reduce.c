@@ -34,22 +34,31 @@ union block {
 /* What sums are carried in: bfloat16 in float32, rounded after each addition. */
 static enum tt_dtype carrier_of(const struct tt_coll *coll) { return coll->wire == TT_BF16 ? TT_F32 : coll->wire; }
 
-/* Up to the next multiple of LANES: a block has room for it, and nobody looks there. */
-static void fold(union block *acc, const union block *x, int64_t n, const struct tt_coll *coll)
+/* Up to the next multiple of LANES: a block has room for it, and nobody looks there. x: carriers. */
+static void fold(union block *acc, const void *x, int64_t n, const struct tt_coll *coll)
 {
     const bool sum = coll->op == TT_REDUCE_SUM;
     uint16_t rounded[BLOCK];
 
     for (int64_t i = 0; i < n; i += LANES)
         switch (carrier_of(coll)) {
-        case TT_F64: fold_f64(acc->f64 + i, x->f64 + i, sum); break;
-        case TT_I64: fold_i64(acc->i64 + i, x->i64 + i, sum); break;
-        default: fold_f32(acc->f32 + i, x->f32 + i, sum); break;
+        case TT_F64: fold_f64(acc->f64 + i, (const double *)x + i, sum); break;
+        case TT_I64: fold_i64(acc->i64 + i, (const int64_t *)x + i, sum); break;
+        default: fold_f32(acc->f32 + i, (const float *)x + i, sum); break;
         }
     if (coll->sum == TT_BF16) {
         tt_cast(rounded, TT_BF16, acc->f32, TT_F32, (size_t)n);
         tt_cast(acc->f32, TT_F32, rounded, TT_BF16, (size_t)n);
     }
+}
+
+/* n elements as carriers: where they are, if they are such and fill a block, or in the block x. */
+static const void *carriers(union block *x, const void *from, int64_t n, const struct tt_coll *coll)
+{
+    if (coll->wire == carrier_of(coll) && n == BLOCK)
+        return from;
+    tt_cast(x, carrier_of(coll), from, coll->wire, (size_t)n);
+    return x;
 }
 
 void tt_reduce(void *dst, bool to_sum, const struct tt_coll *coll, const void *const *src, int nsrc, int64_t at, int64_t n)
@@ -62,11 +71,9 @@ void tt_reduce(void *dst, bool to_sum, const struct tt_coll *coll, const void *c
     memset(&acc, 0, sizeof acc);
     for (int64_t i = 0, k; i < n; i += k) {
         k = n - i < BLOCK ? n - i : BLOCK;
-        for (int s = 0; s < nsrc; s++) {
-            tt_cast(s == 0 ? &acc : &x, carrier, (const char *)src[s] + (uint64_t)(at + i) * from_nbytes, coll->wire, (size_t)k);
-            if (s > 0)
-                fold(&acc, &x, k, coll);
-        }
+        tt_cast(&acc, carrier, (const char *)src[0] + (uint64_t)(at + i) * from_nbytes, coll->wire, (size_t)k);
+        for (int s = 1; s < nsrc; s++)
+            fold(&acc, carriers(&x, (const char *)src[s] + (uint64_t)(at + i) * from_nbytes, k, coll), k, coll);
         tt_cast((char *)dst + (uint64_t)i * to_nbytes, to, &acc, carrier, (size_t)k);
     }
 }
