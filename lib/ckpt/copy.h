@@ -64,6 +64,7 @@ struct tt_sink {
 
 struct tt_copy_opts {
     bool no_verify;                     /* CRCs of what is read are not checked */
+    bool exact;                         /* the sources are read as tt_reader_read_exactly says */
     const volatile sig_atomic_t *stop; /* not 0: a signal asked to end, which is TT_EIO; NULL: nobody asks */
 };
 

@@ -493,6 +493,8 @@ static tt_status work(struct worker *w)
     int n = take_jobs(w->run, jobs);
     tt_status st = n > 0 ? tt_assembler_new(&w->assembler, w->run->copy->src, verify, &w->err) : TT_OK;
 
+    if (w->assembler && w->run->opts->exact)
+        tt_assembler_read_exactly(w->assembler);
     for (; st == TT_OK && n > 0; n = take_jobs(w->run, jobs))
         for (int i = 0; i < n && st == TT_OK; i++)
             st = do_job(w, &jobs[i]);

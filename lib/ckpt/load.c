@@ -89,8 +89,9 @@ struct target {
 
 static tt_status run(struct tt_copy *copy, struct tt_pool *pool, struct tt_err *err)
 {
+    static const struct tt_copy_opts exactly = { .exact = true };
     const tt_status st = tt_copy_arrange(copy, false, err);
-    return st == TT_OK ? tt_copy_run(copy, pool, NULL, NULL, err) : st;
+    return st == TT_OK ? tt_copy_run(copy, pool, NULL, &exactly, err) : st;
 }
 
 tt_status tt_recipe_load(const struct tt_recipe *recipe, const char *name, const struct tt_want *wants, size_t n,

@@ -32,6 +32,8 @@ void tt_assembler_free(struct tt_assembler *a)
     free(a);
 }
 
+void tt_assembler_read_exactly(struct tt_assembler *a) { a->exact = true; }
+
 /* Runs read from one or two checkpoints: a list is enough. */
 tt_status tt_assembler_reader(struct tt_assembler *a, const struct tt_part *part, struct tt_reader **out, struct tt_err *err)
 {
@@ -49,6 +51,8 @@ tt_status tt_assembler_reader(struct tt_assembler *a, const struct tt_part *part
     const tt_status st = tt_reader_new(&readers[a->nreaders], ckpt, a->verify, &a->scratch, err);
     if (st == TT_OK)
         *out = readers[a->nreaders++];
+    if (st == TT_OK && a->exact)
+        tt_reader_read_exactly(*out);
     return st;
 }
 

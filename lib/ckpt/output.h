@@ -13,6 +13,7 @@ struct tt_assembler;
 TT_MUST_CHECK tt_status tt_assembler_new(struct tt_assembler **out, struct tt_ckpt *own, struct tt_verify *verify,
                                          struct tt_err *err);
 void tt_assembler_free(struct tt_assembler *assembler);
+void tt_assembler_read_exactly(struct tt_assembler *assembler); /* as tt_reader_read_exactly, of all of its readers */
 uint64_t tt_assembler_nbytes(void); /* of its buffers, for however many checkpoints */
 
 /* Bytes of the widest element on the way from the files to the output: pieces of TT_BLOCK_NBYTES / unit elements fit in the

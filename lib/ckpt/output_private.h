@@ -19,6 +19,7 @@ struct tt_assembler {
     struct tt_verify *verify;
     struct tt_reader **readers; /* one a checkpoint */
     size_t nreaders;
+    bool exact;             /* they read so */
     uint8_t *raw, *scratch; /* (TT_BLOCK_NBYTES) stored elements; the readers'. NULL until they are needed. */
     uint8_t scales[TT_SCALES_NBYTES];
     uint8_t tile[TT_TILE * TT_TILE * 8]; /* of the widest dtype that is cast to */

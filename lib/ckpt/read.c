@@ -26,8 +26,9 @@ enum {
      * and larger reads are faster. */
     WASTE_MAX = 4,
     SMALL_SPAN_NBYTES = 1 << 16,
-    PIECES_MAX = 4096, /* of a storage that are remembered: what is read in more of them is read again at the end */
-    CALL_NBYTES = 6 << 10, /* as many bytes as are copied from the page cache while another call is made */
+    PIECES_MAX = 4096,      /* of a storage that are remembered: what is read in more of them is read again at the end */
+    CALL_NBYTES = 6 << 10,  /* as many bytes as are copied from the page cache while another call is made */
+    EXACT_RUN_NBYTES = 256, /* shorter runs are never worth a call each */
 };
 
 struct tt_reader {
@@ -37,6 +38,7 @@ struct tt_reader {
     const struct tt_infile *file; /* of the chunk that is read just now; pinned */
     uint8_t **scratch; /* (TT_BLOCK_NBYTES) or NULL so far */
     uint8_t *own;      /* where it is not borrowed */
+    bool exact;
 };
 
 /* --- verification ------------------------------------------------------------------------------------------------------------- */
@@ -357,15 +359,25 @@ static struct runs runs_of(const struct box *b)
     return r;
 }
 
-/* Each run by a call of its own, one behind the other into `to`. False: not all of them were in the page cache. */
+/* Does a reader that reads exactly take these apart? What is compressed is decoded as a whole anyway. */
+static bool is_exact(const struct tt_reader *r, const struct view *view, const struct box *b, const struct runs *runs)
+{
+    return r->exact && !view->packed && runs->n > 1 && runs->length * (int64_t)b->unit >= EXACT_RUN_NBYTES;
+}
+
+/* Each run by a call of its own, one behind the other into `to`. wait: for the disk. False: a call failed, or, without waiting, not all of
+ * them were in the page cache. */
 static bool read_runs(const struct tt_reader *r, const struct view *view, const struct box *b, const struct runs *runs, int64_t at,
-                      char *to)
+                      char *to, bool wait)
 {
     const size_t nbytes = (size_t)runs->length * b->unit;
     int64_t index[TT_NDIM_MAX] = { 0 };
 
     for (int64_t i = 0; i < runs->n; i++) {
-        if (!tt_infile_pread_cached(r->file, to + (size_t)i * nbytes, nbytes, view->offset + (uint64_t)at * b->unit))
+        const uint64_t offset = view->offset + (uint64_t)at * b->unit;
+        char *run = to + (size_t)i * nbytes;
+        if (!tt_infile_pread_cached(r->file, run, nbytes, offset) &&
+            !(wait && tt_infile_pread(r->file, run, nbytes, offset, NULL) == TT_OK))
             return false;
         for (int k = runs->outer - 1; k >= 0; k--) {
             const int d = runs->dims[k];
@@ -379,21 +391,23 @@ static bool read_runs(const struct tt_reader *r, const struct view *view, const 
     return true;
 }
 
-/* Reads the box without what lies between its runs, where that is worth it: it lies far apart, and in the page cache. What is not
- * there comes with larger reads, which wait for the disk less often. */
+/* Reads the box without what lies between its runs, where that is asked for or worth it: it lies far apart, and in the page cache. What is
+ * not there comes with larger reads, which wait for the disk less often. */
 static bool read_apart(const struct tt_reader *r, const struct view *view, const struct box *b, int64_t numel, int64_t span,
                        int64_t at, char *dst)
 {
-    if (numel > (int64_t)(TT_BLOCK_NBYTES / b->unit) || (span - numel) / (CALL_NBYTES / (int64_t)b->unit) <= 1)
+    const int64_t call = CALL_NBYTES / (int64_t)b->unit;
+    if (numel > (int64_t)(TT_BLOCK_NBYTES / b->unit) || (!r->exact && (span - numel) / call <= 1))
         return false;
     const struct runs runs = runs_of(b);
+    const bool exact = is_exact(r, view, b, &runs);
     bool in_place = true;
-    if ((span - numel) / runs.n < CALL_NBYTES / (int64_t)b->unit)
+    if (!exact && ((span - numel) / call <= 1 || (span - numel) / runs.n < call))
         return false;
     for (int d = 0; d < b->ndim; d++)
         in_place &= b->sizes[d] == 1 || b->dst[d] == runs.strides[d];
     char *to = in_place ? dst : tt_io_buffer_once(r->scratch, TT_BLOCK_NBYTES);
-    if (!to || !read_runs(r, view, b, &runs, at, to))
+    if (!to || !read_runs(r, view, b, &runs, at, to, exact))
         return false;
     if (!in_place)
         tt_box_copy(dst, b->dst, to, runs.strides, b->ndim, b->sizes, b->unit);
@@ -522,6 +536,8 @@ tt_status tt_reader_new(struct tt_reader **out, struct tt_ckpt *ckpt, struct tt_
 }
 
 const struct tt_ckpt *tt_reader_ckpt(const struct tt_reader *r) { return r->ckpt; }
+
+void tt_reader_read_exactly(struct tt_reader *r) { r->exact = true; }
 
 void tt_reader_free(struct tt_reader *r)
 {

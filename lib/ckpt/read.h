@@ -42,6 +42,9 @@ struct tt_reader;
 TT_MUST_CHECK tt_status tt_reader_new(struct tt_reader **out, struct tt_ckpt *ckpt, struct tt_verify *verify, uint8_t **scratch,
                                       struct tt_err *err);
 void tt_reader_free(struct tt_reader *reader);
+/* Of runs of elements that lie apart, nothing between them is read from now on, but where they are very short: it is for other ranks, who
+ * would read most of a file each, and is many more calls. */
+void tt_reader_read_exactly(struct tt_reader *reader);
 const struct tt_ckpt *tt_reader_ckpt(const struct tt_reader *reader);
 
 /* dst (row-major, of want's sizes, of entry's dtype) = entry[want]. want lies inside the shape. */
