@@ -54,7 +54,7 @@ isa_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mp
 cpu_obj := $(foreach i,$(isas),$(patsubst kernels/cpu/%.c,$(B)/kernels/cpu/$(i)/%.o,$(wildcard kernels/cpu/*.c)))
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo check unit clean format interop-full bench bench-tools bench-memory bench-kernels bench-async bench-comm kills kills-train layouts fuzz fuzz-build fuzz-coverage \
+.PHONY: all help deps demo check unit clean format interop-full bench bench-tools bench-memory bench-kernels bench-async bench-ranks bench-comm kills kills-train ranks layouts fuzz fuzz-build fuzz-coverage \
         coverage-build bless install \
         uninstall compile_commands.json tools generate
 
@@ -100,6 +100,9 @@ bench-tools: all                    ## the checkpoint tools against cp and again
 
 bench-async: all                    ## what saving 400 MB in the background costs training: waiting, slower steps
 	@BIN=$(BIN) python3 tests/bench/async.py
+
+bench-ranks: all                    ## the same of two processes each, of mpirun and of gloo
+	@RANKS=2 BIN=$(BIN) tests/bench/train.sh
 
 bench-comm: $(B)/tools/comm_bench  ## collectives between processes and threads; what ranks that wait take from one that works
 	@B=$(B) tests/bench/comm.sh
@@ -203,6 +206,9 @@ kills-train: all tools $(B)/preload/slow.so     ## kill training runs that save,
 
 layouts: $(BIN)/titan-train     ## train at every layout of ranks, as threads of one process: with SAN=thread or SAN=address,undefined
 	@BIN=$(BIN) tests/layouts.sh
+
+ranks: all $(B)/tools/usage $(B)/preload/reads.so     ## what ranks share: memory, CPU, what they send and what they read of a checkpoint; a minute, 6 GiB
+	@BIN=$(BIN) B=$(B) tests/ranks.sh
 
 $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libtitan.a
 	@mkdir -p $(@D)
