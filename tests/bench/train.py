@@ -1,6 +1,7 @@
-"""Tokens a second and peak memory of titan-train and of the real TorchTitan: llama3 debugmodel, local batch 8, seq_len 2048,
-bfloat16, no activation checkpointing. The two run in turns, ROUNDS times; a figure is the median over all steps but each run's
-first two (its last where there are no more), a ratio is the median of the rounds' ratios (above 1: titan is better)."""
+"""Tokens a second and peak memory of titan-train and of the real TorchTitan: llama3 debugmodel, batch 8, seq_len 2048, bfloat16, no
+activation checkpointing; on RANKS (1) processes that share the batch by FSDP, of mpirun and of torchrun with gloo. The two run in turns,
+ROUNDS times; a figure is the median over all steps but each run's first two (its last where there are no more), a ratio is the median of
+the rounds' ratios (above 1: titan is better)."""
 import os
 import re
 import statistics
@@ -10,17 +11,20 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ROUNDS, STEPS = int(os.environ.get("ROUNDS", 3)), int(os.environ.get("STEPS", 6))
+RANKS = int(os.environ.get("RANKS", 1))
 FLAGS = [
     "--job.config_file", os.path.join(ROOT, "configs/llama3/debug_model.toml"),
-    "--training.local_batch_size", "8", "--training.seq_len", "2048", "--training.steps", str(STEPS),
+    "--training.local_batch_size", str(8 // RANKS), "--training.seq_len", "2048", "--training.steps", str(STEPS),
     "--activation_checkpoint.mode", "none", "--metrics.log_freq", "1", "--debug.seed", "42",
 ]  # fmt: skip
 
 
 def run(command, folder):
-    """The medians of tokens/s, the peak resident memory in MiB (of the largest process), the losses."""
+    """The medians of tokens/s of all ranks, the peak resident memory in MiB (of the largest process), the losses."""
     log = os.path.join(folder, "log")
-    env = dict(os.environ, OMP_NUM_THREADS=str(os.cpu_count()))
+    env = dict(os.environ, OMP_NUM_THREADS=str(max(1, os.cpu_count() // RANKS)))
+    env.update(OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_MCA_hwloc_base_binding_policy="none", OMPI_ALLOW_RUN_AS_ROOT="1",
+               OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")  # fmt: skip
     with open(log, "w") as f:
         p = subprocess.Popen(command + FLAGS + ["--job.dump_folder", folder], cwd=ROOT, stdout=f, stderr=f, env=env)
         _, status, usage = os.wait4(p.pid, 0)
@@ -30,13 +34,14 @@ def run(command, folder):
     losses = re.findall(r"loss: +([0-9.]+)", text)
     if status or len(tps) != STEPS:
         sys.exit(f"{' '.join(command)} failed:\n{text[-3000:]}")
-    return statistics.median(tps[min(2, STEPS - 1):]), usage.ru_maxrss / 1024, losses
+    return RANKS * statistics.median(tps[min(2, STEPS - 1):]), usage.ru_maxrss / 1024, losses
 
 
 def main():
+    mpirun = ["mpirun", "-n", str(RANKS)] if RANKS > 1 else []
     programs = {
-        "titan": [os.path.join(ROOT, os.environ.get("BIN", "build/bin"), "titan-train")],
-        "TorchTitan": [os.path.join(ROOT, "tests/anchor/tt-train"), "1"],
+        "titan": mpirun + [os.path.join(ROOT, os.environ.get("BIN", "build/bin"), "titan-train")],
+        "TorchTitan": [os.path.join(ROOT, "tests/anchor/tt-train"), str(RANKS)],
     }
     results = {name: [] for name in programs}
     for i in range(ROUNDS):
