@@ -368,6 +368,7 @@ tt_status tt_comm_post(struct tt_comm *comm, const struct tt_coll *coll, uint64_
     if (st != TT_OK)
         return st;
     own.count = count_of(comm, &own);
+    own.what = comm->open.more ? comm->open.what : own.what;
     own.counts = NULL;
     comm->open = own;
     if (!own.more && !tt_coll_is_pair(own.kind))

@@ -98,8 +98,7 @@ struct tt_comm {
     uint64_t id;          /* the same for all of the group, and like no other's */
     uint64_t watched;     /* by the watchdog: operations done, and since when this is so */
     double watched_since;
-    struct tt_coll
-        open; /* the last buffer of an operation that is not complete, `more` where there is one; its count is of all so far */
+    struct tt_coll open; /* `more`: of what is not complete, count of all its buffers so far, what of the first */
 };
 
 /* What a rank does, with its own world; on its own thread where it is one of several. */

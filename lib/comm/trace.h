@@ -5,8 +5,8 @@
  *   time    seconds since 1970, when it was posted
  *   group   the communicator's name; number: of the operation there, from 1
  *   kind    "all_gather" ...
- *   what    what it was for
- *   dtype, count    on the wire; count is of this rank's part, or of all where parts are uneven
+ *   what    what it was for; of several buffers the first
+ *   dtype, count    on the wire; count is of this rank's part, or of all where parts are uneven, in all buffers
  *   peer    the other rank (in the world) of a send or recv, the root of a broadcast; null for others
  *   state   "done", "under way" or "posted" */
 #ifndef TT_COMM_TRACE_H

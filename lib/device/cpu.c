@@ -384,7 +384,7 @@ static struct tt_coll coll(const struct tt_call *c, int64_t *counts)
         .src = c->in[0],
         .dst = c->out[0],
         .count = n > 0 ? all / ranks : all,
-        .what = c->op->def->name,
+        .what = c->op->what,
         .more = c->op->more,
     };
 

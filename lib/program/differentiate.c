@@ -67,6 +67,7 @@ tt_val tt_rec_remade(struct tt_rec *rec, tt_val v)
     rec->phase = TT_I;
     struct tt_op *again = tt_rec_op(rec, tt_op_kind(&op), op.nin, op.in, op.nout, out);
     again->queue = op.queue;
+    again->what = op.what;
     for (int i = 0; i < TT_OP_ARG; i++)
         again->arg[i] = op.arg[i];
     again->real = op.real;

@@ -112,7 +112,8 @@ struct tt_op {
     tt_val out[TT_OP_OUT]; /* TT_NO_VAL: a result that nobody reads */
     int64_t arg[TT_OP_ARG];
     double real; /* eps, scale */
-    bool more;   /* of a collective: with the next one on its queue it is one operation of the communicator (tt_coll) */
+    const char *what; /* of a collective, for messages: a parameter's fqn, "norms" ... */
+    bool more;        /* of a collective: with the next one on its queue it is one operation of the communicator (tt_coll) */
 };
 
 struct tt_rec;

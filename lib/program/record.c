@@ -92,6 +92,13 @@ struct tt_op *tt_rec_op(struct tt_rec *rec, enum tt_opkind kind, int nin, const 
     return &prog->op[prog->nops++];
 }
 
+static const char *what_of(const struct tt_program *prog, const struct tt_valdesc *d)
+{
+    if (d->cls == TT_PARAM)
+        return prog->params->p[d->ref].fqn;
+    return d->cls == TT_SCALAR ? "norms" : "activations";
+}
+
 void tt_rec_collective(struct tt_rec *rec, enum tt_opkind kind, enum tt_queue queue, int64_t rows, tt_val x, tt_val y)
 {
     struct tt_op *op = tt_rec_op(rec, kind, 1, &x, 1, &y);
@@ -99,6 +106,7 @@ void tt_rec_collective(struct tt_rec *rec, enum tt_opkind kind, enum tt_queue qu
     op->queue = queue;
     op->arg[0] = rows;
     op->arg[1] = rec->prog->group[queue].size;
+    op->what = rec->failed ? NULL : what_of(rec->prog, &rec->prog->val[x]);
 }
 
 static int64_t numel_read(const struct tt_program *prog, const struct tt_op *op) { return tt_val_numel(&prog->val[op->in[0]]); }

@@ -150,6 +150,8 @@ static void scatter(struct sharding *s, int unit)
         if (!rec->failed)
             rec->prog->val[s->piece[v]].dtype = TT_F32;
         tt_rec_collective(rec, TT_OP_REDUCE_SCATTER, TT_Q_REDUCE, rec->prog->val[v].size[0], s->whole[v], s->piece[v]);
+        if (!rec->failed)
+            rec->prog->op[rec->prog->nops - 1].what = rec->prog->params->p[rec->prog->val[v].ref].fqn;
     }
     tt_rec_together(rec, first);
 }

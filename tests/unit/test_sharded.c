@@ -271,6 +271,20 @@ static int find_op(const struct tt_plan *plan, enum tt_queue queue)
     return last;
 }
 
+/* Every collective says of which parameter it is, or that it is of the norms. */
+static void check_names(const struct tt_plan *plan, const struct tt_params *params)
+{
+    for (int i = 0; i < tt_plan_nops(plan); i++) {
+        const struct tt_program *prog;
+        int mb;
+        const struct tt_op *op = tt_plan_op(plan, i, &prog, &mb);
+        bool found = op->queue == TT_Q_COMPUTE || strcmp(op->what, "norms") == 0;
+        for (int p = 0; p < params->n && !found; p++)
+            found = strcmp(op->what, params->p[p].fqn) == 0;
+        assert_true(found);
+    }
+}
+
 static void test_a_unit_is_one_operation_and_replicas_add_up_beside_the_last_backward(void **state)
 {
     struct tt_step_opts opts = { .family = tt_family_find("llama3"),
@@ -302,6 +316,7 @@ static void test_a_unit_is_one_operation_and_replicas_add_up_beside_the_last_bac
     assert_int_equal(of_mb, params.nunits);
     assert_int_equal(all, of_mb);
     assert_true(find_op(plan, TT_Q_REPLICATE) < find_op(plan, TT_Q_COMPUTE));
+    check_names(plan, &params);
     tt_step_free(step);
     tt_arena_release(&arena);
 }
