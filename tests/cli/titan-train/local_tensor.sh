@@ -24,6 +24,12 @@ titan-ckpt-inspect a/checkpoint/step-4 | grep -c -F 'dataloader.titan_position'
 echo "in the background:"
 run 2 "${full[@]}" b --training.steps 4 --checkpoint.async_mode async --checkpoint.keep_latest_k 2 | sed -n 's/ in [0-9.]* seconds//; /background/p' | grep Saved
 titan-ckpt-inspect b/checkpoint/step-4 | grep -cF .exp_avg_sq
+echo "validation to the end of data of which one rank has more:"
+yes '{"text": " struct const return the for int size char err and void that not"}' | head -5 >five.json
+for n in 1 2; do
+	run $n --training.steps 1 --optimizer.lr 0 --validation.enable --validation.dataset c4_test --validation.dataset_path five.json \
+		--validation.seq_len 14 --validation.local_batch_size 1 --validation.steps -1 | grep -oE 'validate step:  1  loss:  [0-9]+[.][0-9]{2}'
+done
 echo "in Hugging Face's form, as of one rank:"
 for n in 1 3; do run $n --training.steps 1 --training.global_batch_size 3 --checkpoint.enable --checkpoint.last_save_in_hf --job.dump_folder hf$n >/dev/null; done
 titan-ckpt-inspect --diff hf1/checkpoint/step-1 hf3/checkpoint/step-1 --atol 2e-3 && echo the same
