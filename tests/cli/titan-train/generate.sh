@@ -7,8 +7,10 @@ titan-train "${flags[@]}" --checkpoint.enable --training.steps 4 --checkpoint.no
 titan-train "${again[@]}" --generate.temperature 0 >text 2>log
 plain <log | sed -E 's/ in [0-9.]+ seconds/ in N seconds/; s/[0-9.]+ tokens a second/N tokens a second/' | sed '/Building/,/^}/d'
 wc -l <text
-echo 'twice, from a seed, from standard input, from a file of weights, from an older step:'
+echo 'twice, from a seed, with degrees for training, from standard input, from a file of weights, from an older step:'
 titan-train "${again[@]}" --generate.temperature 0 2>/dev/null | cmp - text && echo same
+NGPU=2 titan-train "${again[@]}" --comm.mode local_tensor --parallelism.tensor_parallel_degree 2 --generate.temperature 0 2>/dev/null |
+	cmp - text && echo same
 printf 'static int' | titan-train "${again[@]}" --generate.prompt - --generate.temperature 0 2>/dev/null | cmp - text && echo same
 titan-dcp2pt out/checkpoint/step-4 weights.pt 2>/dev/null
 titan-train "${again[@]}" --job.dump_folder none --checkpoint.initial_load_path weights.pt --generate.temperature 0 2>/dev/null |
