@@ -403,13 +403,15 @@ static tt_status case_sent(struct tt_world *world, void *ctx, struct tt_err *err
     const int me = world->rank;
     struct tt_comm *all;
     uint64_t ndone = 0;
+    int64_t at = 0; /* of the buffer within its operation's */
 
     (void)ctx;
     tt_status st = tt_comm_new(&all, world, NULL, 0, "all", err);
     for (size_t i = 0; st == TT_OK && i < sizeof rows / sizeof *rows; i++) {
         struct tt_coll coll = rows[i].coll;
-        coll.src = src;
-        coll.dst = dst;
+        coll.src = src + at;
+        coll.dst = dst + at;
+        at = coll.more ? at + BIG : 0;
         const struct tt_comm_seen before = tt_comm_seen(all);
         st = coll.more ? tt_comm_post(all, &coll, NULL, err) : tt_comm_do(all, &coll, err);
         ndone += !coll.more;
