@@ -102,7 +102,7 @@ bench-async: all                    ## what saving 400 MB in the background cost
 	@BIN=$(BIN) python3 tests/bench/async.py
 
 bench-ranks: all                    ## the same of two processes each, of mpirun and of gloo
-	@RANKS=2 BIN=$(BIN) tests/bench/train.sh
+	@RANKS=2 BATCH=$${BATCH:-4} BIN=$(BIN) tests/bench/train.sh
 
 bench-comm: $(B)/tools/comm_bench  ## collectives between processes and threads; what ranks that wait take from one that works
 	@B=$(B) tests/bench/comm.sh

@@ -1,7 +1,7 @@
-"""Tokens a second and peak memory of titan-train and of the real TorchTitan: llama3 debugmodel, batch 8, seq_len 2048, bfloat16, no
-activation checkpointing; on RANKS (1) processes that share the batch by FSDP, of mpirun and of torchrun with gloo. The two run in turns,
-ROUNDS times; a figure is the median over all steps but each run's first two (its last where there are no more), a ratio is the median of
-the rounds' ratios (above 1: titan is better)."""
+"""Tokens a second and peak memory of titan-train and of the real TorchTitan: llama3 debugmodel, BATCH (8) sequences of 2048 tokens a
+step, bfloat16, no activation checkpointing; on RANKS (1) processes that share the batch by FSDP, of mpirun and of torchrun with gloo. The
+two run in turns, ROUNDS times; a figure is the median over all steps but each run's first two (its last where there are no more), a ratio
+is the median of the rounds' ratios (above 1: titan is better)."""
 import os
 import re
 import statistics
@@ -11,10 +11,10 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ROUNDS, STEPS = int(os.environ.get("ROUNDS", 3)), int(os.environ.get("STEPS", 6))
-RANKS = int(os.environ.get("RANKS", 1))
+RANKS, BATCH = int(os.environ.get("RANKS", 1)), int(os.environ.get("BATCH", 8))
 FLAGS = [
     "--job.config_file", os.path.join(ROOT, "configs/llama3/debug_model.toml"),
-    "--training.local_batch_size", str(8 // RANKS), "--training.seq_len", "2048", "--training.steps", str(STEPS),
+    "--training.local_batch_size", str(BATCH // RANKS), "--training.seq_len", "2048", "--training.steps", str(STEPS),
     "--activation_checkpoint.mode", "none", "--metrics.log_freq", "1", "--debug.seed", "42",
 ]  # fmt: skip
 
