@@ -32,6 +32,7 @@ progs := $(patsubst cmd/%.c,%,$(wildcard cmd/titan-*.c))
 lib_src := $(wildcard lib/*/*.c kernels/*.c kernels/ref/*.c)
 lib_obj := $(lib_src:%.c=$(B)/%.o)
 unit_bin := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+preload_so := $(patsubst tests/preload/%.c,$(B)/preload/%.so,$(wildcard tests/preload/*.c))
 tool_bin := $(patsubst tests/tools/%.c,$(B)/tools/%,$(wildcard tests/tools/*.c))
 bench_bin := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/bench_*.c))
 fuzz_names := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -54,7 +55,7 @@ isa_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mp
 cpu_obj := $(foreach i,$(isas),$(patsubst kernels/cpu/%.c,$(B)/kernels/cpu/$(i)/%.o,$(wildcard kernels/cpu/*.c)))
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo check unit clean format interop-full bench bench-tools bench-memory bench-kernels bench-async bench-ranks bench-comm kills kills-train ranks layouts fuzz fuzz-build fuzz-coverage \
+.PHONY: all help deps demo check unit clean format interop-full bench bench-tools bench-memory bench-kernels bench-async bench-ranks bench-comm kills kills-train ranks layouts kills-ranks two-hosts peer-suite torture fuzz fuzz-build fuzz-coverage \
         coverage-build bless install \
         uninstall compile_commands.json tools generate
 
@@ -77,7 +78,7 @@ check: deps                         ## build, and run every test that needs no P
 .PHONY: unit-build replay-build
 unit-build: $(unit_bin)
 replay-build: $(replay_bin)
-tools: $(tool_bin)
+tools: $(tool_bin) $(preload_so)
 
 unit: $(unit_bin) tools             ## run the unit tests alone
 	@BIN=$(BIN) B=$(B) tests/run.sh --unit-only $(unit_bin)
@@ -196,12 +197,12 @@ $(B)/tools/%: $(B)/tests/tools/%.o $(B)/libtitan.a
 $(B)/preload/%.so: tests/preload/%.c
 	@mkdir -p $(@D)
 	@echo "  CC $@"
-	$(Q)$(CC) $(CSTD) $(WARN) $(OPT) -shared -fPIC -o $@ $< -ldl
+	$(Q)$(CC) $(CSTD) $(WARN) $(OPT) $(mpi_cflags) -shared -fPIC -o $@ $< -ldl
 
-kills: all tools $(B)/preload/slow.so     ## kill conversions in every phase: 300 times, in a minute
+kills: all tools                          ## kill conversions in every phase: 300 times, in a minute
 	@BIN=$(BIN) B=$(B) tests/kills.sh
 
-kills-train: all tools $(B)/preload/slow.so     ## kill training runs that save, TRAIN_KILLS (200) times
+kills-train: all tools                    ## kill training runs that save, TRAIN_KILLS (200) times
 	@BIN=$(BIN) B=$(B) tests/kills_train.sh
 
 layouts: $(BIN)/titan-train     ## train at every layout of ranks, as threads of one process: with SAN=thread or SAN=address,undefined
@@ -209,6 +210,9 @@ layouts: $(BIN)/titan-train     ## train at every layout of ranks, as threads of
 
 ranks: all $(B)/tools/usage $(B)/preload/reads.so     ## what ranks share: memory, CPU, what they send and what they read of a checkpoint; a minute, 6 GiB
 	@BIN=$(BIN) B=$(B) tests/ranks.sh
+
+kills-ranks: all tools                    ## kill one of four ranks, RANK_KILLS (100) times
+	@BIN=$(BIN) B=$(B) tests/kills_ranks.sh
 
 $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libtitan.a
 	@mkdir -p $(@D)

@@ -83,8 +83,6 @@ static tt_status write_file(void *ctx, uint32_t file, const void *bytes, size_t 
     (void)file;
     const struct rank_save *s = ctx;
     const tt_status st = tt_pwrite_full(s->fd, bytes, nbytes, offset, s->path, err);
-    if (s->opts->progress)
-        s->opts->progress(s->opts->ctx);
     if (st == TT_OK && s->opts->pace) {
         /* On its way to the disk piece by piece, in this thread's time: an fsync of all of it would take a core for a while. */
         (void)sync_file_range(s->fd, (off_t)offset, (off_t)nbytes, SYNC_FILE_RANGE_WRITE);

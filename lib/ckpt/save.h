@@ -37,8 +37,6 @@ struct tt_save_opts {
     enum tt_dtype cast_dtype;
     struct tt_pool *pool;    /* NULL: this thread alone */
     struct tt_pace *pace;    /* NULL: at full speed; else without a pool */
-    void (*progress)(void *ctx); /* as pieces are written, from any thread; NULL: nobody is told */
-    void *ctx;
     const struct tt_log *log;
 };
 

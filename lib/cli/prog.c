@@ -12,25 +12,41 @@
 
 /* The message on a line of its own. What it quotes from a file may hold control characters (C0, and C1 in UTF-8), which a terminal
  * would obey. */
-static void put_message(const struct tt_prog *prog, const char *message)
+static void add_message(struct tt_buf *out, const struct tt_prog *prog, const char *message)
 {
-    fprintf(stderr, "%s: ", prog->name);
+    tt_buf_printf(out, "%s: ", prog->name);
     for (const unsigned char *p = (const unsigned char *)message; *p; p++) {
         const bool is_c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
         if (is_c1)
-            fprintf(stderr, "\\u%04x", *++p);
+            tt_buf_printf(out, "\\u%04x", *++p);
         else if (*p < 0x20 || *p == 0x7f)
-            fprintf(stderr, "\\x%02x", *p);
+            tt_buf_printf(out, "\\x%02x", *p);
         else
-            putc(*p, stderr);
+            tt_buf_byte(out, *p);
     }
-    putc('\n', stderr);
+    tt_buf_byte(out, '\n');
+}
+
+/* At once: several processes may write to one terminal. */
+static void put_stderr(struct tt_buf *text)
+{
+    fwrite(text->data, 1, text->len, stderr);
+    tt_buf_release(text);
+}
+
+static void put_message(const struct tt_prog *prog, const char *message)
+{
+    struct tt_buf text = { 0 };
+    add_message(&text, prog, message);
+    put_stderr(&text);
 }
 
 int tt_prog_usage(const struct tt_prog *prog, const struct tt_err *err)
 {
-    put_message(prog, err->msg);
-    fprintf(stderr, "usage: %s %s\nTry '%s --help'.\n", prog->name, prog->synopsis, prog->name);
+    struct tt_buf text = { 0 };
+    add_message(&text, prog, err->msg);
+    tt_buf_printf(&text, "usage: %s %s\nTry '%s --help'.\n", prog->name, prog->synopsis, prog->name);
+    put_stderr(&text);
     return 2;
 }
 

@@ -1,6 +1,8 @@
 #include "comm/launch.h"
 
+#include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Slurm's is the step's: SLURM_NTASKS is there in a batch script too, which is one process. */
 static const char *const sizes[] = { "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", NULL };
@@ -22,6 +24,14 @@ static int64_t find(const char *const *names, int64_t least)
 int64_t tt_launch_nranks(void) { return find(sizes, 1); }
 int64_t tt_launch_rank(void) { return tt_launch_nranks() > 1 ? find(ranks, 0) : 0; }
 int64_t tt_launch_nlocal(void) { return tt_launch_nranks() > 1 ? find(here, 1) : 1; }
+
+void tt_launch_after_first(void)
+{
+    if (tt_launch_rank() == 0)
+        return;
+    signal(SIGTERM, SIG_DFL);
+    sleep(2);
+}
 
 bool tt_launch_logs(int64_t rank)
 {

@@ -14,4 +14,8 @@ int64_t tt_launch_nlocal(void); /* how many of them are on this machine; 1 where
 /* Whether a rank's log is wanted: those that LOG_RANK lists, "0,2", as for TorchTitan; else the first's. */
 bool tt_launch_logs(int64_t rank);
 
+/* For what every process of a run may have to say before they have met: returns at once in rank 0, and later in the others, which the
+ * launcher ends meanwhile where rank 0 has failed too. */
+void tt_launch_after_first(void);
+
 #endif

@@ -112,7 +112,10 @@ static void fail(struct mpi_world *w, const struct tt_err *why)
     if (w->aborted)
         return;
     w->aborted = true;
-    tt_err_set(&w->err, why->status, "rank %d: %s", w->world.rank, why->msg);
+    if (strncmp(why->msg, "rank ", 5) == 0) /* another's, which has told this one */
+        w->err = *why;
+    else
+        tt_err_set(&w->err, why->status, "rank %d: %s", w->world.rank, why->msg);
 }
 
 /* A round through all that is under way. With the lock held, but for the steps. */

@@ -74,7 +74,7 @@ bool tt_trace_find(struct tt_trace *trace, uint64_t comm, uint64_t number, struc
     bool found = false;
 
     pthread_mutex_lock(&trace->lock);
-    for (uint64_t i = oldest(trace); !found && i < trace->n; i++) {
+    for (uint64_t i = trace->n; !found && i-- > oldest(trace);) {
         const struct tt_trace_entry *e = &trace->entry[i % (uint64_t)trace->cap];
         found = e->comm == comm && e->number == number;
         if (found)

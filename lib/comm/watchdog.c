@@ -1,6 +1,7 @@
 #include "comm/watchdog.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,23 +16,25 @@
 #include "comm/links.h"
 #include "comm/trace.h"
 
-/* Messages: HEARTBEAT (the struct below, and a struct seen a communicator), BYE (this rank has done all), FAILED (it has failed, and says
- * so itself), VERDICT (the rank that is to say it, and a text: why this run ends). */
+/* Messages: HEARTBEAT (the struct below, and a struct seen a communicator), BYE (this rank says nothing any more), FAILED (it has failed,
+ * and a text: how), VERDICT (the rank that is to say it, and a text: why this run ends). */
 enum { HEARTBEAT = 'H', BYE = 'B', FAILED = 'F', VERDICT = 'V', GROUPS_MAX = 1024, FEWEST_OPERATIONS = 64 };
+static const double lower_wait_s = 2; /* for what lower ranks say that a rank has to say */
 
 struct heartbeat {
     int64_t step;
-    uint64_t progress;
+    int64_t busy; /* with how much at once */
 };
 
 struct seen {
-    uint64_t comm, posted, done, collectives;
+    uint64_t comm, posted, done;
+    uint64_t collectives, finished; /* without send and recv: posted, done */
 };
 
 struct peer {
-    bool ended;        /* said BYE */
-    double heard;      /* when */
-    double progressed; /* when its progress was last another */
+    bool ended;       /* said BYE */
+    double heard;     /* when */
+    double last_busy; /* when it last said so */
     struct heartbeat beat;
     struct seen *seen; /* (nseen) */
     size_t nseen;
@@ -47,13 +50,15 @@ struct tt_watchdog {
     pid_t launcher;
     pthread_t thread;
     atomic_llong step; /* -1: none yet */
-    atomic_ullong progress;
+    atomic_int busy;
+    atomic_bool trains; /* has come to a second step */
     atomic_bool stop;
+    bool has_warned; /* of the operation that is late now, that the rank that it waits for is busy */
 };
 
-static double timeout_of(struct tt_watchdog *w)
+static double timeout_of(const struct tt_watchdog *w)
 {
-    return atomic_load(&w->step) < 0 ? w->opts.init_timeout_s : w->opts.train_timeout_s;
+    return atomic_load(&w->trains) ? w->opts.train_timeout_s : w->opts.init_timeout_s;
 }
 
 /* --- the end ------------------------------------------------------------------------------------------------------------------ */
@@ -80,11 +85,12 @@ static void write_record(struct tt_watchdog *w)
 }
 
 /* The rank's own thread may sleep in a wait that never ends, and MPI must not be called from here: nothing is left but to go. */
-static _Noreturn void end(struct tt_watchdog *w, const char *why)
+static _Noreturn void end(struct tt_watchdog *w, const char *why, bool record)
 {
+    signal(SIGTERM, SIG_IGN); /* the launcher's, where another rank has gone already */
     if (why)
         tt_log_line(w->opts.log, TT_LOG_ERROR, "%s", why);
-    if (w->opts.noperations > 0)
+    if (record && w->opts.noperations > 0)
         write_record(w);
     /* A launcher ends all that are left when the first has gone: they are to have written theirs. */
     sleep(1);
@@ -99,13 +105,13 @@ static _Noreturn void end_all(struct tt_watchdog *w, const char *why, int speake
     tt_buf_put(&w->message, why, strlen(why) + 1);
     for (int r = 0; r < w->world->size && !w->message.failed; r++)
         tt_links_send(&w->links, r, VERDICT, w->message.data, w->message.len);
-    end(w, speaker == w->world->rank ? why : NULL);
+    end(w, speaker == w->world->rank ? why : NULL, true);
 }
 
 static _Noreturn void hear_verdict(struct tt_watchdog *w, const uint8_t *bytes, size_t nbytes)
 {
     const bool speak = nbytes > 4 && bytes[nbytes - 1] == 0 && tt_load_le32(bytes) == (uint32_t)w->world->rank;
-    end(w, speak ? (const char *)bytes + 4 : NULL);
+    end(w, speak ? (const char *)bytes + 4 : NULL, true);
 }
 
 static int lowest_live(const struct tt_watchdog *w)
@@ -140,6 +146,12 @@ static bool has_entered(const struct peer *p, const struct late *late, int r)
     return seen && seen->collectives >= late->op.collective;
 }
 
+static bool has_finished(const struct peer *p, const struct late *late)
+{
+    const struct seen *seen = seen_of(p, late->comm->id);
+    return seen && !tt_coll_is_pair(late->op.kind) && seen->finished >= late->op.collective;
+}
+
 static bool is_waiting(const struct peer *p)
 {
     for (size_t i = 0; i < p->nseen; i++)
@@ -152,14 +164,13 @@ static bool is_waiting(const struct peer *p)
 static bool is_culprit(struct tt_watchdog *w, const struct late *late, int r, bool any)
 {
     const struct peer *p = &w->peer[r];
-    const double progressed = tt_seconds() - p->progressed;
     bool is_member = false;
 
     for (int i = 0; i < late->comm->size; i++)
         is_member |= late->comm->ranks[i] == r;
     if (!is_member || r == w->world->rank || (has_entered(p, late, r) && !is_silent(w, r)))
         return false;
-    return p->ended || is_silent(w, r) || (progressed > timeout_of(w) && (any || !is_waiting(p)));
+    return p->ended || is_silent(w, r) || (tt_seconds() - p->last_busy > timeout_of(w) && (any || !is_waiting(p)));
 }
 
 static void add_culprits(struct tt_names_text *names, struct tt_watchdog *w, const struct late *late, bool any)
@@ -175,34 +186,92 @@ static void add_culprits(struct tt_names_text *names, struct tt_watchdog *w, con
     }
 }
 
+/* Those that have finished it. */
+static void add_finished(struct tt_names_text *names, const struct tt_watchdog *w, const struct late *late)
+{
+    for (int i = 0; i < late->comm->size; i++) {
+        const int r = late->comm->ranks[i];
+        char text[32];
+        if (r == w->world->rank || !has_finished(&w->peer[r], late))
+            continue;
+        snprintf(text, sizeof text, "rank %d", r);
+        tt_names_text_add(names, text);
+    }
+}
+
+static bool all_entered(const struct tt_watchdog *w, const struct late *late)
+{
+    for (int i = 0; i < late->comm->size; i++) {
+        const int r = late->comm->ranks[i];
+        if (r != w->world->rank && !has_entered(&w->peer[r], late, r))
+            return false;
+    }
+    return true;
+}
+
+/* Some rank is busy, or was so lately. */
+static bool any_busy(const struct tt_watchdog *w)
+{
+    for (int r = 0; r < w->world->size; r++)
+        if (r != w->world->rank && tt_seconds() - w->peer[r].last_busy < timeout_of(w))
+            return true;
+    return false;
+}
+
+static void describe(struct tt_buf *out, const struct tt_watchdog *w, const struct late *late)
+{
+    tt_buf_printf(out, "%s of %s (operation %" PRIu64 " of group %s) is not done after %.1f s, rank %d being at step %lld: ",
+                  tt_coll_name(late->op.kind), late->op.what, late->op.number, late->comm->name, late->for_s, w->world->rank,
+                  (long long)atomic_load(&w->step));
+}
+
+static _Noreturn void blame(struct tt_watchdog *w, const struct late *late, const char *reason, const char *names, const char *rest)
+{
+    struct tt_buf why = { 0 };
+    int speaker = 0;
+
+    describe(&why, w, late);
+    tt_buf_printf(&why, "%s%s%s", reason, names, rest);
+    while (speaker != w->world->rank && (is_silent(w, speaker) || is_culprit(w, late, speaker, true)))
+        speaker++;
+    end_all(w, tt_buf_cstr(&why), speaker);
+}
+
+static void warn_of_busy(struct tt_watchdog *w, const struct late *late)
+{
+    struct tt_buf text = { 0 };
+
+    if (!w->has_warned) {
+        describe(&text, w, late);
+        tt_buf_str(&text, "another rank is busy, and waited for (it loads, saves or reads)");
+        tt_log_line(w->opts.log, TT_LOG_WARNING, "%s", tt_buf_cstr(&text));
+    }
+    w->has_warned = true;
+    tt_buf_release(&text);
+}
+
 static void judge(struct tt_watchdog *w, const struct late *late)
 {
-    const double timeout = timeout_of(w);
-    struct tt_names_text names = { 0 };
-    struct tt_buf why = { 0 };
-    bool progress = false;
+    const bool busy = any_busy(w);
+    struct tt_names_text late_ranks = { 0 }, finished = { 0 };
 
-    for (int r = 0; r < w->world->size; r++)
-        progress |= r != w->world->rank && tt_seconds() - w->peer[r].progressed < timeout;
-    add_culprits(&names, w, late, false);
-    /* Ranks that wait for each other in a circle, or an operation that all have entered. */
-    if (names.n == 0 && late->for_s > 2 * timeout && !progress)
-        add_culprits(&names, w, late, true);
-    const bool stuck = names.n == 0 && late->for_s > 3 * timeout && !progress;
-    if (names.n > 0 || stuck) {
-        tt_buf_printf(&why, "%s of %s (operation %" PRIu64 " of group %s) is not done after %.1f s, rank %d being at step %lld: ",
-                      tt_coll_name(late->op.kind), late->op.what, late->op.number, late->comm->name, late->for_s, w->world->rank,
-                      (long long)atomic_load(&w->step));
-        if (stuck)
-            tt_buf_str(&why, "all of its ranks have entered it");
-        else
-            tt_buf_printf(&why, "it waits for %s", tt_names_text_end(&names));
-        int speaker = 0;
-        while (speaker != w->world->rank && (is_silent(w, speaker) || is_culprit(w, late, speaker, true)))
-            speaker++;
-        end_all(w, tt_buf_cstr(&why), speaker);
-    }
-    tt_names_text_release(&names);
+    add_culprits(&late_ranks, w, late, false);
+    /* Ranks that wait for each other in a circle. */
+    if (late_ranks.n == 0 && late->for_s > 2 * timeout_of(w) && !busy)
+        add_culprits(&late_ranks, w, late, true);
+    if (late_ranks.n > 0)
+        blame(w, late, "it waits for ", tt_names_text_end(&late_ranks), "");
+    if (all_entered(w, late))
+        add_finished(&finished, w, late);
+    if (finished.n > 0)
+        blame(w, late, "all of its ranks have entered it, and ", tt_names_text_end(&finished),
+              " finished it: a message to this one has not come");
+    if (late->for_s > 3 * timeout_of(w) && !busy)
+        blame(w, late, "all of its ranks have entered it", "", "");
+    if (busy)
+        warn_of_busy(w, late);
+    tt_names_text_release(&late_ranks);
+    tt_names_text_release(&finished);
 }
 
 /* The operation that a communicator has been at for longest, where that is too long. */
@@ -229,13 +298,15 @@ static void look_for_late(struct tt_watchdog *w)
     pthread_mutex_unlock(&w->world->lock);
     if (latest.comm) /* its rank waits in it: it is not freed meanwhile */
         judge(w, &latest);
+    else
+        w->has_warned = false;
 }
 
 /* --- telling and hearing ------------------------------------------------------------------------------------------------------ */
 
 static void tell_all(struct tt_watchdog *w)
 {
-    const struct heartbeat beat = { .step = atomic_load(&w->step), .progress = atomic_load(&w->progress) };
+    const struct heartbeat beat = { .step = atomic_load(&w->step), .busy = atomic_load(&w->busy) };
 
     tt_buf_clear(&w->message);
     tt_buf_put(&w->message, &beat, sizeof beat);
@@ -243,7 +314,11 @@ static void tell_all(struct tt_watchdog *w)
     int n = 0;
     for (const struct tt_comm *c = w->world->comms; c && n < GROUPS_MAX; c = c->next, n++) {
         const struct tt_comm_seen now = tt_comm_seen(c);
-        const struct seen seen = { c->id, now.posted, now.done, atomic_load(&c->collectives) };
+        const uint64_t collectives = atomic_load(&c->collectives);
+        struct tt_trace_entry last = { .collective = now.posted == now.done ? collectives : 0 };
+        if (now.posted > now.done)
+            (void)tt_trace_find(w->world->trace, c->id, now.done, &last);
+        const struct seen seen = { c->id, now.posted, now.done, collectives, last.collective };
         tt_buf_put(&w->message, &seen, sizeof seen);
     }
     pthread_mutex_unlock(&w->world->lock);
@@ -265,8 +340,8 @@ static void hear_heartbeat(struct peer *p, const void *bytes, size_t nbytes)
         memcpy(seen, (const char *)bytes + sizeof beat, n * sizeof *seen);
     p->seen = seen;
     p->nseen = n;
-    if (beat.progress != p->beat.progress)
-        p->progressed = tt_seconds();
+    if (beat.busy > 0)
+        p->last_busy = tt_seconds();
     p->beat = beat;
 }
 
@@ -280,7 +355,9 @@ static void hear(void *ctx, int rank, char kind, const void *bytes, size_t nbyte
     switch (kind) {
     case HEARTBEAT: hear_heartbeat(p, bytes, nbytes); break;
     case BYE: p->ended = true; break;
-    case FAILED: end(w, NULL);
+    case FAILED:
+        tt_links_send(&w->links, rank, BYE, "", 0);
+        end(w, NULL, atomic_load(&w->step) >= 0); /* what fails before is no riddle */
     case VERDICT: hear_verdict(w, bytes, nbytes);
     case 0:
         if (p->ended)
@@ -345,7 +422,7 @@ tt_status tt_watchdog_start(struct tt_watchdog **out, struct tt_world *world, co
     w->peer = calloc((size_t)world->size, sizeof *w->peer);
     tt_status st = w->peer ? TT_OK : tt_err_nomem(err, (size_t)world->size * sizeof *w->peer, "a watchdog");
     for (int r = 0; st == TT_OK && r < world->size; r++)
-        w->peer[r].heard = w->peer[r].progressed = tt_seconds();
+        w->peer[r].heard = tt_seconds();
     if (st == TT_OK)
         st = tt_links_open(&w->links, world, opts->init_timeout_s, err);
     /* What is late is looked up in the record. */
@@ -362,23 +439,80 @@ tt_status tt_watchdog_start(struct tt_watchdog **out, struct tt_world *world, co
 
 void tt_watchdog_step(struct tt_watchdog *watchdog, int64_t step)
 {
-    if (watchdog)
-        atomic_store(&watchdog->step, step);
+    if (!watchdog)
+        return;
+    if (atomic_exchange(&watchdog->step, step) >= 0)
+        atomic_store(&watchdog->trains, true);
 }
 
-void tt_watchdog_progress(struct tt_watchdog *watchdog)
+void tt_watchdog_busy(struct tt_watchdog *watchdog)
 {
     if (watchdog)
-        atomic_fetch_add(&watchdog->progress, 1);
+        atomic_fetch_add(&watchdog->busy, 1);
+}
+
+void tt_watchdog_done(struct tt_watchdog *watchdog)
+{
+    if (watchdog)
+        atomic_fetch_sub(&watchdog->busy, 1);
+}
+
+/* --- one failure of many ------------------------------------------------------------------------------------------------------ */
+
+/* What lower ranks say while a rank that has failed waits to say how. */
+struct lower {
+    struct tt_watchdog *watchdog;
+    const char *why;
+    int left; /* that may still say it */
+    bool said;
+};
+
+/* The same on every rank. */
+static const char *without_rank(const char *why)
+{
+    static const char head[] = "rank ";
+    const size_t n = strncmp(why, head, strlen(head)) == 0 ? strlen(head) : 0, digits = strspn(why + n, "0123456789");
+    return n && digits && strncmp(why + n + digits, ": ", 2) == 0 ? why + n + digits + 2 : why;
+}
+
+static void hear_lower(void *ctx, int rank, char kind, const void *bytes, size_t nbytes)
+{
+    struct lower *lower = ctx;
+    struct peer *p = &lower->watchdog->peer[rank];
+
+    if (rank >= lower->watchdog->world->rank || p->ended || kind == HEARTBEAT || kind == VERDICT)
+        return;
+    p->ended = true;
+    lower->left--;
+    lower->said |= kind == FAILED && nbytes > 0 && ((const char *)bytes)[nbytes - 1] == 0 &&
+                   strcmp(without_rank(bytes), without_rank(lower->why)) == 0;
+}
+
+/* What several ranks have to say alike the lowest says: the others go. */
+static void leave_to_lower(struct tt_watchdog *w, const char *why)
+{
+    struct lower lower = { .watchdog = w, .why = why };
+    const double until = tt_seconds() + lower_wait_s;
+
+    for (int r = 0; r < w->world->rank; r++)
+        lower.left += !w->peer[r].ended && w->links.link[r].fd >= 0;
+    while (lower.left > 0 && !lower.said && tt_seconds() < until)
+        tt_links_poll(&w->links, 0.05, hear_lower, &lower);
+    if (lower.said)
+        end(w, NULL, false);
 }
 
 void tt_watchdog_stop(struct tt_watchdog *watchdog, const struct tt_err *failed)
 {
+    const char *why = failed ? failed->msg : "";
+
     if (!watchdog)
         return;
     atomic_store(&watchdog->stop, true);
     pthread_join(watchdog->thread, NULL);
     for (int r = 0; r < watchdog->world->size; r++)
-        tt_links_send(&watchdog->links, r, failed ? FAILED : BYE, "", 0);
+        tt_links_send(&watchdog->links, r, failed ? FAILED : BYE, why, strlen(why) + 1);
+    if (failed)
+        leave_to_lower(watchdog, why);
     release(watchdog);
 }

@@ -10,7 +10,7 @@
  *   the launcher is gone
  *
  * The lowest of the ranks that live says in its log which rank it is and what was waited for; each writes its record of operations
- * (comm/trace.h) and ends its process with status 1. A rank that reports progress is not late however long others wait for it, nor is one
+ * (comm/trace.h) and ends its process with status 1. A rank that is busy by itself is not late however long others wait for it, nor is one
  * that waits itself: what it waits for is. */
 #ifndef TT_COMM_WATCHDOG_H
 #define TT_COMM_WATCHDOG_H
@@ -21,7 +21,7 @@
 struct tt_watchdog;
 
 struct tt_watchdog_opts {
-    double init_timeout_s;    /* until the first tt_watchdog_step */
+    double init_timeout_s;    /* until the second tt_watchdog_step: a first step does what no other does */
     double train_timeout_s;   /* from then on */
     int64_t noperations;      /* of the record; 0: none is written */
     const char *record;       /* "out/comm_traces/rank_": the record of rank 3 is the file rank_3 there; its folder is made */
@@ -33,11 +33,16 @@ struct tt_watchdog_opts {
 TT_MUST_CHECK tt_status tt_watchdog_start(struct tt_watchdog **out, struct tt_world *world, const struct tt_watchdog_opts *opts,
                                           struct tt_err *err);
 
-/* This rank has come to this step; it is at work on what nobody sees: it saves, loads, validates. NULL is fine. */
+/* This rank has come to this step. NULL is fine, as for all below. */
 void tt_watchdog_step(struct tt_watchdog *watchdog, int64_t step);
-void tt_watchdog_progress(struct tt_watchdog *watchdog);
 
-/* This rank needs no watching any more: it has done all it will do (failed NULL), or has failed, which ends the others. NULL is fine. */
+/* In between, which may be several times at once, this rank is busy with what takes as long as it takes: it reads, counts, writes, waits
+ * for a disk. It waits for no other rank there. */
+void tt_watchdog_busy(struct tt_watchdog *watchdog);
+void tt_watchdog_done(struct tt_watchdog *watchdog);
+
+/* This rank needs no watching any more: it has done all it will do (failed NULL), or has failed, which ends the others. Where a lower rank
+ * has failed alike it does not return: that one says it. */
 void tt_watchdog_stop(struct tt_watchdog *watchdog, const struct tt_err *failed);
 
 #endif

@@ -133,6 +133,24 @@ tt_status tt_config_json(struct tt_buf *out, const struct tt_config *config, str
     return st;
 }
 
+tt_status tt_config_lines(struct tt_buf *out, const struct tt_config *config, struct tt_err *err)
+{
+    struct tt_arena arena = { 0 };
+    tt_status st = TT_OK;
+
+    for (size_t i = 0; st == TT_OK && i < tt_nsettings; i++) {
+        const struct tt_value *value = tt_setting_value(&tt_settings[i], config, &arena);
+        tt_buf_printf(out, "%s\t", tt_settings[i].key);
+        if (value)
+            tt_json_write(out, value, 0);
+        else
+            st = tt_err_nomem(err, arena.used, "the settings");
+        tt_buf_byte(out, '\n');
+    }
+    tt_arena_release(&arena);
+    return st == TT_OK ? tt_buf_check(out, "the settings", err) : st;
+}
+
 /* One record of many lines, as TorchTitan logs it. */
 static tt_status log_json(const struct tt_buf *json, const struct tt_log *log, struct tt_err *err)
 {

@@ -268,6 +268,9 @@ bool tt_config_given(const struct tt_config *config, const char *key);
 /* All settings as JSON, in TorchTitan's order, indented by 2: what --job.print_config shows after "Running with configs: ". */
 TT_MUST_CHECK tt_status tt_config_json(struct tt_buf *out, const struct tt_config *config, struct tt_err *err);
 
+/* Each setting on a line of its own, "SECTION.KEY\tVALUE\n", the value as JSON. */
+TT_MUST_CHECK tt_status tt_config_lines(struct tt_buf *out, const struct tt_config *config, struct tt_err *err);
+
 /* What job.print_config and job.save_config_file ask for: the JSON in the log, one record of many lines behind the words above; and
  * in the file, below job.dump_folder, with a line that says so. Does nothing where neither is set. */
 TT_MUST_CHECK tt_status tt_config_report(const struct tt_config *config, const struct tt_log *log, struct tt_err *err);

@@ -205,15 +205,6 @@ static bool is_due(const struct tt_config_checkpoint *config, int64_t step)
     return (step == 1 && config->enable_first_step_checkpoint) || step % config->interval == 0;
 }
 
-static void report(void *watchdog) { tt_watchdog_progress(watchdog); }
-
-static void report_bytes(void *watchdog, uint64_t done, uint64_t total)
-{
-    (void)done;
-    (void)total;
-    tt_watchdog_progress(watchdog);
-}
-
 /* What a failed save leaves behind is as important as why it failed. */
 static tt_status failed_save(const struct tt_checkpointer *c, int64_t step, tt_status status, struct tt_err *err)
 {
@@ -260,9 +251,7 @@ static tt_status write_step(struct tt_checkpointer *c, const struct tt_train_sta
     struct tt_arena arena = { 0 };
     struct tt_save_item *items;
     size_t n;
-    const struct tt_save_opts opts = {
-        .cast = cast, .cast_dtype = last_dtype(c->config), .pool = c->pool, .log = c->log, .progress = report, .ctx = c->watchdog
-    };
+    const struct tt_save_opts opts = { .cast = cast, .cast_dtype = last_dtype(c->config), .pool = c->pool, .log = c->log };
 
     tt_status status = make_items(&items, &n, c, &arena, state, parts, err);
     if (c->ranks)
@@ -276,7 +265,7 @@ static tt_status write_step(struct tt_checkpointer *c, const struct tt_train_sta
 /* from NULL: from memory. */
 static tt_status write_hf(struct tt_checkpointer *c, const struct tt_train_state *state, const char *from, struct tt_err *err)
 {
-    const struct tt_write_opts opts = { .force = true, .log = c->log, .progress = report_bytes, .ctx = c->watchdog };
+    const struct tt_write_opts opts = { .force = true, .log = c->log };
     struct tt_arena arena = { 0 };
     struct tt_hf_conversion conversion = { 0 };
     char *dir = tt_arena_printf(&arena, "%s/step-%" PRId64, c->folder, state->step);
@@ -293,16 +282,18 @@ static tt_status write_hf(struct tt_checkpointer *c, const struct tt_train_state
 /* Together: each rank writes its part as for any checkpoint, beside the steps, and rank 0 makes the other form of that. */
 static tt_status write_hf_together(struct tt_checkpointer *c, const struct tt_train_state *state, struct tt_err *err)
 {
-    static const char name[] = ".titan-model";
     struct tt_arena arena = { 0 };
-    const char *dir = tt_path_join(&arena, c->folder, name);
-    tt_status status = dir ? write_step(c, state, name, TT_STATE_MODEL, true, err) : tt_err_nomem(err, sizeof name, "a name");
+    const char *dir = tt_path_join(&arena, c->folder, tt_staged_model);
+    tt_status status = dir ? write_step(c, state, tt_staged_model, TT_STATE_MODEL, true, err)
+                           : tt_err_nomem(err, strlen(c->folder), "a folder's name");
 
     if (status == TT_OK && tt_ranks_is_first(c->ranks)) {
         struct tt_err why;
+        tt_watchdog_busy(c->ranks->watchdog);
         status = write_hf(c, state, dir, err);
         if (tt_remove_all(dir, &why) != TT_OK)
             tt_log_line(c->log, TT_LOG_WARNING, "%s", why.msg);
+        tt_watchdog_done(c->ranks->watchdog);
     }
     tt_arena_release(&arena);
     return tt_ranks_agree(c->ranks, status, err);
@@ -330,8 +321,10 @@ static void remove_old(const struct tt_checkpointer *c, int64_t saved)
 
     if (c->ranks && !tt_ranks_is_first(c->ranks))
         return;
+    tt_watchdog_busy(c->ranks ? c->ranks->watchdog : NULL);
     if (keep > 0 && tt_step_dirs_retain(c->folder, keep, saved, c->log, &why) != TT_OK)
         tt_log_line(c->log, TT_LOG_WARNING, "Not all checkpoints beyond the latest %" PRId64 " were removed: %s", keep, why.msg);
+    tt_watchdog_done(c->ranks ? c->ranks->watchdog : NULL);
 }
 
 static tt_status save_full(struct tt_checkpointer *c, const struct tt_train_state *state, struct tt_err *err)
@@ -348,7 +341,7 @@ static tt_status save_full(struct tt_checkpointer *c, const struct tt_train_stat
 static void *background_main(void *ctx)
 {
     struct tt_checkpointer_background *b = ctx;
-    const struct tt_save_opts opts = { .pace = &b->pace, .log = b->owner->log, .progress = report, .ctx = b->owner->watchdog };
+    const struct tt_save_opts opts = { .pace = &b->pace, .log = b->owner->log };
     const double start = tt_seconds();
     struct tt_err why;
 

@@ -14,7 +14,6 @@
 
 #include "base/log.h"
 #include "base/pool.h"
-#include "comm/watchdog.h"
 #include "config/config.h"
 #include "train/ranks.h"
 #include "train/state.h"
@@ -24,7 +23,6 @@ struct tt_checkpointer {
     const struct tt_log *log;
     struct tt_pool *pool;
     struct tt_ranks *ranks; /* NULL: alone */
-    struct tt_watchdog *watchdog; /* that hears of progress; NULL: none */
     char *folder;     /* owned; NULL: checkpointing is off */
     unsigned exclude; /* parts that are not loaded */
     int64_t saved;    /* the step that a checkpoint has all of: the newest one, or the one that the run began with */

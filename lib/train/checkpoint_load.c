@@ -212,6 +212,8 @@ static void load_validation(struct tt_checkpointer *c, struct tt_train_state *st
         tt_log_line(c->log, TT_LOG_WARNING, "The validation data is begun anew: %s", why.msg);
 }
 
+static struct tt_watchdog *watchdog_of(const struct tt_checkpointer *c) { return c->ranks ? c->ranks->watchdog : NULL; }
+
 static bool is_damage(tt_status status) { return status == TT_EFORMAT || status == TT_EIO || status == TT_ENOENT; }
 
 /* *unfit: it cannot be read, or lacks a part, which another checkpoint may well not; else the failure is one of the settings.
@@ -352,8 +354,10 @@ static tt_status load_source(struct tt_checkpointer *c, struct tt_train_state *s
     tt_log_line(c->log, TT_LOG_INFO, "Loading the checkpoint from %s.", source->path);
     *unfit = false;
     tt_status status = c->ranks && tt_ranks_is_first(c->ranks) ? give_order(c, source, err) : TT_OK;
+    tt_watchdog_busy(watchdog_of(c));
     if (status == TT_OK)
         status = load_from(c, state, source, &parts, unfit, err);
+    tt_watchdog_done(watchdog_of(c));
     status = agree_on_load(c, status, unfit, err);
     if (status == TT_OK) {
         warn_overrides(c, state, source->path, parts);
@@ -422,11 +426,26 @@ static tt_status load_as_told(struct tt_checkpointer *c, struct tt_train_state *
             return status;
         const struct source source = { .path = order.path, .model_only = order.model_only, .is_hf = order.is_hf };
         unsigned parts;
+        tt_watchdog_busy(watchdog_of(c));
         status = check_digest(&order, &why);
         if (status == TT_OK)
             status = load_from(c, state, &source, &parts, &unfit, &why);
+        tt_watchdog_done(watchdog_of(c));
         *loaded = agree_on_load(c, status, &unfit, &why) == TT_OK;
     }
+}
+
+/* What dead processes left. */
+static void clear_up(const struct tt_checkpointer *c)
+{
+    struct tt_arena arena = { 0 };
+    const char *staged = tt_path_join(&arena, c->folder, tt_staged_model);
+    struct tt_err why;
+
+    tt_save_dir_recover(c->folder, c->log);
+    if (staged && tt_path_exists(staged) && tt_remove_all(staged, &why) != TT_OK)
+        tt_log_line(c->log, TT_LOG_WARNING, "%s", why.msg);
+    tt_arena_release(&arena);
 }
 
 /* What there is to load is this rank's to say. */
@@ -437,8 +456,10 @@ static tt_status find_and_load(struct tt_checkpointer *c, struct tt_train_state 
     struct source source;
     bool unfit;
 
+    tt_watchdog_busy(watchdog_of(c));
     if (!c->read_only)
-        tt_save_dir_recover(c->folder, c->log);
+        clear_up(c);
+    tt_watchdog_done(watchdog_of(c));
     tt_status status = tt_step_dirs_list(&steps, &arena, c->folder, err);
     if (status == TT_OK)
         status = find_source(&source, c, &steps, err);

@@ -37,7 +37,7 @@ static tt_status run(bool *stopped, struct tt_config *config, bool seed, const s
     } else {
         opts.stop = tt_signals_stop();
         opts.started = tt_signals_catch_notice; /* before that there is nothing to finish */
-        tt_signals_exit("titan-train: stopped by a signal before the first step\n", RUN_AGAIN);
+        tt_signals_exit(tt_launch_rank() == 0 ? "titan-train: stopped by a signal before the first step\n" : "", RUN_AGAIN);
     }
     return tt_train(stopped, config, &opts, err);
 }
@@ -148,8 +148,10 @@ static tt_status train(bool *stopped, const struct tt_prog *prog, bool seed, int
         log = tt_run_log(TT_LOG_WARNING);
     if (status == TT_OK)
         status = tt_config_load(&config, arena, argc, argv, &log, err);
-    if (status != TT_OK)
+    if (status != TT_OK) {
+        tt_launch_after_first();
         return status;
+    }
     if (config.generate.prompt && !seed)
         return generate(&config, &tool, &log, err);
     return run(stopped, &config, seed, &tool, &log, err);

@@ -1,12 +1,6 @@
 #include "train/ranks.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-
-#include "base/file.h"
-#include "base/sha256.h"
 
 tt_status tt_ranks_open(struct tt_ranks *out, struct tt_world *world, int64_t nranks, const struct tt_config *config,
                         struct tt_err *err)
@@ -18,13 +12,16 @@ tt_status tt_ranks_open(struct tt_ranks *out, struct tt_world *world, int64_t nr
         r.mesh = (struct tt_mesh){ .degrees = r.job.degrees, .rank = world->rank };
         status = tt_comm_new(&r.all, world, NULL, 0, "all ranks", err);
     }
-    if (status == TT_OK && world->size > 1)
-        status = tt_ranks_group(&r.loss, &r, TT_MESH_LOSS, "loss", err);
     if (status == TT_OK)
         *out = r;
     else
         tt_ranks_close(&r);
     return status;
+}
+
+tt_status tt_ranks_meet(struct tt_ranks *r, struct tt_err *err)
+{
+    return r->world->size > 1 ? tt_ranks_group(&r->loss, r, TT_MESH_LOSS, "loss", err) : TT_OK;
 }
 
 void tt_ranks_close(struct tt_ranks *r)
@@ -136,65 +133,8 @@ tt_status tt_ranks_sum_loss(const struct tt_ranks *r, float *loss, struct tt_err
     return r->loss ? tt_comm_do(r->loss, &coll, err) : TT_OK;
 }
 
-/* --- the same everywhere ------------------------------------------------------------------------------------------------------ */
-
-static tt_status check_same(const struct tt_ranks *r, const struct tt_buf *mine, tt_status status, const char *what,
-                            struct tt_err *err)
-{
-    struct tt_sha256 sha = tt_sha256_begin();
-    uint8_t digest[TT_SHA256_NBYTES], first[TT_SHA256_NBYTES];
-
-    if (status == TT_OK)
-        status = tt_buf_check(mine, what, err);
-    status = tt_ranks_agree(r, status, err);
-    if (status != TT_OK)
-        return status;
-    tt_sha256_add(&sha, mine->data, mine->len);
-    tt_sha256_end(&sha, digest);
-    memcpy(first, digest, sizeof first);
-    status = tt_ranks_broadcast(r, first, sizeof first, err);
-    if (status == TT_OK && memcmp(digest, first, sizeof first) != 0)
-        status = tt_err_set(err, TT_EINVAL, "%s of this rank is not that of rank 0", what);
-    return tt_ranks_agree(r, status, err);
-}
-
 void tt_ranks_write_nothing(struct tt_config *config)
 {
     config->job.save_config_file = config->metrics.save_jsonl = NULL;
     config->job.print_config = config->metrics.enable_tensorboard = false;
-}
-
-/* The settings but for those that are rank 0's alone. */
-static tt_status put_config(struct tt_buf *out, const struct tt_config *config, struct tt_err *err)
-{
-    struct tt_config common = *config;
-    tt_ranks_write_nothing(&common);
-    return tt_config_json(out, &common, err);
-}
-
-static void put_size(struct tt_buf *out, const char *path)
-{
-    struct stat st;
-    if (path && stat(path, &st) == 0 && S_ISREG(st.st_mode))
-        tt_buf_printf(out, "%s %lld\n", path, (long long)st.st_size);
-}
-
-tt_status tt_ranks_check_same(const struct tt_ranks *r, const struct tt_config *config, struct tt_err *err)
-{
-    struct tt_buf settings = { 0 }, program = { 0 }, data = { 0 };
-    tt_status status = TT_OK;
-
-    if (r->world->size == 1)
-        return TT_OK;
-    status = check_same(r, &settings, put_config(&settings, config, err), "the configuration", err);
-    if (status == TT_OK)
-        status = check_same(r, &program, tt_file_read_all(&program, "/proc/self/exe", 1 << 30, err), "the program", err);
-    put_size(&data, config->training.dataset_path);
-    put_size(&data, config->validation.dataset_path);
-    if (status == TT_OK)
-        status = check_same(r, &data, TT_OK, "the data", err);
-    tt_buf_release(&settings);
-    tt_buf_release(&program);
-    tt_buf_release(&data);
-    return status;
 }

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "comm/comm.h"
 #include "comm/mesh.h"
+#include "comm/watchdog.h"
 #include "config/config.h"
 #include "convert/job.h"
 
@@ -15,8 +16,9 @@ struct tt_ranks {
     struct tt_world *world; /* borrowed */
     struct tt_job job;      /* what of the model lies where */
     struct tt_mesh mesh;
+    struct tt_watchdog *watchdog; /* borrowed, and set by who starts one; NULL: none */
     struct tt_comm *all;
-    struct tt_comm *loss; /* those that a loss is summed over; NULL: this one alone */
+    struct tt_comm *loss; /* those that a loss is summed over; NULL: this one alone, or tt_ranks_meet has not been called */
 };
 
 /* Together: of [model] and [parallelism] the job, of nranks: the world's, or, in a world of one, any, of which this is the first and the
@@ -24,6 +26,8 @@ struct tt_ranks {
  * the same. */
 TT_MUST_CHECK tt_status tt_ranks_open(struct tt_ranks *out, struct tt_world *world, int64_t nranks, const struct tt_config *config,
                                       struct tt_err *err);
+/* Together, once all are known to have the same settings: where degrees differ nobody would come to some groups. */
+TT_MUST_CHECK tt_status tt_ranks_meet(struct tt_ranks *ranks, struct tt_err *err);
 void tt_ranks_close(struct tt_ranks *ranks); /* fine on a zeroed struct */
 
 static inline bool tt_ranks_is_first(const struct tt_ranks *r) { return r->world->rank == 0; }
@@ -49,8 +53,5 @@ TT_MUST_CHECK tt_status tt_ranks_sum_loss(const struct tt_ranks *ranks, float *l
 
 /* Without the log and the files of a run, which are rank 0's: the settings of every other rank. */
 void tt_ranks_write_nothing(struct tt_config *config);
-
-/* Together: TT_EINVAL where a rank's settings, program or data are not rank 0's. */
-TT_MUST_CHECK tt_status tt_ranks_check_same(const struct tt_ranks *ranks, const struct tt_config *config, struct tt_err *err);
 
 #endif

@@ -10,13 +10,24 @@
 static tt_status begin(struct tt_dcp_save **save, char tmp[PATH_MAX], const struct tt_ranks *ranks, const char *dir,
                        const struct tt_log *log, struct tt_err *err)
 {
+    tt_watchdog_busy(ranks->watchdog);
     tt_status st = tt_ranks_is_first(ranks) ? tt_dcp_save_begin(save, dir, log, err) : TT_OK;
+    tt_watchdog_done(ranks->watchdog);
     if (st == TT_OK && *save && strlen(tt_dcp_save_tmp(*save)) >= PATH_MAX)
         st = tt_err_set(err, TT_EINVAL, "%s: too long a name", tt_dcp_save_tmp(*save));
     st = tt_ranks_agree(ranks, st, err);
     if (st == TT_OK && *save)
         strcpy(tmp, tt_dcp_save_tmp(*save));
     return st == TT_OK ? tt_ranks_broadcast(ranks, tmp, PATH_MAX, err) : st;
+}
+
+static tt_status write_own(struct tt_entries *written, const struct tt_ranks *ranks, const char *tmp,
+                           const struct tt_save_item *items, size_t n, const struct tt_save_opts *opts, struct tt_err *err)
+{
+    tt_watchdog_busy(ranks->watchdog);
+    const tt_status st = tt_dcp_write_rank(written, tmp, ranks->world->rank, items, n, opts, err);
+    tt_watchdog_done(ranks->watchdog);
+    return tt_ranks_agree(ranks, st, err);
 }
 
 /* Rank 0: what all ranks wrote, from their bytes. The save is over, whatever becomes of it. */
@@ -64,11 +75,13 @@ static tt_status save_many(const struct tt_ranks *ranks, const char *dir, const 
 
     tt_status st = begin(&save, tmp, ranks, dir, opts->log, err);
     if (st == TT_OK)
-        st = tt_ranks_agree(ranks, tt_dcp_write_rank(&written, tmp, ranks->world->rank, items, n, opts, err), err);
+        st = write_own(&written, ranks, tmp, items, n, opts, err);
     if (st == TT_OK)
         st = gather(parts, ranks, &written, err);
     if (st == TT_OK) {
+        tt_watchdog_busy(ranks->watchdog);
         st = save ? commit(save, parts, (size_t)ranks->world->size, err) : TT_OK;
+        tt_watchdog_done(ranks->watchdog);
         st = tt_ranks_agree(ranks, st, err);
         save = NULL;
     }

@@ -7,6 +7,8 @@
 #include "base/file.h"
 #include "ckpt/ckpt.h"
 
+const char tt_staged_model[] = ".titan-model";
+
 /* The N of "step-N", exactly as titan and TorchTitan write it; -1 for any other name. */
 static int64_t step_of(const char *name)
 {

@@ -2,7 +2,7 @@
  *
  *   <folder>/step-<N>    N in decimal, without a zero in front; complete where it has .metadata, or safetensors in Hugging Face's form
  *
- * Any other name is none of ours. */
+ * Any other name is none of ours, but what stands there while ranks make a model of another form from theirs. */
 #ifndef TT_TRAIN_STEP_DIRS_H
 #define TT_TRAIN_STEP_DIRS_H
 
@@ -12,6 +12,8 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/log.h"
+
+extern const char tt_staged_model[];
 
 struct tt_step_dir {
     int64_t step;

@@ -20,6 +20,7 @@
 #include "train/profiler.h"
 #include "train/ranks.h"
 #include "train/rng.h"
+#include "train/same.h"
 #include "train/setup.h"
 #include "train/share.h"
 #include "train/state.h"
@@ -34,7 +35,6 @@ struct trainer {
     struct tt_pool *pool;
 
     struct tt_ranks ranks;
-    struct tt_watchdog *watchdog; /* NULL: of one process */
     struct tt_comm *comm[TT_NQ]; /* NULL: of a group of one */
     struct tt_region *part;      /* (params.n) of each parameter what is here */
     bool stop;                   /* a rank was told to stop, as all of them know since the last step */
@@ -103,7 +103,8 @@ static tt_status start_watchdog(struct trainer *t, struct tt_err *err)
         .record = record,
         .log = t->opts->log,
     };
-    return record ? tt_watchdog_start(&t->watchdog, t->ranks.world, &opts, err) : tt_err_nomem(err, 0, "the name of a record");
+    return record ? tt_watchdog_start(&t->ranks.watchdog, t->ranks.world, &opts, err)
+                  : tt_err_nomem(err, 0, "the name of a record");
 }
 
 static tt_status begin(struct trainer *t, struct tt_world *world, int64_t nranks, struct tt_err *err)
@@ -115,7 +116,9 @@ static tt_status begin(struct trainer *t, struct tt_world *world, int64_t nranks
     if (status == TT_OK)
         status = start_watchdog(t, err);
     if (status == TT_OK)
-        status = tt_ranks_check_same(&t->ranks, config, err);
+        status = tt_same_check(&t->ranks, config, err);
+    if (status == TT_OK)
+        status = tt_ranks_meet(&t->ranks, err);
     if (status == TT_OK)
         status = tt_config_report(config, t->log, err);
     if (status == TT_OK)
@@ -169,7 +172,10 @@ static tt_status open_data(struct trainer *t, struct tt_err *err)
         .infinite = true,
         .log = t->log,
     };
-    return tt_loader_new(&t->loader, t->tokenizer, &opts, err);
+    tt_watchdog_busy(t->ranks.watchdog);
+    status = tt_loader_new(&t->loader, t->tokenizer, &opts, err);
+    tt_watchdog_done(t->ranks.watchdog);
+    return status;
 }
 
 static tt_status count_microbatches(struct trainer *t, struct tt_err *err)
@@ -337,7 +343,10 @@ static tt_status draw_weights(struct trainer *t, struct tt_err *err)
         return told;
     INFO(t, "%s %" PRIu64,
          t->config->debug.seed.set ? "Initial weights from seed" : "No debug.seed: initial weights from random seed", seed);
-    return tt_init_draw(&t->params, &t->args, seed, t->dtype, t->part, t->weight, t->pool, err);
+    tt_watchdog_busy(t->ranks.watchdog);
+    const tt_status drawn = tt_init_draw(&t->params, &t->args, seed, t->dtype, t->part, t->weight, t->pool, err);
+    tt_watchdog_done(t->ranks.watchdog);
+    return drawn;
 }
 
 static tt_status make_state(struct trainer *t, struct tt_err *err)
@@ -410,7 +419,6 @@ static tt_status build(struct trainer *t, struct tt_err *err)
         return status;
     status = tt_checkpointer_init(&t->checkpointer, t->config, &t->state, &t->ranks, t->log, t->pool, err);
     t->checkpointer.read_only = t->opts->dry_run;
-    t->checkpointer.watchdog = t->watchdog;
     return status;
 }
 
@@ -553,7 +561,7 @@ static tt_status train(bool *stopped, struct trainer *t, struct tt_err *err)
         bool exhausted;
         int64_t ntokens = 0;
         s->step++;
-        tt_watchdog_step(t->watchdog, s->step);
+        tt_watchdog_step(t->ranks.watchdog, s->step);
         tt_profiler_begin(&t->profiler, s->step);
         tt_status status = read_batch(t, &exhausted, &ntokens, err);
         if (status == TT_OK && exhausted) {
@@ -723,7 +731,7 @@ static tt_status train_rank(struct tt_world *world, void *ctx, struct tt_err *er
         show_plan(&t);
     else if (status == TT_OK)
         status = config.checkpoint.create_seed_checkpoint ? save_seed(&t, err) : run(&stopped, &t, err);
-    tt_watchdog_stop(t.watchdog, status == TT_OK ? NULL : err);
+    tt_watchdog_stop(t.ranks.watchdog, status == TT_OK ? NULL : err);
     if (status != TT_OK)
         tt_world_abort(world, err);
     /* The JSON lines so far are kept whatever happened; the first failure is the one to tell. */
@@ -778,8 +786,10 @@ tt_status tt_train(bool *stopped, const struct tt_config *config, const struct t
         status = tt_setup_family(&family, config, err);
     if (status == TT_OK)
         status = check_job(config, job.nranks, err);
-    if (status != TT_OK)
+    if (status != TT_OK) {
+        tt_launch_after_first();
         return status;
+    }
     if (config->comm.mode == TT_COMM_LOCAL_TENSOR && job.nranks > 1)
         return tt_local_run((int)job.nranks, train_rank, &job, err);
     if (config->comm.mode == TT_COMM_DEFAULT && job.nranks > 1)

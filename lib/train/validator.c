@@ -65,7 +65,9 @@ tt_status tt_validator_open(struct tt_validator *v, const struct tt_tokenizer *t
     if (status != TT_OK)
         return status;
     tt_log_line(v->log, TT_LOG_INFO, "Preparing %s dataset from %s", c->dataset, opts.path);
+    tt_watchdog_busy(v->ranks->watchdog);
     status = tt_loader_new(&v->loader, tok, &opts, err);
+    tt_watchdog_done(v->ranks->watchdog);
     if (status == TT_OK && c->steps == -1)
         tt_log_line(
             v->log, TT_LOG_WARNING,
@@ -159,9 +161,11 @@ tt_status tt_validator_run(struct tt_validator *v, int64_t step, struct tt_metri
 tt_status tt_validator_skip(struct tt_validator *v, struct tt_err *err)
 {
     int64_t n = 0, nseq = 0;
+    tt_watchdog_busy(v->ranks->watchdog);
     tt_status status = tt_loader_restart(v->loader, err);
     do
         status = status == TT_OK ? read_batch(v, n++, &nseq, err) : status;
     while (status == TT_OK && nseq > 0);
+    tt_watchdog_done(v->ranks->watchdog);
     return status;
 }

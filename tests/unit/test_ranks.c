@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "test_flavor.h"
 #include "train/checkpoint.h"
+#include "train/same.h"
 #include "train/share.h"
 
 enum { NRANKS = 3 };
@@ -97,7 +98,7 @@ static tt_status talk(struct job *job, struct tt_ranks *r, struct tt_err *err)
             status = tt_err_set(err, TT_EINVAL, "rank %d sent %zu bytes", i, parts[i].len);
         tt_buf_release(&parts[i]);
     }
-    return status == TT_OK ? tt_ranks_check_same(r, &job->config, err) : status;
+    return status == TT_OK ? tt_same_check(r, &job->config, err) : status;
 }
 
 static void test_sums_broadcasts_and_gathers(void **state)
@@ -136,7 +137,8 @@ static tt_status differ(struct job *job, struct tt_ranks *r, struct tt_err *err)
     config.metrics.save_jsonl = tt_ranks_is_first(r) ? "steps.jsonl" : NULL; /* which is rank 0's */
     if (r->world->rank == 2)
         config.training.seq_len /= 2;
-    if (tt_ranks_check_same(r, &config, &why) != TT_EINVAL || !strstr(why.msg, "the configuration of this rank is not that of rank 0"))
+    if (tt_same_check(r, &config, &why) != TT_EINVAL ||
+        !strstr(why.msg, "training.seq_len: 1024, where rank 0 has 2048; all ranks of a run have to have the same"))
         return tt_err_set(err, TT_EINVAL, "found no difference: %s", why.msg);
     return TT_OK;
 }

@@ -1,0 +1,181 @@
+#!/bin/bash
+# kills_ranks.sh: one of four ranks of titan-train under mpirun is killed (SIGKILL) at a random moment, and the run started again, until it
+# is through: the other ranks end within comm.train_timeout_seconds, no step that looks complete is not, each start goes on from the newest
+# one, and in the end every step has the loss and gradient norm of a run that was never killed, to the last bit, as has the last checkpoint.
+# RANK_KILLS: how many in all (100). Layouts change from life to life, as do saves in the foreground and background; every other kill waits
+# for a phase of a rank's save that tests/preload/slow.c stretches, the rest come at any time. BIN, B: as elsewhere.
+# Ends with 'N passed, N failed'.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+ROOT=$PWD BIN=$PWD/${BIN:-build/bin} B=$PWD/${B:-build/release} kills=${RANK_KILLS:-100}
+export OMP_WAIT_POLICY=passive
+# shellcheck disable=SC1091
+. tests/cli/comm/mpi.inc
+workers=2 ranks=4 steps=24 timeout=5
+dir=$(mktemp -d -p "$(test -w /dev/shm && echo /dev/shm || echo /tmp)" titan-kills-ranks-XXXXXX)
+trap 'rm -rf "$dir"' EXIT
+
+printf '%s\n' 'dim: 32' 'n_layers: 1' 'n_heads: 2' 'vocab_size: 2048' 'multiple_of: 16' >"$dir/tiny.yaml"
+train=("$BIN/titan-train" --threads 1 --model.name llama3 --model.flavor "$dir/tiny.yaml"
+	--model.hf_assets_path "$ROOT/tests/assets/tokenizer" --training.dataset_path "$ROOT/tests/assets/c4_test" --training.seq_len 32
+	--training.local_batch_size 1 --training.steps "$steps" --lr_scheduler.warmup_steps 2 --metrics.log_freq 1 --debug.seed 1
+	--comm.train_timeout_seconds "$timeout" --comm.init_timeout_seconds 30
+	--checkpoint.enable --checkpoint.interval 3 --checkpoint.no_last_save_model_only)
+layouts=("--parallelism.data_parallel_shard_degree 4" "--parallelism.tensor_parallel_degree 2"
+	"--parallelism.data_parallel_replicate_degree 2" "--parallelism.data_parallel_replicate_degree 4")
+
+# What a run reported of each step, however often it took it: a line where all of them are the same.
+numbers() { grep -ohE '^\{"step": [0-9]+, "loss": [^,]+, "grad_norm": [^,]+, "lr": [^,]+, "ntokens": [0-9]+[,}]' "$@" | sort -u | sort -t: -k2n; }
+newest() { find "$1/checkpoint" -maxdepth 2 -path '*/step-*/.metadata' 2>/dev/null | sed -E 's/.*step-([0-9]+).*/\1/' | sort -n | tail -1; }
+now_ms() { date +%s%3N; }
+random() { awk -v r=$RANDOM -v most="$1" 'BEGIN { printf "%.3f", r / 32768 * most }'; } # seconds
+is_live() { [ -n "$1" ] && [[ $(ps -o stat= -p "$1") = [^Z]* ]]; }
+
+# Starts the ranks in the background, each with its process id in FOLDER/pid.RANK and the phase of its save in FOLDER/phase.RANK.
+start() { # FOLDER OPTION...
+	local at=$1 r
+	shift
+	rm -f "$at"/pid.*
+	for ((r = 0; r < ranks; r++)); do printf - >"$at/phase.$r"; done
+	# shellcheck disable=SC2016 # for the ranks to expand
+	mpirun -n $ranks bash -c 'r=$OMPI_COMM_WORLD_RANK
+		echo $$ >"$0/pid.$r.new" && mv "$0/pid.$r.new" "$0/pid.$r"
+		[ -z "$SLOW" ] || export LD_PRELOAD=$SLOW TITAN_PHASE=$0/phase.$r
+		exec "$@"' "$at" "${train[@]}" "$@" >>"$at/log" 2>&1 &
+	job=$!
+}
+
+# Until the save of a rank has come to that phase, or the job is over.
+await_phase() { # FILE PHASE
+	local at=- phases=pcfrd
+	phases=$2${phases#*"$2"} # that one, or a later one
+	while kill -0 "$job" 2>/dev/null; do
+		read -r -n 1 at <"$1"
+		[[ $phases != *"$at"* ]] || return
+		sleep 0.01
+	done
+}
+
+# One start of a run, one rank of it killed; sets `phase` to where, or "over", and `took` to how long the others took to end.
+start_and_kill() { # NUMBER FOLDER OPTION...
+	local i=$1 at=$2 phases=(p c f r) victim=$((RANDOM % ranks)) watched pid r rc t
+	shift 2
+	phase=any
+	if [ $((i / workers % 2)) -eq 0 ]; then
+		phase=${phases[RANDOM % 4]}
+		SLOW=$B/preload/slow.so start "$at" "$@"
+	else
+		SLOW='' start "$at" "$@"
+	fi
+	while ! [ -s "$at/pid.$victim" ] && kill -0 "$job" 2>/dev/null; do sleep 0.01; done
+	pid=$(cat "$at/pid.$victim")
+	if [ "$phase" = any ]; then
+		sleep "$(random "$duration")"
+	else
+		watched=$victim
+		[ "$phase" != r ] || watched=0 # it alone renames
+		await_phase "$at/phase.$watched" "$phase"
+		sleep "$(random 0.3)"
+	fi
+	t=$(now_ms)
+	kill -KILL "$pid" 2>/dev/null || phase=over
+	wait "$job"
+	rc=$?
+	for ((r = 0; r < ranks; r++)); do
+		pid=$(cat "$at/pid.$r" 2>/dev/null)
+		while is_live "$pid" && [ $(($(now_ms) - t)) -lt 20000 ]; do sleep 0.05; done
+	done
+	took=$(($(now_ms) - t))
+	[ "$phase" = over ] || [ $rc -ne 0 ] || phase=over # it was at its end
+	[ "$phase" != over ] || [ $rc -eq 0 ] || phase=failed
+}
+
+# What a run of that layout gives that nobody kills.
+whole() { # LAYOUT
+	local at=$dir/whole$1
+	[ ! -e "$at" ] || return 0
+	mkdir "$at"
+	# shellcheck disable=SC2086 # options
+	SLOW='' start "$at" ${layouts[$1]} --job.dump_folder "$at" --metrics.save_jsonl "$at/jsonl"
+	wait "$job" || { echo "wrong: layout $1: $(tail -5 "$at/log")"; return 1; }
+	numbers "$at/jsonl" >"$at/numbers"
+	[ "$(wc -l <"$at/numbers")" -eq $steps ] || echo "wrong: the run that nobody kills took $(wc -l <"$at/numbers") steps"
+}
+
+check_steps() { # FOLDER KILL
+	local step
+	for step in "$1"/checkpoint/step-*/.metadata; do
+		[ ! -e "$step" ] || "$BIN/titan-ckpt-inspect" --verify "${step%/.metadata}" >/dev/null 2>"$1/verify" ||
+			echo "wrong: kill $2: $(cat "$1/verify")"
+	done
+}
+
+check_life() { # FOLDER LAYOUT LIFE
+	numbers "$1/jsonl" >"$1/numbers"
+	cmp -s "$1/numbers" "$dir/whole$2/numbers" || echo "wrong: $3: other numbers: $(diff "$1/numbers" "$dir/whole$2/numbers" | head -3)"
+	# A resumed loader takes one sample more before it empties its buffer: the same tokens, another position.
+	"$BIN/titan-ckpt-inspect" --diff --exclude 'dataloader.*' "$1/checkpoint/step-$steps" "$dir/whole$2/checkpoint/step-$steps" >/dev/null ||
+		echo "wrong: $3: another last checkpoint"
+	[ -z "$(find "$1/checkpoint" -name '.titan-*')" ] || echo "wrong: $3: it leaves $(ls -A "$1/checkpoint")"
+}
+
+# Runs one after another, each killed until it is through, until this worker's share of the kills is used up.
+worker() { # NUMBER
+	local w=$1 at=$dir/w$1 killed=0 life=0 layout n before after started options job phase took
+	RANDOM=$((w + 1))
+	local share=$((kills / workers + (w < kills % workers)))
+	while [ "$killed" -lt $share ]; do
+		rm -rf "$at" && mkdir "$at"
+		layout=$(((w + workers * life) % ${#layouts[@]}))
+		whole $layout || return
+		# shellcheck disable=SC2206 # options
+		options=(${layouts[layout]} --job.dump_folder "$at" --metrics.save_jsonl "$at/jsonl")
+		[ $((life / 2 % 2)) -eq $((w % 2)) ] || options+=(--checkpoint.async_mode async --checkpoint.keep_latest_k 2)
+		life=$((life + 1)) before=0
+		while :; do
+			n=$((w + workers * killed))
+			: >"$at/log"
+			if [ "$killed" -lt $share ]; then
+				start_and_kill "$n" "$at" "${options[@]}"
+			else
+				SLOW='' start "$at" "${options[@]}"
+				wait "$job" && phase=over || phase=failed
+			fi
+			started=$(sed -n 's/.*Training starts at step \([0-9]*\).*/\1/p' "$at/log")
+			[ -z "$started" ] || [ "$started" -eq $((before + 1)) ] ||
+				echo "wrong: kill $n: step $before was complete, and the run starts at $started"
+			after=$(newest "$at")
+			after=${after:-0}
+			[ "$after" -ge "$before" ] || echo "wrong: kill $n: step $before was complete, now the newest is $after"
+			check_steps "$at" "$n"
+			before=$after
+			[ "$phase" != over ] || break
+			[ "$phase" != failed ] || { echo "wrong: kill $n: $(tail -3 "$at/log")"; break; }
+			[ "$took" -le $((1000 * timeout)) ] || echo "wrong: kill $n: the others ended after $took ms"
+			grep -qE 'rank [0-9] is gone' "$at/log" && echo said
+			killed=$((killed + 1))
+			echo "$phase $took"
+		done
+		check_life "$at" "$layout" "life $life of worker $w"
+		echo life
+	done
+}
+
+start=$SECONDS t=$(now_ms)
+whole 0 || exit 1
+duration=$(awk -v ms=$(($(now_ms) - t)) 'BEGIN { print ms / 1000 }')
+for ((w = 0; w < workers; w++)); do worker $w >"$dir/result.$w" 2>&1 & done
+wait
+cat "$dir"/result.* >"$dir/all"
+grep -A 3 wrong "$dir/all" | head -20
+failed=$(grep -c wrong "$dir/all")
+passed=$(grep -cE '^([pcfr]|any) ' "$dir/all")
+for phase in any:"at any time" p:"before a save" c:"writing" f:"in fsync" r:"while rank 0 renames"; do
+	echo "killed ${phase#*:}: $(grep -c "^${phase%%:*} " "$dir/all")"
+done
+echo "runs killed until they were through: $(grep -cx life "$dir/all"); runs that said who was gone: $(grep -cx said "$dir/all")"
+echo "the longest that the others took to end: $(sed -nE 's/^[a-z]+ ([0-9]+)$/\1/p' "$dir/all" | sort -n | tail -1) ms, of $((1000 * timeout))"
+[ "$passed" -eq "$kills" ] || { echo "$passed kills, expected $kills"; failed=$((failed + 1)); }
+echo "took $((SECONDS - start)) s"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
