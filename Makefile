@@ -214,6 +214,16 @@ ranks: all $(B)/tools/usage $(B)/preload/reads.so     ## what ranks share: memor
 kills-ranks: all tools                    ## kill one of four ranks, RANK_KILLS (100) times
 	@BIN=$(BIN) B=$(B) tests/kills_ranks.sh
 
+two-hosts: all                            ## four ranks on two hosts, which are network namespaces (root alone)
+	@BIN=$(BIN) tests/two_hosts.sh
+
+peer-suite: all                           ## the settings of TorchTitan's own integration tests, on short sequences
+	@BIN=$(BIN) tests/peer_suite.sh
+
+torture: all tools                        ## 100 kills of ranks, and peer-suite at its native shapes: an hour or two
+	@BIN=$(BIN) B=$(B) RANK_KILLS=100 tests/kills_ranks.sh
+	@BIN=$(BIN) SHAPE=native tests/peer_suite.sh
+
 $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libtitan.a
 	@mkdir -p $(@D)
 	@echo "  LD $@"

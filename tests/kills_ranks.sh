@@ -29,7 +29,7 @@ numbers() { grep -ohE '^\{"step": [0-9]+, "loss": [^,]+, "grad_norm": [^,]+, "lr
 newest() { find "$1/checkpoint" -maxdepth 2 -path '*/step-*/.metadata' 2>/dev/null | sed -E 's/.*step-([0-9]+).*/\1/' | sort -n | tail -1; }
 now_ms() { date +%s%3N; }
 random() { awk -v r=$RANDOM -v most="$1" 'BEGIN { printf "%.3f", r / 32768 * most }'; } # seconds
-is_live() { [ -n "$1" ] && [[ $(ps -o stat= -p "$1") = [^Z]* ]]; }
+is_live() { [[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) = [^Z]* ]]; }
 
 # Starts the ranks in the background, each with its process id in FOLDER/pid.RANK and the phase of its save in FOLDER/phase.RANK.
 start() { # FOLDER OPTION...

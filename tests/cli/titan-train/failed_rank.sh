@@ -22,7 +22,7 @@ each=
 export each
 await_step() { until [ "$(step)" -ge "$1" ] 2>/dev/null || ! kill -0 "$job" 2>/dev/null; do sleep 0.05; done; }
 pid() { cat "pid.$1"; }
-is_live() { [[ $(ps -o stat= -p "$1") = [^Z]* ]]; }
+is_live() { [[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) = [^Z]* ]]; }
 gone() {
 	local r
 	for r in 0 1 2 3; do
@@ -108,7 +108,7 @@ changed() {
 
 lost() {
 	# shellcheck disable=SC2016
-	each='[ $r != 1 ] || export LD_PRELOAD=$TOOLS/../preload/mpi_shim.so TITAN_SHIM=drop TITAN_SHIM_MESSAGE=40' start
+	each='[ $r != 1 ] || export LD_PRELOAD=$TOOLS/../preload/mpi_shim.so TITAN_SHIM=drop TITAN_SHIM_MESSAGE=400' start
 	wait $job
 	echo "exit $?"
 	gone
