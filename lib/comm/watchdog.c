@@ -345,6 +345,12 @@ static void hear_heartbeat(struct peer *p, const void *bytes, size_t nbytes)
     p->beat = beat;
 }
 
+static void tell_end(struct tt_watchdog *w, char kind, const char *why)
+{
+    for (int r = 0; r < w->world->size; r++)
+        tt_links_send(&w->links, r, kind, why, strlen(why) + 1);
+}
+
 static void hear(void *ctx, int rank, char kind, const void *bytes, size_t nbytes)
 {
     struct tt_watchdog *w = ctx;
@@ -356,7 +362,7 @@ static void hear(void *ctx, int rank, char kind, const void *bytes, size_t nbyte
     case HEARTBEAT: hear_heartbeat(p, bytes, nbytes); break;
     case BYE: p->ended = true; break;
     case FAILED:
-        tt_links_send(&w->links, rank, BYE, "", 0);
+        tell_end(w, BYE, ""); /* to all: others may have failed too, and wait to hear from this one */
         end(w, NULL, atomic_load(&w->step) >= 0); /* what fails before is no riddle */
     case VERDICT: hear_verdict(w, bytes, nbytes);
     case 0:
@@ -504,15 +510,14 @@ static void leave_to_lower(struct tt_watchdog *w, const char *why)
 
 void tt_watchdog_stop(struct tt_watchdog *watchdog, const struct tt_err *failed)
 {
-    const char *why = failed ? failed->msg : "";
-
     if (!watchdog)
         return;
+    if (failed)
+        signal(SIGTERM, SIG_IGN); /* as in `end`, until it is said */
     atomic_store(&watchdog->stop, true);
     pthread_join(watchdog->thread, NULL);
-    for (int r = 0; r < watchdog->world->size; r++)
-        tt_links_send(&watchdog->links, r, failed ? FAILED : BYE, why, strlen(why) + 1);
+    tell_end(watchdog, failed ? FAILED : BYE, failed ? failed->msg : "");
     if (failed)
-        leave_to_lower(watchdog, why);
+        leave_to_lower(watchdog, failed->msg);
     release(watchdog);
 }

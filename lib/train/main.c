@@ -152,8 +152,12 @@ static tt_status train(bool *stopped, const struct tt_prog *prog, bool seed, int
         tt_launch_after_first();
         return status;
     }
-    if (config.generate.prompt && !seed)
-        return generate(&config, &tool, &log, err);
+    if (config.generate.prompt && !seed) {
+        status = generate(&config, &tool, &log, err);
+        if (status != TT_OK)
+            tt_launch_after_first();
+        return status;
+    }
     return run(stopped, &config, seed, &tool, &log, err);
 }
 

@@ -18,7 +18,9 @@ run 2 "${tp[@]}" 2 --training.steps 1 --training.mixed_precision_param bfloat16 
 echo "from 2 ranks to 3 to 1, and each step's files:"
 run 2 "${full[@]}" a --training.steps 2 | steps
 run 3 "${full[@]}" a --training.steps 4 | steps
+mkdir a/checkpoint/.titan-model # of a run that was killed while it made a Hugging Face model
 run 1 "${full[@]}" a --training.steps 6 | steps
+ls -A a/checkpoint
 (cd a/checkpoint && ls step-*/*)
 titan-ckpt-inspect a/checkpoint/step-4 | grep -c -F 'dataloader.titan_position'
 echo "in the background:"

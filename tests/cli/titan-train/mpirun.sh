@@ -14,10 +14,10 @@ echo "errors, once:"
 said() { plain | grep -v '^INFO\|^[ {}]'; }
 mpirun -n 3 titan-train "${flags[@]}" --training.stepz 3 2>&1 | said
 run 2 --parallelism.tensor_parallel_degree 3 | said
+run 2 --generate.prompt static | said
 run 3 --model.hf_assets_path nowhere | said | sed 's/rank [0-9]/rank N/'
 # shellcheck disable=SC2016 # for the ranks to expand
 mpirun -n 3 bash -c 'exec titan-train "$@" --debug.seed "$OMPI_COMM_WORLD_RANK"' rank "${flags[@]}" 2>&1 | said
 # shellcheck disable=SC2016
 mpirun -n 3 bash -c 'exec titan-train "$@" --parallelism.data_parallel_replicate_degree $((OMPI_COMM_WORLD_RANK == 2 ? 3 : 1))' rank "${flags[@]}" 2>&1 | said
 SLURM_STEP_NUM_TASKS=4 titan-train "${flags[@]}" 2>&1 | plain | tail -1
-run 2 --generate.prompt static | grep -o 'one process makes the text, and a launcher started 2' | sort -u
