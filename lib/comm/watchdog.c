@@ -362,7 +362,7 @@ static void hear(void *ctx, int rank, char kind, const void *bytes, size_t nbyte
     case HEARTBEAT: hear_heartbeat(p, bytes, nbytes); break;
     case BYE: p->ended = true; break;
     case FAILED:
-        tell_end(w, BYE, ""); /* to all: others may have failed too, and wait to hear from this one */
+        tell_end(w, BYE, "");                     /* to all: others may have failed too, and wait to hear from this one */
         end(w, NULL, atomic_load(&w->step) >= 0); /* what fails before is no riddle */
     case VERDICT: hear_verdict(w, bytes, nbytes);
     case 0:
