@@ -220,7 +220,7 @@ two-hosts: all                            ## four ranks on two hosts, which are 
 peer-suite: all                           ## the settings of TorchTitan's own integration tests, on short sequences
 	@BIN=$(BIN) tests/peer_suite.sh
 
-torture: all tools                        ## 100 kills of ranks, and peer-suite at its native shapes: an hour or two
+torture: all tools                        ## 100 kills of ranks, and peer-suite at its native shapes: hours
 	@BIN=$(BIN) B=$(B) RANK_KILLS=100 tests/kills_ranks.sh
 	@BIN=$(BIN) SHAPE=native tests/peer_suite.sh
 

@@ -16,11 +16,11 @@ base=("$BIN/titan-train" configs/llama3/debug_model.toml --metrics.disable_color
 	--validation.dataset_path tests/assets/c4_test)
 if [ "$SHAPE" = native ]; then
 	steps=10 batch=8
-	base+=(--activation_checkpoint.mode selective --validation.freq 5 --validation.steps 10)
+	base+=(--validation.freq 5 --validation.steps 10)
 else
 	steps=4 batch=1
-	base+=(--activation_checkpoint.mode selective --training.seq_len 128 --training.local_batch_size 1 --validation.freq 2 --validation.steps 2 --threads 1
-		--profiling.profile_freq 4)
+	base+=(--training.seq_len 128 --training.local_batch_size 1 --validation.seq_len 128 --validation.local_batch_size 1
+		--validation.freq 2 --validation.steps 2 --profiling.profile_freq 4 --threads 1)
 fi
 base+=(--training.steps "$steps" --checkpoint.interval $((steps / 2)))
 
