@@ -1,6 +1,7 @@
 """How long saving a checkpoint holds training up, in the background against in the foreground, and what the write does to the steps
 beside it. Runs of titan-train with a state of 400 MB in turns, back to back: ROUNDS of each (3), with SAVES saves (2), INTERVAL
-steps (45: longer than a write takes, since a save waits for the one before) apart, in DIR (build). For each round
+steps (25: longer than a write takes, since a save waits for the one before) apart, of SEQ_LEN tokens (256), in DIR (build). For
+each round
 
   blocked   the longest time that training stood still for a save of the background run (its first one included), from the end of
             the step on, against the shortest save of the foreground run
@@ -18,12 +19,12 @@ import tempfile
 from datetime import datetime
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ROUNDS, SAVES, INTERVAL = int(os.environ.get("ROUNDS", 3)), int(os.environ.get("SAVES", 2)), int(os.environ.get("INTERVAL", 45))
+ROUNDS, SAVES, INTERVAL = int(os.environ.get("ROUNDS", 3)), int(os.environ.get("SAVES", 2)), int(os.environ.get("INTERVAL", 25))
 DIR = os.environ.get("DIR", os.path.join(ROOT, "build"))
 FLAVOR = {"dim": 512, "n_layers": 9, "n_heads": 8, "vocab_size": 2560, "multiple_of": 256}  # with moments 401 MB
 FLAGS = [
     "--model.name", "llama3", "--model.hf_assets_path", os.path.join(ROOT, "tests/assets/tokenizer"),
-    "--training.dataset_path", os.path.join(ROOT, "tests/assets/c4_test"), "--training.seq_len", "64",
+    "--training.dataset_path", os.path.join(ROOT, "tests/assets/c4_test"), "--training.seq_len", os.environ.get("SEQ_LEN", "256"),
     "--training.local_batch_size", "1", "--training.steps", str(INTERVAL * SAVES + INTERVAL - 1), "--metrics.log_freq", "1",
     "--debug.seed", "1", "--checkpoint.enable", "--checkpoint.interval", str(INTERVAL), "--checkpoint.keep_latest_k", "2",
 ]  # fmt: skip

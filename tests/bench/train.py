@@ -1,7 +1,8 @@
 """Tokens a second and peak memory of titan-train and of the real TorchTitan: llama3 debugmodel, BATCH (8) sequences of 2048 tokens a
-step, bfloat16, no activation checkpointing; on RANKS (1) processes that share the batch by FSDP, of mpirun and of torchrun with gloo. The
-two run in turns, ROUNDS times; a figure is the median over all steps but each run's first two (its last where there are no more), a ratio
-is the median of the rounds' ratios (above 1: titan is better)."""
+step, products in DTYPE (bfloat16; PyTorch is slow at it on processors without AVX-512, where float32 is fairer), no activation
+checkpointing; on RANKS (1) processes that share the batch by FSDP, of mpirun and of torchrun with gloo. The two run in turns, ROUNDS
+times; a figure is the median over all steps but each run's first two (its last where there are no more), a ratio is the median of the
+rounds' ratios (above 1: titan is better)."""
 import os
 import re
 import statistics
@@ -15,7 +16,8 @@ RANKS, BATCH = int(os.environ.get("RANKS", 1)), int(os.environ.get("BATCH", 8))
 FLAGS = [
     "--job.config_file", os.path.join(ROOT, "configs/llama3/debug_model.toml"),
     "--training.local_batch_size", str(BATCH // RANKS), "--training.seq_len", "2048", "--training.steps", str(STEPS),
-    "--activation_checkpoint.mode", "none", "--metrics.log_freq", "1", "--debug.seed", "42",
+    "--training.mixed_precision_param", os.environ.get("DTYPE", "bfloat16"), "--activation_checkpoint.mode", "none",
+    "--metrics.log_freq", "1", "--debug.seed", "42",
 ]  # fmt: skip
 
 
