@@ -58,7 +58,7 @@ await_phase() { # FILE PHASE
 	done
 }
 
-# All ranks have ended. Where one was killed as it began, Open MPI 4.1 may wait for itself for ever (PMIx_server_finalize, for a lock).
+# All ranks have ended. Open MPI 4.1 may wait for itself for ever then (PMIx_server_finalize, for a lock: open-mpi/ompi issue 7790).
 end_launcher() {
 	within 10 is_live "$job"
 	! is_live "$job" || { kill -KILL "$job" && echo "launcher"; }
