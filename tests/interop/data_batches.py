@@ -48,12 +48,20 @@ def load_once(config):
     return dataclasses.replace(config, loader=lambda path: copy.deepcopy(ds) if isinstance(ds := load(path), datasets.IterableDataset) else ds)
 
 
+class Dataset(HuggingFaceTextDataset):
+    """Its state is that of the moment. TorchTitan's has the buffer itself, which a worker process may have put another sample into before
+    the queue's thread sends it: then the state has a sample that its place does not count."""
+
+    def state_dict(self):
+        return copy.deepcopy(super().state_dict())
+
+
 DATASETS.update({name: load_once(config) for name, config in DATASETS.items()})
 
 
 def theirs(path, seq, batch, rank, world, infinite, counts, state=None, dataset="c4_test", num_workers=0):
     """The batches up to the last of the counts, and the position after each."""
-    ds = HuggingFaceTextDataset(dataset, path, TOKENIZER, seq, rank, world, infinite)
+    ds = Dataset(dataset, path, TOKENIZER, seq, rank, world, infinite)
     loader = ParallelAwareDataloader(ds, rank, world, batch_size=batch, num_workers=num_workers)
     if state is not None:
         loader.load_state_dict({f"dp_rank_{rank}": pickle.dumps(state), "world_size": world})
@@ -204,8 +212,8 @@ def as_worker(w, count, state, *args):
 
 
 def divided(path, world, count, seq=16):
-    """Ranks of TorchTitan whose workers each read files of their own; one rank of titan takes what they have left, each sample once. What
-    that is the states say: a worker's buffer may already have a sample that its place does not count, as it goes on while it is saved."""
+    """Ranks of TorchTitan whose workers each read files of their own; one rank of titan takes what they have left, each sample once: what
+    that is the states say."""
     left, streams = [], []
     for rank in range(world):
         n = count + 1 + rank
