@@ -37,6 +37,8 @@ fi
 command -v mpirun >/dev/null || fail "NGPU is $NGPU, and there is no mpirun in PATH to start them (Debian's package is openmpi-bin)"
 # Each rank uses several threads, so Open MPI must not bind it to a core, nor count cores before it starts as many as it was told to.
 export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_rmaps_base_oversubscribe=1
+# mpirun's hwloc would ask ten X displays for their GPUs, each by a lookup of "localhost": seconds where nobody answers those.
+export HWLOC_COMPONENTS=${HWLOC_COMPONENTS--gl}
 # shellcheck disable=SC2016 # for the ranks to expand
 exec mpirun -n "$NGPU" bash -c '
 	case ,$LOG_RANK, in

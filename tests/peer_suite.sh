@@ -6,7 +6,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BIN=$PWD/${BIN:-build/bin} SHAPE=${SHAPE:-small}
-# shellcheck disable=SC1091
+# shellcheck source=tests/cli/comm/mpi.inc
 . tests/cli/comm/mpi.inc
 export OMP_WAIT_POLICY=passive
 dir=$(mktemp -d)

@@ -11,8 +11,9 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BIN=$PWD/${BIN:-build/bin} B=$PWD/${B:-build/release} root=$PWD
-export OMP_WAIT_POLICY=passive OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_ALLOW_RUN_AS_ROOT=1 \
-	OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMP_WAIT_POLICY=passive
+# shellcheck source=tests/cli/comm/mpi.inc
+. tests/cli/comm/mpi.inc
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 passed=0 failed=0

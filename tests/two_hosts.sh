@@ -15,7 +15,7 @@ skip() {
 for program in ip unshare nsenter hostname; do command -v $program >/dev/null || skip "there is no $program"; done
 [ "$(id -u)" -eq 0 ] || skip "only root makes network namespaces"
 unshare --net --uts true 2>/dev/null || skip "this machine lets nobody make network namespaces"
-# shellcheck disable=SC1091
+# shellcheck source=tests/cli/comm/mpi.inc
 . tests/cli/comm/mpi.inc
 
 dir=$(mktemp -d) hosts=()

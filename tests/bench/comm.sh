@@ -6,7 +6,8 @@ set -eu
 rounds=${ROUNDS:-5} ranks=${RANKS:-6} bench=$B/tools/comm_bench
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+# shellcheck source=tests/cli/comm/mpi.inc
+. "$(dirname "$0")/../cli/comm/mpi.inc"
 
 for _ in $(seq "$rounds"); do
 	"$bench" >>"$out/alone"
