@@ -7,26 +7,16 @@
 # Ends with 'N passed, N failed'.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-ROOT=$PWD BIN=$PWD/${BIN:-build/bin} B=$PWD/${B:-build/release} kills=${RANK_KILLS:-100}
-export OMP_WAIT_POLICY=passive
-# shellcheck disable=SC1091
+BIN=$PWD/${BIN:-build/bin} B=$PWD/${B:-build/release} kills=${RANK_KILLS:-100}
+# shellcheck source=tests/cli/comm/mpi.inc
 . tests/cli/comm/mpi.inc
 workers=2 ranks=4 steps=24 timeout=5
-dir=$(mktemp -d -p "$(test -w /dev/shm && echo /dev/shm || echo /tmp)" titan-kills-ranks-XXXXXX)
-trap 'rm -rf "$dir"' EXIT
-
-printf '%s\n' 'dim: 32' 'n_layers: 1' 'n_heads: 2' 'vocab_size: 2048' 'multiple_of: 16' >"$dir/tiny.yaml"
-train=("$BIN/titan-train" --threads 1 --model.name llama3 --model.flavor "$dir/tiny.yaml"
-	--model.hf_assets_path "$ROOT/tests/assets/tokenizer" --training.dataset_path "$ROOT/tests/assets/c4_test" --training.seq_len 32
-	--training.local_batch_size 1 --training.steps "$steps" --lr_scheduler.warmup_steps 2 --metrics.log_freq 1 --debug.seed 1
-	--comm.train_timeout_seconds "$timeout" --comm.init_timeout_seconds 30
-	--checkpoint.enable --checkpoint.interval 3 --checkpoint.no_last_save_model_only)
+# shellcheck source=tests/kills.inc
+. tests/kills.inc
+train+=(--comm.train_timeout_seconds "$timeout" --comm.init_timeout_seconds 30)
 layouts=("--parallelism.data_parallel_shard_degree 4" "--parallelism.tensor_parallel_degree 2"
 	"--parallelism.data_parallel_replicate_degree 2" "--parallelism.data_parallel_replicate_degree 4")
 
-# What a run reported of each step, however often it took it: a line where all of them are the same.
-numbers() { grep -ohE '^\{"step": [0-9]+, "loss": [^,]+, "grad_norm": [^,]+, "lr": [^,]+, "ntokens": [0-9]+[,}]' "$@" | sort -u | sort -t: -k2n; }
-newest() { find "$1/checkpoint" -maxdepth 2 -path '*/step-*/.metadata' 2>/dev/null | sed -E 's/.*step-([0-9]+).*/\1/' | sort -n | tail -1; }
 now_ms() { date +%s%3N; }
 random() { awk -v r=$RANDOM -v most="$1" 'BEGIN { printf "%.3f", r / 32768 * most }'; } # seconds
 is_live() { [ -n "$1" ] && [[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) = [^Z]* ]]; }
@@ -106,30 +96,12 @@ whole() { # LAYOUT
 	# shellcheck disable=SC2086 # options
 	SLOW='' start "$at" ${layouts[$1]} --job.dump_folder "$at" --metrics.save_jsonl "$at/jsonl"
 	wait "$job" || { echo "wrong: layout $1: $(tail -5 "$at/log")"; return 1; }
-	numbers "$at/jsonl" >"$at/numbers"
-	[ "$(wc -l <"$at/numbers")" -eq $steps ] || echo "wrong: the run that nobody kills took $(wc -l <"$at/numbers") steps"
-}
-
-check_steps() { # FOLDER KILL
-	local step
-	for step in "$1"/checkpoint/step-*/.metadata; do
-		[ ! -e "$step" ] || "$BIN/titan-ckpt-inspect" --verify "${step%/.metadata}" >/dev/null 2>"$1/verify" ||
-			echo "wrong: kill $2: $(cat "$1/verify")"
-	done
-}
-
-check_life() { # FOLDER LAYOUT LIFE
-	numbers "$1/jsonl" >"$1/numbers"
-	cmp -s "$1/numbers" "$dir/whole$2/numbers" || echo "wrong: $3: other numbers: $(diff "$1/numbers" "$dir/whole$2/numbers" | head -3)"
-	# A resumed loader takes one sample more before it empties its buffer: the same tokens, another position.
-	"$BIN/titan-ckpt-inspect" --diff --exclude 'dataloader.*' "$1/checkpoint/step-$steps" "$dir/whole$2/checkpoint/step-$steps" >/dev/null ||
-		echo "wrong: $3: another last checkpoint"
-	[ -z "$(find "$1/checkpoint" -name '.titan-*')" ] || echo "wrong: $3: it leaves $(ls -A "$1/checkpoint")"
+	check_whole "$at"
 }
 
 # Runs one after another, each killed until it is through, until this worker's share of the kills is used up.
 worker() { # NUMBER
-	local w=$1 at=$dir/w$1 killed=0 life=0 layout n before after started options job phase took
+	local w=$1 at=$dir/w$1 killed=0 life=0 layout n before options job phase took
 	RANDOM=$((w + 1))
 	local share=$((kills / workers + (w < kills % workers)))
 	while [ "$killed" -lt $share ]; do
@@ -149,14 +121,7 @@ worker() { # NUMBER
 				SLOW='' start "$at" "${options[@]}"
 				wait "$job" && phase=over || phase=failed
 			fi
-			started=$(sed -n 's/.*Training starts at step \([0-9]*\).*/\1/p' "$at/log")
-			[ -z "$started" ] || [ "$started" -eq $((before + 1)) ] ||
-				echo "wrong: kill $n: step $before was complete, and the run starts at $started"
-			after=$(newest "$at")
-			after=${after:-0}
-			[ "$after" -ge "$before" ] || echo "wrong: kill $n: step $before was complete, now the newest is $after"
-			check_steps "$at" "$n"
-			before=$after
+			check_start "$at" "kill $n"
 			[ "$phase" != over ] || break
 			[ "$phase" != failed ] || { echo "wrong: kill $n: $(tail -3 "$at/log")"; break; }
 			[ "$took" -le $((1000 * timeout)) ] || echo "wrong: kill $n: the others ended after $took ms"
@@ -164,7 +129,7 @@ worker() { # NUMBER
 			killed=$((killed + 1))
 			echo "$phase $took"
 		done
-		check_life "$at" "$layout" "life $life of worker $w"
+		check_life "$at" "$dir/whole$layout" "life $life of worker $w"
 		echo life
 	done
 }
