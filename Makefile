@@ -208,7 +208,7 @@ kills-train: all tools                    ## kill training runs that save, TRAIN
 layouts: $(BIN)/titan-train     ## train at every layout of ranks, as threads of one process: with SAN=thread or SAN=address,undefined
 	@BIN=$(BIN) tests/layouts.sh
 
-ranks: all $(B)/tools/usage $(B)/preload/reads.so     ## what ranks share, or SECTIONS of it: memory, cpu, bytes that they send, reads of a checkpoint; a minute, 6 GiB
+ranks: all $(B)/tools/usage $(B)/preload/reads.so     ## what ranks share, or SECTIONS of it: memory, cpu, bytes that they send, reads of a checkpoint; seven minutes, 6 GiB
 	@BIN=$(BIN) B=$(B) tests/ranks.sh $(SECTIONS)
 
 kills-ranks: all tools                    ## kill one of four ranks, RANK_KILLS (100) times

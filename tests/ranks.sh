@@ -2,8 +2,8 @@
 # ranks.sh: what ranks share is shared. Of a model of 300 million parameters on one process, on 4 ranks of FSDP and on 4 of TP:
 #   memory   the most that a rank has resident is at most 0.40 of one process's, and within 10 % of the plan that comm.mode fake_backend
 #            shows; a run whose ranks may have 0.45 of one process's data (RLIMIT_DATA) passes, and one process and a replica (DDP) do not
-# of the debug model:
-#   cpu      2 and 4 ranks of FSDP together take at most 1.25 times the user's CPU time of one process, for the same batch
+#   cpu      those of FSDP and of TP together take at most 1.25 times the user's CPU time of one process, for the same batch; so do 2 and 4
+#            ranks of FSDP of the debug model
 # of a small model on 2 x 2 ranks:
 #   bytes    what each rank sends to each, as Open MPI counts it, lies between bounds that follow from the layout
 #   reads    what a rank reads of a checkpoint of this and of another layout is its own part and at most 5 % more
@@ -46,10 +46,10 @@ plan() { NGPU=4 "$BIN/titan-train" --model.name llama3 --model.flavor "$dir/$1.y
 
 # --- 300 million parameters ----------------------------------------------------------------------------------------------------------
 
-# large SHAPE: the options of a run that takes the same sequences as the others; with 16 tokens each, parameters are what counts.
+# large SHAPE [SEQ_LEN]: the options of a run that takes the same sequences as the others; with 16 tokens each, parameters are what counts.
 large() {
 	flavor large 'dim: 1024' 'n_layers: 23' 'n_heads: 16' 'vocab_size: 2048' 'multiple_of: 256'
-	options=(--training.seq_len 16 --training.local_batch_size 4 --training.steps 2 --metrics.log_freq 1000)
+	options=(--training.seq_len "${2:-16}" --training.local_batch_size 4 --training.steps 2 --metrics.log_freq 1000)
 	case $1 in
 	fsdp) options+=(--parallelism.data_parallel_shard_degree 4 --training.local_batch_size 1) ;;
 	tp) options+=(--parallelism.tensor_parallel_degree 4) ;;
@@ -92,17 +92,25 @@ memory() {
 	with=()
 }
 
-# --- the debug model -----------------------------------------------------------------------------------------------------------------
+# --- the user's CPU time ---------------------------------------------------------------------------------------------------------------
 
-# SEQ_LEN (512), STEPS (2). Enough tokens that the products count: what a rank does with a unit's weights whatever the tokens, gathering
-# and widening them, is as much on each rank as on one.
+# Enough tokens that the products count: what a rank does with a unit's weights whatever the tokens, gathering and widening them, is as much
+# on each rank as on one. SEQ_LEN (512), STEPS (2).
 cpu() {
-	local n alone
+	local n alone shape
 	for n in 1 2 4; do
 		train $n debugmodel --training.seq_len "${SEQ_LEN:-512}" --training.local_batch_size $((8 / n)) --training.steps "${STEPS:-2}" --activation_checkpoint.mode none ||
 			failed_run "the debug model on $n ranks"
 		[ $n -gt 1 ] || alone=$(user)
-		[ $n -eq 1 ] || check "user's CPU seconds of $n ranks" "$(user) <= 1.25 * $alone"
+		[ $n -eq 1 ] || check "user's CPU seconds of the debug model on $n ranks" "$(user) <= 1.25 * $alone"
+	done
+	for shape in alone fsdp tp; do
+		large $shape "${SEQ_LEN:-512}"
+		n=4
+		[ $shape != alone ] || n=1
+		train $n large "${options[@]}" --activation_checkpoint.mode none || failed_run "300 million parameters, $shape"
+		[ $shape != alone ] || alone=$(user)
+		[ $shape = alone ] || check "user's CPU seconds of 300 million parameters, $shape on 4 ranks" "$(user) <= 1.25 * $alone"
 	done
 }
 
