@@ -144,7 +144,7 @@ tt_status tt_pack(struct tt_item *items, int n, uint64_t align, uint64_t *total,
         const int which = k < NORDERS ? k : best;
         qsort(order, (size_t)n, sizeof *order, orders[which]);
         found = place_all(order, placed, n, align);
-if (found < least) {
+        if (found < least) {
             least = found;
             best = which;
         }
