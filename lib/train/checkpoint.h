@@ -44,10 +44,11 @@ void tt_checkpointer_wait(struct tt_checkpointer *ckpt);
 
 /* checkpoint.load_step (without a folder a warning), or the newest complete step that can be read and has what is to be loaded
  * (why newer ones are skipped is a warning each), or where no step is complete initial_load_path, which may be a Hugging Face
- * folder (initial_load_in_hf: model.hf_assets_path by default); *loaded says whether there was anything. Step 0 is a seed: its
- * model alone, and only where it is the newest. An error where steps are complete but none of them can be gone on from. Settings
+ * folder (initial_load_in_hf: model.hf_assets_path by default). *loaded: the parts of the state (TT_STATE_*) that came from there, 0
+ * where there was nothing. Step 0 is a seed: its model alone, and only where it is the newest; of what is loaded as a model alone
+ * exclude_from_loading leaves out nothing. An error where steps are complete but none of them can be gone on from. Settings
  * that the checkpoint overrides are a warning each. */
-TT_MUST_CHECK tt_status tt_checkpointer_load(struct tt_checkpointer *ckpt, struct tt_train_state *state, bool *loaded,
+TT_MUST_CHECK tt_status tt_checkpointer_load(struct tt_checkpointer *ckpt, struct tt_train_state *state, unsigned *loaded,
                                              struct tt_err *err);
 
 enum tt_save_when {

@@ -345,8 +345,8 @@ static tt_status agree_on_load(const struct tt_checkpointer *c, tt_status status
     return agreed == TT_OK ? told : agreed;
 }
 
-static tt_status load_source(struct tt_checkpointer *c, struct tt_train_state *state, const struct source *source, bool *unfit,
-                             struct tt_err *err)
+static tt_status load_source(struct tt_checkpointer *c, struct tt_train_state *state, const struct source *source, unsigned *loaded,
+                             bool *unfit, struct tt_err *err)
 {
     const double start = tt_seconds();
     unsigned parts;
@@ -360,6 +360,7 @@ static tt_status load_source(struct tt_checkpointer *c, struct tt_train_state *s
     tt_watchdog_done(watchdog_of(c));
     status = agree_on_load(c, status, unfit, err);
     if (status == TT_OK) {
+        *loaded = parts;
         warn_overrides(c, state, source->path, parts);
         tt_log_line(c->log, TT_LOG_INFO, "Finished loading the checkpoint in %.2f seconds.", tt_seconds() - start);
     }
@@ -370,7 +371,7 @@ static tt_status load_source(struct tt_checkpointer *c, struct tt_train_state *s
  * complete but none of them is taken, the newest's failure is the error: a run that begins anew there is nobody's wish. A seed
  * counts where there is nothing else. */
 static tt_status load_newest(struct tt_checkpointer *c, struct tt_train_state *state, const struct tt_step_dirs *steps,
-                             bool *loaded, struct tt_err *err)
+                             unsigned *loaded, struct tt_err *err)
 {
     const struct tt_step_dir *newest = tt_step_dirs_newest(steps);
     tt_status status = TT_OK;
@@ -387,11 +388,9 @@ static tt_status load_newest(struct tt_checkpointer *c, struct tt_train_state *s
         }
         if (dir->step == 0 && dir != newest)
             break;
-        const tt_status failed = load_source(c, state, &source, &unfit, &why);
-        if (failed == TT_OK) {
-            *loaded = true;
+        const tt_status failed = load_source(c, state, &source, loaded, &unfit, &why);
+        if (failed == TT_OK)
             return TT_OK;
-        }
         if (dir == newest || !unfit)
             status = tt_err_set(err, failed, "%s", why.msg);
         if (unfit)
@@ -414,7 +413,7 @@ static void warn_newer(const struct tt_checkpointer *c, const struct tt_step_dir
 }
 
 /* What there is to load is rank 0's to say. */
-static tt_status load_as_told(struct tt_checkpointer *c, struct tt_train_state *state, bool *loaded, struct tt_err *err)
+static tt_status load_as_told(struct tt_checkpointer *c, struct tt_train_state *state, unsigned *loaded, struct tt_err *err)
 {
     struct order order;
     struct tt_err why;
@@ -425,13 +424,13 @@ static tt_status load_as_told(struct tt_checkpointer *c, struct tt_train_state *
         if (status != TT_OK || order.is_end)
             return status;
         const struct source source = { .path = order.path, .model_only = order.model_only, .is_hf = order.is_hf };
-        unsigned parts;
+        unsigned parts = 0;
         tt_watchdog_busy(watchdog_of(c));
         status = check_digest(&order, &why);
         if (status == TT_OK)
             status = load_from(c, state, &source, &parts, &unfit, &why);
         tt_watchdog_done(watchdog_of(c));
-        *loaded = agree_on_load(c, status, &unfit, &why) == TT_OK;
+        *loaded = agree_on_load(c, status, &unfit, &why) == TT_OK ? parts : 0;
     }
 }
 
@@ -449,7 +448,7 @@ static void clear_up(const struct tt_checkpointer *c)
 }
 
 /* What there is to load is this rank's to say. */
-static tt_status find_and_load(struct tt_checkpointer *c, struct tt_train_state *state, bool *loaded, struct tt_err *err)
+static tt_status find_and_load(struct tt_checkpointer *c, struct tt_train_state *state, unsigned *loaded, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
     struct tt_step_dirs steps;
@@ -463,23 +462,21 @@ static tt_status find_and_load(struct tt_checkpointer *c, struct tt_train_state 
     tt_status status = tt_step_dirs_list(&steps, &arena, c->folder, err);
     if (status == TT_OK)
         status = find_source(&source, c, &steps, err);
-    if (status == TT_OK && source.path) {
-        status = load_source(c, state, &source, &unfit, err);
-        *loaded = status == TT_OK;
-    } else if (status == TT_OK) {
+    if (status == TT_OK && source.path)
+        status = load_source(c, state, &source, loaded, &unfit, err);
+    else if (status == TT_OK)
         status = load_newest(c, state, &steps, loaded, err);
-    }
     if (status == TT_OK)
         warn_newer(c, &steps, state->step);
     tt_arena_release(&arena);
     return status;
 }
 
-tt_status tt_checkpointer_load(struct tt_checkpointer *c, struct tt_train_state *state, bool *loaded, struct tt_err *err)
+tt_status tt_checkpointer_load(struct tt_checkpointer *c, struct tt_train_state *state, unsigned *loaded, struct tt_err *err)
 {
     tt_status status;
 
-    *loaded = false;
+    *loaded = 0;
     if (!c->folder)
         return TT_OK;
     if (!c->ranks) {

@@ -125,7 +125,7 @@ static tt_status load_weights(struct generator *g, struct tt_err *err)
     struct tt_state_tensor *tensors = tt_arena_array(&g->arena, (size_t)g->params.n, sizeof *tensors);
     struct tt_train_state state = { .tensors = tensors, .ntensors = (size_t)g->params.n };
     struct tt_checkpointer checkpointer;
-    bool loaded = false;
+    unsigned loaded = 0;
 
     if (!tensors)
         return tt_err_nomem(err, (size_t)g->params.n * sizeof *tensors, "the list of parameters");
@@ -141,7 +141,7 @@ static tt_status load_weights(struct generator *g, struct tt_err *err)
     checkpointer.exclude = TT_STATE_ALL & ~(unsigned)TT_STATE_MODEL;
     if (status == TT_OK)
         status = tt_checkpointer_load(&checkpointer, &state, &loaded, err);
-    if (status == TT_OK && !loaded)
+    if (status == TT_OK && !(loaded & TT_STATE_MODEL))
         status = tt_err_set(err, TT_ENOENT, "%s: expected a complete step to load the model from, or checkpoint.initial_load_path, found none",
                             checkpointer.folder);
     tt_checkpointer_release(&checkpointer);

@@ -157,7 +157,7 @@ static tt_status drop_torn_line(const char *path, struct tt_err *err)
     return status;
 }
 
-tt_status tt_metrics_open(struct tt_metrics *metrics, const struct tt_config *config, bool resumed, struct tt_err *err)
+tt_status tt_metrics_open(struct tt_metrics *metrics, const struct tt_config *config, int rank, bool resumed, struct tt_err *err)
 {
     const char *path = config->metrics.save_jsonl;
     if (path) {
@@ -170,8 +170,13 @@ tt_status tt_metrics_open(struct tt_metrics *metrics, const struct tt_config *co
         metrics->jsonl = file;
         metrics->jsonl_path = path;
     }
-    return config->metrics.enable_tensorboard ? tt_tensorboard_open(&metrics->tensorboard, config, metrics->log, err) : TT_OK;
+    return config->metrics.enable_tensorboard ? tt_tensorboard_open(&metrics->tensorboard, config, rank, metrics->log, err) : TT_OK;
 }
+
+/* Does anybody hear of it? */
+static bool is_heard(const struct tt_metrics *m) { return m->log || m->jsonl || m->tensorboard.path; }
+
+bool tt_metrics_has_line(const struct tt_metrics *m, int64_t step) { return step == 1 || step % m->log_freq == 0; }
 
 static void count(struct tt_metrics_span *span, int64_t ntokens, double seconds)
 {
@@ -271,7 +276,7 @@ static tt_status write_tensorboard(struct tt_metrics *m, const struct tt_step_li
     const double gib = (double)line->memory / GIB, percent = 100.0 * (double)line->memory / (double)line->memory_total;
     const struct tt_tfscalar scalars[] = {
         { "loss_metrics/global_avg_loss", (double)line->report.loss },
-        { "loss_metrics/global_max_loss", (double)line->report.loss }, /* of one rank */
+        { "loss_metrics/global_max_loss", (double)line->report.max_loss },
         { "grad_norm", (double)line->report.grad_norm },
         { "throughput(tps)", line->tps },
         { "tflops", line->tflops },
@@ -321,6 +326,9 @@ tt_status tt_metrics_step(struct tt_metrics *m, const struct tt_step_report *rep
     const double now = tt_seconds();
     const uint64_t memory = tt_memory_peak();
     const bool first = m->peak_flops == 0;
+
+    if (!is_heard(m))
+        return TT_OK;
     tt_status status = first ? measure_peak(m, err) : TT_OK;
 
     m->line.nsteps++;
@@ -329,7 +337,7 @@ tt_status tt_metrics_step(struct tt_metrics *m, const struct tt_step_report *rep
         const struct tt_step_line line = measure(m, report, &m->step, memory, now);
         status = write_json(m, &line, err);
     }
-    if (status == TT_OK && (report->step == 1 || report->step % m->log_freq == 0))
+    if (status == TT_OK && tt_metrics_has_line(m, report->step))
         status = log_line(m, report, memory, now, err);
     else if (first) { /* no line is due: the next one's time is without the measuring */
         m->line.start += tt_seconds() - now;

@@ -32,6 +32,7 @@ const struct tt_colors *tt_colors(bool on);
 struct tt_step_report {
     int64_t step;
     float loss;           /* sum over tokens over the number of valid tokens, of all microbatches */
+    float max_loss;       /* of the rank where that is largest, of its own tokens; where a line is due */
     float grad_norm;      /* before clipping */
     double lr;            /* that the step was taken with */
     int64_t ntokens_seen; /* by this rank, since the first step of all */
@@ -69,14 +70,17 @@ struct tt_metrics {
 void tt_metrics_init(struct tt_metrics *out, const struct tt_log *log, bool colors, int64_t log_freq);
 
 /* Opens what the settings ask for: the JSON file, metrics.save_jsonl, which a run from the first step on begins anew and one that
- * resumes continues, and TensorBoard's. config is borrowed. */
-TT_MUST_CHECK tt_status tt_metrics_open(struct tt_metrics *metrics, const struct tt_config *config, bool resumed,
+ * resumes continues, and TensorBoard's, which is this rank's. config is borrowed. */
+TT_MUST_CHECK tt_status tt_metrics_open(struct tt_metrics *metrics, const struct tt_config *config, int rank, bool resumed,
                                         struct tt_err *err);
+
+/* Is a line due for that step? The same on all ranks. */
+bool tt_metrics_has_line(const struct tt_metrics *metrics, int64_t step);
 
 /* The tokens that a microbatch brought, and the seconds that reading it took. */
 void tt_metrics_count(struct tt_metrics *metrics, int64_t ntokens, double seconds);
 
-/* A step is done: its JSON object, and its line where one is due. TT_EIO where one of the files cannot be written. The first call
+/* A step is done: its JSON object, and its line where one is due; nothing where there is neither log nor file. TT_EIO where one of the files cannot be written. The first call
  * measures the peak, which no step's time includes. */
 TT_MUST_CHECK tt_status tt_metrics_step(struct tt_metrics *metrics, const struct tt_step_report *report, struct tt_err *err);
 

@@ -125,10 +125,10 @@ tt_status tt_ranks_gather(const struct tt_ranks *r, const void *bytes, size_t nb
     return status == TT_OK ? tt_buf_check(&parts[0], "what a rank sends", err) : status;
 }
 
-tt_status tt_ranks_sum_loss(const struct tt_ranks *r, float *loss, struct tt_err *err)
+tt_status tt_ranks_reduce_loss(const struct tt_ranks *r, enum tt_reduce_op op, float *loss, struct tt_err *err)
 {
     const struct tt_coll coll = {
-        .kind = TT_COLL_ALL_REDUCE, .wire = TT_F32, .sum = TT_F32, .src = loss, .dst = loss, .count = 1, .what = "the loss"
+        .kind = TT_COLL_ALL_REDUCE, .op = op, .wire = TT_F32, .sum = TT_F32, .src = loss, .dst = loss, .count = 1, .what = "the loss"
     };
     return r->loss ? tt_comm_do(r->loss, &coll, err) : TT_OK;
 }
@@ -136,5 +136,6 @@ tt_status tt_ranks_sum_loss(const struct tt_ranks *r, float *loss, struct tt_err
 void tt_ranks_write_nothing(struct tt_config *config)
 {
     config->job.save_config_file = config->metrics.save_jsonl = NULL;
-    config->job.print_config = config->metrics.enable_tensorboard = false;
+    config->job.print_config = false;
+    config->metrics.enable_tensorboard &= config->metrics.save_for_all_ranks;
 }

@@ -49,9 +49,9 @@ TT_MUST_CHECK tt_status tt_ranks_gather(const struct tt_ranks *ranks, const void
                                         struct tt_err *err);
 
 /* Together, over the ranks of TT_MESH_LOSS. */
-TT_MUST_CHECK tt_status tt_ranks_sum_loss(const struct tt_ranks *ranks, float *loss, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_ranks_reduce_loss(const struct tt_ranks *ranks, enum tt_reduce_op op, float *loss, struct tt_err *err);
 
-/* Without the log and the files of a run, which are rank 0's: the settings of every other rank. */
+/* Without the files of a run that are rank 0's alone: the settings of every other rank. */
 void tt_ranks_write_nothing(struct tt_config *config);
 
 #endif

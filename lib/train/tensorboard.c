@@ -16,7 +16,7 @@ static double wall_time(void)
 }
 
 /* The folder's name for a time, or NULL without memory. */
-static const char *folder_of(struct tt_arena *arena, const struct tt_config *config, time_t now)
+static const char *folder_of(struct tt_arena *arena, const struct tt_config *config, int rank, time_t now)
 {
     char minute[32];
     struct tm tm;
@@ -25,7 +25,7 @@ static const char *folder_of(struct tt_arena *arena, const struct tt_config *con
     strftime(minute, sizeof minute, "%Y%m%d-%H%M", &tm);
     const char *below = tt_path_join(arena, config->job.dump_folder, config->metrics.save_tb_folder);
     const char *folder = below ? tt_path_join(arena, below, minute) : NULL;
-    return folder && config->metrics.save_for_all_ranks ? tt_path_join(arena, folder, "rank_0") : folder;
+    return folder && config->metrics.save_for_all_ranks ? tt_arena_printf(arena, "%s/rank_%d", folder, rank) : folder;
 }
 
 static tt_status append(const struct tt_tensorboard *tb, const struct tt_buf *records, struct tt_err *err)
@@ -43,15 +43,15 @@ static tt_status begin(struct tt_tensorboard *tb, struct tt_err *err)
     return status;
 }
 
-tt_status tt_tensorboard_open(struct tt_tensorboard *out, const struct tt_config *config, const struct tt_log *log,
-                              struct tt_err *err)
+tt_status tt_tensorboard_open(struct tt_tensorboard *out, const struct tt_config *config, int rank,
+                              const struct tt_log *log, struct tt_err *err)
 {
     struct tt_tensorboard tb = { .fd = -1 };
     char host[HOST_NAME_MAX + 1] = "";
     const time_t now = time(NULL);
 
     gethostname(host, sizeof host - 1);
-    const char *folder = folder_of(&tb.arena, config, now);
+    const char *folder = folder_of(&tb.arena, config, rank, now);
     const char *path =
         folder ? tt_arena_printf(&tb.arena, "%s/events.out.tfevents.%010lld.%s.%ld.0", folder, (long long)now, host, (long)getpid())
                : NULL;

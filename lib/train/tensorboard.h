@@ -1,8 +1,8 @@
 /* lib/train/tensorboard.h: a run's event file, where TorchTitan has it, for TensorBoard:
  *
- *   <job.dump_folder>/<metrics.save_tb_folder>/<%Y%m%d-%H%M>[/rank_0]/events.out.tfevents.<seconds>.<host>.<process>.0
+ *   <job.dump_folder>/<metrics.save_tb_folder>/<%Y%m%d-%H%M>[/rank_N]/events.out.tfevents.<seconds>.<host>.<process>.0
  *
- * with rank_0 where metrics.save_for_all_ranks is set. Each run has a file of its own, one that resumes too. */
+ * with the rank where metrics.save_for_all_ranks is set. Each run has a file of its own, one that resumes too. */
 #ifndef TT_TRAIN_TENSORBOARD_H
 #define TT_TRAIN_TENSORBOARD_H
 
@@ -18,7 +18,7 @@ struct tt_tensorboard {
 };
 
 /* Makes the folder and the file, and logs where they are. TT_EIO, TT_ENOMEM. */
-TT_MUST_CHECK tt_status tt_tensorboard_open(struct tt_tensorboard *out, const struct tt_config *config, const struct tt_log *log,
+TT_MUST_CHECK tt_status tt_tensorboard_open(struct tt_tensorboard *out, const struct tt_config *config, int rank, const struct tt_log *log,
                                             struct tt_err *err);
 
 /* The numbers of a step, which a reader sees from now on. */

@@ -509,16 +509,30 @@ static struct tt_step_in step_input(const struct trainer *t, int64_t ntokens)
     };
 }
 
+/* Of all ranks: *loss becomes their sum, *max_loss the largest mean over the tokens of one rank. */
+static tt_status reduce_losses(const struct trainer *t, float *loss, float *max_loss, int64_t own_tokens, int64_t ntokens,
+                               struct tt_err *err)
+{
+    *max_loss = *loss * (float)ntokens / (float)own_tokens;
+    tt_status status = tt_ranks_reduce_loss(&t->ranks, TT_REDUCE_SUM, loss, err);
+    if (status == TT_OK && tt_mesh_size(&t->ranks.mesh, TT_MESH_LOSS) == 1)
+        *max_loss = *loss;
+    else if (status == TT_OK && tt_metrics_has_line(&t->metrics, t->state.step))
+        status = tt_ranks_reduce_loss(&t->ranks, TT_REDUCE_MAX, max_loss, err);
+    return status;
+}
+
 /* One optimizer step and what it reports. */
 static tt_status take_step(struct trainer *t, int64_t ntokens, struct tt_err *err)
 {
     const struct tt_step_in in = step_input(t, ntokens);
     const double lr = t->state.lr.last;
     struct tt_step_out out;
+    float max_loss;
 
     tt_status status = tt_step_run(t->step, &in, &out, err);
     if (status == TT_OK)
-        status = tt_ranks_sum_loss(&t->ranks, &out.loss, err);
+        status = reduce_losses(t, &out.loss, &max_loss, out.ntokens, ntokens, err);
     if (status != TT_OK)
         return status;
     t->state.optimizer_steps += out.nsteps;
@@ -527,11 +541,12 @@ static tt_status take_step(struct trainer *t, int64_t ntokens, struct tt_err *er
     const struct tt_step_report report = {
         .step = t->state.step,
         .loss = out.loss,
+        .max_loss = max_loss,
         .grad_norm = out.grad_norm,
         .lr = lr,
         .ntokens_seen = t->state.ntokens_seen * tt_mesh_size(&t->ranks.mesh, TT_MESH_LOSS),
     };
-    return tt_ranks_is_first(&t->ranks) ? tt_metrics_step(&t->metrics, &report, err) : TT_OK;
+    return tt_metrics_step(&t->metrics, &report, err);
 }
 
 /* --- runs --------------------------------------------------------------------------------------------------------------------- */
@@ -589,7 +604,7 @@ static tt_status train(bool *stopped, struct trainer *t, struct tt_err *err)
 static tt_status run(bool *stopped, struct trainer *t, struct tt_err *err)
 {
     const struct tt_config_training *training = &t->config->training;
-    bool loaded;
+    unsigned loaded;
 
     say_precision(t);
     tt_status status = tt_validator_open(&t->validator, t->tokenizer, err);
@@ -602,14 +617,14 @@ static tt_status run(bool *stopped, struct trainer *t, struct tt_err *err)
          training->local_batch_size, training->local_batch_size * t->nmicrobatches * t->state.dp_world, t->nmicrobatches,
          training->seq_len, training->steps, t->config->lr_scheduler.warmup_steps);
     status = tt_checkpointer_load(&t->checkpointer, &t->state, &loaded, err);
-    if (status == TT_OK && !t->opts->dry_run && (!loaded || (t->checkpointer.exclude & TT_STATE_MODEL)))
+    if (status == TT_OK && !t->opts->dry_run && !(loaded & TT_STATE_MODEL))
         status = draw_weights(t, err);
     if (status == TT_OK && !t->opts->dry_run)
         tt_metrics_log_model(&t->metrics);
     if (status == TT_OK)
         status = tt_lr_check(&t->state.lr, training->steps - t->state.step, err);
     if (status == TT_OK)
-        status = tt_metrics_open(&t->metrics, t->config, t->state.step > 0, err);
+        status = tt_metrics_open(&t->metrics, t->config, t->ranks.world->rank, t->state.step > 0, err);
     if (status != TT_OK)
         return status;
     if (t->opts->dry_run) {

@@ -120,8 +120,8 @@ static tt_status read_batches(struct tt_validator *v, int64_t n, int64_t *nseq, 
 static tt_status report(const struct tt_validator *v, int64_t step, float sum, int64_t n, int64_t nseq, double start,
                         struct tt_metrics *metrics, struct tt_err *err)
 {
-    const tt_status status = tt_ranks_sum_loss(v->ranks, &sum, err);
-    if (status != TT_OK || !tt_ranks_is_first(v->ranks))
+    const tt_status status = tt_ranks_reduce_loss(v->ranks, TT_REDUCE_SUM, &sum, err);
+    if (status != TT_OK)
         return status;
     const struct tt_validation_report r = {
         .step = step,

@@ -5,6 +5,7 @@ import os
 import re
 import struct
 
+import ranks
 from runs import DATA, F32, TINY, Workdir, check, finish, titan, torchtitan
 
 VALIDATION = {"validation.enable": True, "validation.dataset": "c4_test", "validation.dataset_path": DATA, "validation.steps": 1,
@@ -26,6 +27,26 @@ def find(dump):
     (path,) = [p for p in glob.glob(os.path.join(dump, "**"), recursive=True) if os.path.isfile(p)]
     name = re.sub(r"\d{8}-\d{4}", "TIME", os.path.relpath(path, dump))
     return path, re.sub(r"\.\d{10}\.(.+)\.\d+\.\d+$", r".SECONDS.\1.PROCESS.N", name)
+
+
+def events_of_rank(dump, rank):
+    (path,) = glob.glob(os.path.join(dump, "tb", "*", f"rank_{rank}", "events.out.tfevents.*"))
+    return read(path)
+
+
+def check_ranks(work):
+    """metrics.save_for_all_ranks of two ranks, which have the same mean loss, and the same largest of their own."""
+    settings = {**F32, "training.steps": 3, "metrics.log_freq": 1, "metrics.enable_tensorboard": True, "metrics.save_for_all_ranks": True,
+                "checkpoint.enable": True, "parallelism.data_parallel_shard_degree": 2}  # fmt: skip
+    (ours_dump, theirs_dump), *_ = ranks.both(work, "all ranks", 2, settings, TINY)
+    for rank in range(2):
+        ours, theirs = events_of_rank(ours_dump, rank), events_of_rank(theirs_dump, rank)
+        check(f"rank {rank}: tags", set(ours) == set(theirs), f"{len(ours)}")
+        for tag in sorted(JSON_OF.keys() & theirs.keys()):
+            gap = max(abs(value - theirs[tag][step]) / max(1, abs(theirs[tag][step])) for step, value in ours[tag].items())
+            check(f"rank {rank}: {tag}", list(ours[tag]) == list(theirs[tag]) and gap <= 1e-4, f"gap to TorchTitan {gap:.1e}")
+        apart = min(ours["loss_metrics/global_max_loss"][s] - v for s, v in ours["loss_metrics/global_avg_loss"].items())
+        check(f"rank {rank}: the largest loss is above the mean", apart > 1e-4, f"{apart:.1e}")
 
 
 def f32(x):
@@ -57,6 +78,7 @@ def main():
                        and 0 < ours["time_metrics/data_loading(%)"][s] < 100 and ours["memory/max_reserved(GiB)"][s] > 0
                        and ours["throughput(tps)"][s] > 0 for s in steps["lr"])  # fmt: skip
             check(f"{title}: times, memory and speed", sane, str({t: v[1] for t, v in ours.items() if t not in JSON_OF}))
+        check_ranks(work)
     finish()
 
 

@@ -75,6 +75,7 @@ def checkpoints(work):
         compare(work, f"without {parts}", settings, before=lambda dump: copy_step(base, dump, 2))
     settings = {**SAVING, "training.steps": 3, "checkpoint.initial_load_path": f"{base}/checkpoint/step-2"}
     compare(work, "initial_load_path gives the model", settings)
+    compare(work, "of the model alone nothing is left out", {**settings, "checkpoint.exclude_from_loading": "model,optimizer"})
     compare(work, "or all of it", {**settings, "checkpoint.initial_load_model_only": False})
 
     _, dumps = both(work, {**SAVING, "training.steps": 1, "training.dtype": "bfloat16"})

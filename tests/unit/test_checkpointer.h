@@ -122,7 +122,7 @@ static int teardown(void **state)
 
 static bool load(struct fixture *f, struct tt_err *err)
 {
-    bool loaded;
+    unsigned loaded;
     fresh_state(f);
     tt_buf_clear(&f->warnings);
     if (tt_checkpointer_load(&f->checkpointer, &f->state, &loaded, err) != TT_OK)

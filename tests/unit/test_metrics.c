@@ -114,7 +114,7 @@ static struct tt_config config_of(const char *jsonl)
 static void step_through(struct tt_metrics *m, int64_t first, int64_t last)
 {
     for (int64_t step = first; step <= last; step++) {
-        const struct tt_step_report report = { step, step == 3 ? NAN : 0.1f, 2.5f, 8e-4, 100 * step };
+        const struct tt_step_report report = { .step = step, .loss = step == 3 ? NAN : 0.1f, .grad_norm = 2.5f, .lr = 8e-4, .ntokens_seen = 100 * step };
         tt_metrics_count(m, 100, 0.001);
         assert_int_equal(tt_metrics_step(m, &report, NULL), TT_OK);
     }
@@ -143,7 +143,7 @@ static void test_json_has_a_line_a_step_and_a_resumed_run_adds_to_it(void **stat
     for (int resumed = 0; resumed < 2; resumed++) {
         struct tt_metrics m;
         tt_metrics_init(&m, NULL, false, 10);
-        assert_int_equal(tt_metrics_open(&m, &config, resumed, NULL), TT_OK);
+        assert_int_equal(tt_metrics_open(&m, &config, 0, resumed, NULL), TT_OK);
         step_through(&m, resumed ? 3 : 1, resumed ? 3 : 2);
         assert_int_equal(tt_metrics_close(&m, NULL), TT_OK);
     }
@@ -173,7 +173,7 @@ static void test_a_resumed_run_adds_nothing_to_a_line_that_was_cut_short(void **
         struct tt_buf text = { 0 };
         assert_int_equal(tt_file_write_all(path, torn, n, NULL), TT_OK);
         tt_metrics_init(&m, NULL, false, 10);
-        assert_int_equal(tt_metrics_open(&m, &config, true, NULL), TT_OK);
+        assert_int_equal(tt_metrics_open(&m, &config, 0, true, NULL), TT_OK);
         step_through(&m, 2, 2);
         assert_int_equal(tt_metrics_close(&m, NULL), TT_OK);
         assert_int_equal(tt_file_read_all(&text, path, 1 << 20, NULL), TT_OK);
@@ -195,7 +195,7 @@ static void test_a_validation_is_a_line_and_a_json_object_of_its_own(void **stat
     const struct tt_log log = { hear_all, &lines };
     struct tt_metrics m;
     tt_metrics_init(&m, &log, false, 4);
-    assert_int_equal(tt_metrics_open(&m, &config, false, NULL), TT_OK);
+    assert_int_equal(tt_metrics_open(&m, &config, 0, false, NULL), TT_OK);
     step_through(&m, 1, 2);
     usleep(30000);
     const struct tt_validation_report report = { .step = 2, .loss = 7.5, .ntokens = 900, .seconds = 0.03125 };
@@ -219,9 +219,9 @@ static void test_a_json_file_that_cannot_be_written_is_an_error_with_its_name(vo
     struct tt_err err;
     const struct tt_config nowhere = config_of("/nowhere/m.jsonl"), full = config_of("/dev/full");
     tt_metrics_init(&m, NULL, false, 10);
-    assert_int_equal(tt_metrics_open(&m, &nowhere, false, &err), TT_ENOENT);
+    assert_int_equal(tt_metrics_open(&m, &nowhere, 0, false, &err), TT_ENOENT);
     assert_non_null(strstr(err.msg, "/nowhere/m.jsonl"));
-    assert_int_equal(tt_metrics_open(&m, &full, false, &err), TT_OK);
+    assert_int_equal(tt_metrics_open(&m, &full, 0, false, &err), TT_OK);
     const struct tt_step_report report = { .step = 1 };
     assert_int_equal(tt_metrics_step(&m, &report, &err), TT_EIO);
     assert_non_null(strstr(err.msg, "/dev/full"));

@@ -199,7 +199,7 @@ static tt_status load(struct job *job, struct tt_ranks *r, struct tt_err *err)
     struct tt_arena arena = { 0 };
     struct tt_train_state state, expected;
     struct tt_checkpointer c;
-    bool loaded = false;
+    unsigned loaded = 0;
 
     make_state(&state, &arena, r, err);
     make_state(&expected, &arena, r, err);
@@ -210,7 +210,7 @@ static tt_status load(struct job *job, struct tt_ranks *r, struct tt_err *err)
     if (status == TT_OK)
         status = tt_checkpointer_load(&c, &state, &loaded, err);
     if (status == TT_OK && (!loaded || state.step != job->step))
-        status = tt_err_set(err, TT_EINVAL, "expected step %" PRId64 ", loaded %d: %" PRId64, job->step, loaded, state.step);
+        status = tt_err_set(err, TT_EINVAL, "expected step %" PRId64 ", loaded %x: %" PRId64, job->step, loaded, state.step);
     for (size_t i = 0; i < state.ntensors && status == TT_OK; i++)
         if (state.tensors[i].sizes[0] > 0 && *(float *)state.tensors[i].weight != *(float *)expected.tensors[i].weight)
             status = tt_err_set(err, TT_EINVAL, "%s is not what was saved", state.tensors[i].fqn);
