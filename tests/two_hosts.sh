@@ -104,7 +104,7 @@ disturbed() { # NAME DO: does that amid a run, and waits for the end of all of i
 kill_3() { kill -KILL "$(cat "$dir/killed.pid.3")"; }
 cut_link() { on 0 ip link set titan0 down; }
 disturbed killed kill_3
-check "the rank is named" says killed 'rank 3 is gone, at step'
+check "the rank is named" says killed 'rank 3 is gone, last heard of'
 disturbed cut cut_link
 check "the ranks beyond the link are named" says cut 'it waits for rank [13] .*rank [13] '
 

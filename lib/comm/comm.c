@@ -239,8 +239,9 @@ static tt_status check_group(const struct tt_world *world, const int *ranks, int
 }
 
 /* Its id is of the group's ranks and name, and of how many of these there are. */
-static void enlist(struct tt_world *world, struct tt_comm *comm)
+void tt_comm_enlist(struct tt_comm *comm)
 {
+    struct tt_world *world = comm->world;
     uint64_t id =
         tt_hash_bytes(comm->ranks, (size_t)comm->size * sizeof *comm->ranks) ^ tt_hash_bytes(comm->name, strlen(comm->name));
 
@@ -273,7 +274,7 @@ tt_status tt_comm_new(struct tt_comm **out, struct tt_world *world, const int *r
     if (st == TT_OK)
         st = n == 1 ? tt_self_comm_new(out, world, ranks, n, name, err) : world->ops->comm_new(out, world, ranks, n, name, err);
     if (st == TT_OK)
-        enlist(world, *out);
+        tt_comm_enlist(*out);
     free(all);
     return st;
 }

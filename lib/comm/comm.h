@@ -97,7 +97,7 @@ struct tt_comm {
     struct tt_comm *next; /* of the world's */
     uint64_t id;          /* the same for all of the group, and like no other's */
     uint64_t watched;     /* by the watchdog: operations done, and since when this is so */
-    double watched_since;
+    double watched_since, finished_since; /* this: when another rank was first known to have done what is under way; 0: none is */
     struct tt_coll open; /* `more`: of what is not complete, count of all its buffers so far, what of the first */
 };
 
@@ -111,11 +111,12 @@ typedef tt_status tt_rank_fn(struct tt_world *world, void *ctx, struct tt_err *e
  * number before it ("rank 3: ..."); the others are woken, whatever they wait for. Where all ranks
  * wait for each other and nothing moves for some seconds, that is an error too, which says what each waits for.
  * mpi: fn is called here; this process is one of those that a launcher has started (comm/launch.h), and all of them call this. It is the
- * only function that needs MPI's library, and takes 0.3 s to start. Where this rank fails the others do not learn of it here: the
+ * only function that needs MPI's library, and takes 0.3 s to start. Until tt_watchdog_start has returned, and again from the return of fn to
+ * its own, each takes at most timeout_s (0: any time), or the process ends (base/limit.h). Where this rank fails the others do not learn of it here: the
  * process should end with an error, and the launcher ends the others. */
 TT_MUST_CHECK tt_status tt_self_run(tt_rank_fn *fn, void *ctx, struct tt_err *err);
 TT_MUST_CHECK tt_status tt_local_run(int nranks, tt_rank_fn *fn, void *ctx, struct tt_err *err);
-TT_MUST_CHECK tt_status tt_mpi_run(tt_rank_fn *fn, void *ctx, struct tt_err *err);
+TT_MUST_CHECK tt_status tt_mpi_run(tt_rank_fn *fn, void *ctx, double timeout_s, struct tt_err *err);
 
 /* This rank has failed: every rank's wait and post fail from now on, with why->msg. It returns when no other thread touches this
  * rank's buffers any more: on the way out of an error it comes before they are freed, unless all that was posted has been waited

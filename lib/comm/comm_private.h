@@ -28,6 +28,7 @@ void tt_world_release(struct tt_world *world);
 TT_MUST_CHECK tt_status tt_comm_init(struct tt_comm *comm, const struct tt_comm_ops *ops, struct tt_world *world, const int *ranks,
                                      int n, const char *name, struct tt_err *err);
 void tt_comm_release(struct tt_comm *comm);
+void tt_comm_enlist(struct tt_comm *comm); /* among those of its world; tt_comm_new does it */
 
 /* What has been posted and is not done, buffer by buffer: [head, ready) of operations that are complete, [ready, tail) of one that is not;
  * each at its number % cap of ring. Zeroed: empty; the ring is malloced. */

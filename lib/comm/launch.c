@@ -9,16 +9,13 @@ static const char *const sizes[] = { "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_
 static const char *const ranks[] = { "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID", NULL };
 static const char *const here[] = { "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_TASKS_PER_NODE", NULL };
 
-/* The first of them that has a number of at least `least`, or that. */
+/* The first of them that is set, the innermost launcher's, as a number of at least `least`, or that. */
 static int64_t find(const char *const *names, int64_t least)
 {
-    for (; *names; names++) {
-        const char *text = getenv(*names);
-        const int64_t n = text ? strtoll(text, NULL, 10) : 0;
-        if (n > least)
-            return n;
-    }
-    return least;
+    while (*names && !getenv(*names))
+        names++;
+    const int64_t n = *names ? strtoll(getenv(*names), NULL, 10) : least;
+    return n > least ? n : least;
 }
 
 int64_t tt_launch_nranks(void) { return find(sizes, 1); }

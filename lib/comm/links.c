@@ -224,10 +224,17 @@ tt_status tt_links_open(struct tt_links *links, struct tt_world *world, double t
     return st;
 }
 
+/* What has been sent reaches the other only where nothing is left unread here: the kernel would drop the connection, and that with it. */
 static void close_link(struct tt_link *link)
 {
-    if (link->fd >= 0)
+    char rest[4096];
+
+    if (link->fd >= 0) {
+        shutdown(link->fd, SHUT_WR);
+        while (recv(link->fd, rest, sizeof rest, MSG_DONTWAIT) > 0)
+            ;
         close(link->fd);
+    }
     link->fd = -1;
     tt_buf_release(&link->in);
     tt_buf_release(&link->out);

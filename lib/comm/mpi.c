@@ -10,8 +10,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "comm/launch.h"
+#include "base/limit.h"
 #include "base/thread.h"
+#include "comm/launch.h"
 #include "comm/mpi_private.h"
 
 enum { GROUPS_MAX = 4096, SLEEP_MIN_NS = 5000, SLEEP_MAX_NS = 200000, ROUNDS_AWAKE = 20 };
@@ -353,8 +354,18 @@ static tt_status make_all(struct mpi_world *w, struct tt_err *err)
         ranks[i] = i;
     if (st == TT_OK)
         st = make(&w->all, &w->world, ranks, n, "all", 0, err);
+    if (st == TT_OK)
+        tt_comm_enlist(w->all);
     free(ranks);
     return st;
+}
+
+static void limit(double timeout_s, const char *what)
+{
+    char text[128];
+    snprintf(text, sizeof text, "rank %" PRId64 ": %s within %.0f s: one of them hangs, or has not been started", tt_launch_rank(),
+             what, timeout_s);
+    tt_limit_begin(timeout_s, text);
 }
 
 /* All ranks have come to the end: what is under way in MPI is no rank's loss. */
@@ -370,7 +381,7 @@ static tt_status finish(struct mpi_world *w, struct tt_err *err)
     return st;
 }
 
-tt_status tt_mpi_run(tt_rank_fn *fn, void *ctx, struct tt_err *err)
+tt_status tt_mpi_run(tt_rank_fn *fn, void *ctx, double timeout_s, struct tt_err *err)
 {
     struct mpi_world w = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
     pthread_condattr_t monotonic;
@@ -381,6 +392,7 @@ tt_status tt_mpi_run(tt_rank_fn *fn, void *ctx, struct tt_err *err)
     pthread_cond_init(&w.posted, &monotonic);
     pthread_condattr_destroy(&monotonic);
 
+    limit(timeout_s, "the ranks have not met");
     if (start_thread(&w, err) != TT_OK)
         return err->status;
     tt_status st = await_start(&w, err);
@@ -388,6 +400,7 @@ tt_status tt_mpi_run(tt_rank_fn *fn, void *ctx, struct tt_err *err)
         st = make_all(&w, err);
     if (st == TT_OK)
         st = fn(&w.world, ctx, err);
+    limit(timeout_s, "the ranks have not parted");
     if (st == TT_OK)
         st = finish(&w, err);
     if (st != TT_OK) {
@@ -395,8 +408,8 @@ tt_status tt_mpi_run(tt_rank_fn *fn, void *ctx, struct tt_err *err)
         tt_err_set(err, w.err.status, "%s", w.err.msg);
     }
     pthread_join(w.thread, NULL);
-    if (w.all)
-        free_comm(w.all);
+    tt_limit_end();
+    tt_comm_free(w.all);
     tt_world_release(&w.world);
     return st;
 }

@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/limit.h"
 #include "base/names.h"
 #include "base/thread.h"
 #include "comm/comm_private.h"
@@ -20,6 +22,8 @@
  * and a text: how), VERDICT (the rank that is to say it, and a text: why this run ends). */
 enum { HEARTBEAT = 'H', BYE = 'B', FAILED = 'F', VERDICT = 'V', GROUPS_MAX = 1024, FEWEST_OPERATIONS = 64 };
 static const double lower_wait_s = 2; /* for what lower ranks say that a rank has to say */
+static const double gone_wait_s = 0.2; /* for other connections to close, where several ranks have gone at once */
+static const double said_wait_s = 10;  /* for the last words to be written */
 
 struct heartbeat {
     int64_t step;
@@ -47,6 +51,9 @@ struct tt_watchdog {
     struct peer *peer; /* (world->size) by rank; of this rank only what it tells itself */
     struct tt_buf message;
     double interval_s;
+    double looked; /* when the thread last did */
+    int gone;      /* the first rank whose connection has closed before it said BYE; -1: none */
+    double gone_since;
     pid_t launcher;
     pthread_t thread;
     atomic_llong step; /* -1: none yet */
@@ -62,6 +69,19 @@ static double timeout_of(const struct tt_watchdog *w)
 }
 
 /* --- the end ------------------------------------------------------------------------------------------------------------------ */
+
+/* How far a rank has come, as it says in a sentence. */
+struct progress {
+    char text[48];
+};
+
+static struct progress progress_of(int64_t step)
+{
+    struct progress p = { "before its first step" };
+    if (step > 0)
+        snprintf(p.text, sizeof p.text, "at step %" PRId64, step);
+    return p;
+}
 
 static bool is_silent(const struct tt_watchdog *w, int r)
 {
@@ -88,6 +108,7 @@ static void write_record(struct tt_watchdog *w)
 static _Noreturn void end(struct tt_watchdog *w, const char *why, bool record)
 {
     signal(SIGTERM, SIG_IGN); /* the launcher's, where another rank has gone already */
+    tt_limit_begin(said_wait_s, "");
     if (why)
         tt_log_line(w->opts.log, TT_LOG_ERROR, "%s", why);
     if (record && w->opts.noperations > 0)
@@ -160,17 +181,19 @@ static bool is_waiting(const struct peer *p)
     return false;
 }
 
-/* Whether it is rank r that others wait for: it is silent, or has not entered and does not wait itself. `any`: not entered is enough. */
+/* Whether it is rank r that others wait for: it has been silent for as long as an operation may take, or has not entered and does not
+ * wait itself. `any`: not entered is enough. */
 static bool is_culprit(struct tt_watchdog *w, const struct late *late, int r, bool any)
 {
     const struct peer *p = &w->peer[r];
+    const bool is_lost = w->links.link[r].fd < 0 || tt_seconds() - p->heard > timeout_of(w);
     bool is_member = false;
 
     for (int i = 0; i < late->comm->size; i++)
         is_member |= late->comm->ranks[i] == r;
-    if (!is_member || r == w->world->rank || (has_entered(p, late, r) && !is_silent(w, r)))
+    if (!is_member || r == w->world->rank || (has_entered(p, late, r) && !is_lost))
         return false;
-    return p->ended || is_silent(w, r) || (tt_seconds() - p->last_busy > timeout_of(w) && (any || !is_waiting(p)));
+    return p->ended || is_lost || (tt_seconds() - p->last_busy > timeout_of(w) && (any || !is_waiting(p)));
 }
 
 static void add_culprits(struct tt_names_text *names, struct tt_watchdog *w, const struct late *late, bool any)
@@ -180,23 +203,28 @@ static void add_culprits(struct tt_names_text *names, struct tt_watchdog *w, con
         char text[96];
         if (!is_culprit(w, late, r, any))
             continue;
-        snprintf(text, sizeof text, "rank %d (step %" PRId64 ", last heard of %.1f s ago%s)", r, w->peer[r].beat.step,
+        snprintf(text, sizeof text, "rank %d (%s, last heard of %.1f s ago%s)", r, progress_of(w->peer[r].beat.step).text,
                  tt_seconds() - w->peer[r].heard, w->peer[r].ended ? ", at its end" : "");
         tt_names_text_add(names, text);
     }
 }
 
-/* Those that have finished it. */
-static void add_finished(struct tt_names_text *names, const struct tt_watchdog *w, const struct late *late)
+/* Those that have finished it; how many. names may be NULL. */
+static int add_finished(struct tt_names_text *names, const struct tt_watchdog *w, const struct late *late)
 {
+    int n = 0;
+
     for (int i = 0; i < late->comm->size; i++) {
         const int r = late->comm->ranks[i];
         char text[32];
         if (r == w->world->rank || !has_finished(&w->peer[r], late))
             continue;
         snprintf(text, sizeof text, "rank %d", r);
-        tt_names_text_add(names, text);
+        if (names)
+            tt_names_text_add(names, text);
+        n++;
     }
+    return n;
 }
 
 static bool all_entered(const struct tt_watchdog *w, const struct late *late)
@@ -220,9 +248,9 @@ static bool any_busy(const struct tt_watchdog *w)
 
 static void describe(struct tt_buf *out, const struct tt_watchdog *w, const struct late *late)
 {
-    tt_buf_printf(out, "%s of %s (operation %" PRIu64 " of group %s) is not done after %.1f s, rank %d being at step %lld: ",
+    tt_buf_printf(out, "%s of %s (operation %" PRIu64 " of group %s) is not done after %.1f s, rank %d being %s: ",
                   tt_coll_name(late->op.kind), late->op.what, late->op.number, late->comm->name, late->for_s, w->world->rank,
-                  (long long)atomic_load(&w->step));
+                  progress_of(atomic_load(&w->step)).text);
 }
 
 static _Noreturn void blame(struct tt_watchdog *w, const struct late *late, const char *reason, const char *names, const char *rest)
@@ -261,7 +289,8 @@ static void judge(struct tt_watchdog *w, const struct late *late)
         add_culprits(&late_ranks, w, late, true);
     if (late_ranks.n > 0)
         blame(w, late, "it waits for ", tt_names_text_end(&late_ranks), "");
-    if (all_entered(w, late))
+    /* It may only be a little behind. */
+    if (all_entered(w, late) && late->comm->finished_since > 0 && tt_seconds() - late->comm->finished_since > timeout_of(w))
         add_finished(&finished, w, late);
     if (finished.n > 0)
         blame(w, late, "all of its ranks have entered it, and ", tt_names_text_end(&finished),
@@ -278,13 +307,34 @@ static void judge(struct tt_watchdog *w, const struct late *late)
 static bool find_late(struct tt_watchdog *w, struct tt_comm *comm, struct late *late)
 {
     const struct tt_comm_seen seen = tt_comm_seen(comm);
+    const double now = tt_seconds();
 
     if (seen.posted == seen.done || seen.done != comm->watched || comm->watched_since == 0) {
         comm->watched = seen.done;
-        comm->watched_since = tt_seconds();
+        comm->watched_since = now;
+        comm->finished_since = 0;
     }
-    *late = (struct late){ .comm = comm, .for_s = tt_seconds() - comm->watched_since };
-    return late->for_s > timeout_of(w) && tt_trace_find(w->world->trace, comm->id, seen.done + 1, &late->op);
+    *late = (struct late){ .comm = comm, .for_s = now - comm->watched_since };
+    if (seen.posted == seen.done || !tt_trace_find(w->world->trace, comm->id, seen.done + 1, &late->op))
+        return false;
+    if (comm->finished_since == 0 && add_finished(NULL, w, late) > 0)
+        comm->finished_since = now;
+    return late->for_s > timeout_of(w);
+}
+
+/* Where this thread has not run for a while the others may not have either: their machine was paused, and all clocks with it. */
+static void forgive(struct tt_watchdog *w, double pause_s)
+{
+    for (int r = 0; r < w->world->size; r++) {
+        w->peer[r].heard += pause_s;
+        w->peer[r].last_busy += w->peer[r].last_busy > 0 ? pause_s : 0;
+    }
+    pthread_mutex_lock(&w->world->lock);
+    for (struct tt_comm *c = w->world->comms; c; c = c->next) {
+        c->watched_since += c->watched_since > 0 ? pause_s : 0;
+        c->finished_since += c->finished_since > 0 ? pause_s : 0;
+    }
+    pthread_mutex_unlock(&w->world->lock);
 }
 
 static void look_for_late(struct tt_watchdog *w)
@@ -351,35 +401,74 @@ static void tell_end(struct tt_watchdog *w, char kind, const char *why)
         tt_links_send(&w->links, r, kind, why, strlen(why) + 1);
 }
 
+/* What a higher rank has found this one may be about to find: then it says it. */
+static bool fails_too(const struct tt_watchdog *w)
+{
+    const double until = tt_seconds() + lower_wait_s / 4;
+    while (!atomic_load(&w->stop) && tt_seconds() < until)
+        nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+    return atomic_load(&w->stop);
+}
+
 static void hear(void *ctx, int rank, char kind, const void *bytes, size_t nbytes)
 {
     struct tt_watchdog *w = ctx;
     struct peer *p = &w->peer[rank];
-    char why[128];
 
     p->heard = tt_seconds();
     switch (kind) {
     case HEARTBEAT: hear_heartbeat(p, bytes, nbytes); break;
     case BYE: p->ended = true; break;
     case FAILED:
+        if (rank > w->world->rank && fails_too(w)) {
+            p->ended = true;
+            break;
+        }
         tell_end(w, BYE, "");                     /* to all: others may have failed too, and wait to hear from this one */
         end(w, NULL, atomic_load(&w->step) >= 0); /* what fails before is no riddle */
     case VERDICT: hear_verdict(w, bytes, nbytes);
     case 0:
-        if (p->ended)
+        if (p->ended || w->gone >= 0)
             break;
-        snprintf(why, sizeof why, "rank %d is gone, at step %" PRId64 ": its connection has closed", rank, p->beat.step);
-        end_all(w, why, lowest_live(w));
+        w->gone = rank;
+        w->gone_since = p->heard;
+        break;
     default: break;
     }
+}
+
+static _Noreturn void end_for_gone(struct tt_watchdog *w)
+{
+    struct tt_names_text gone = { 0 };
+    struct tt_buf why = { 0 };
+
+    for (int r = 0; r < w->world->size; r++) {
+        char text[80];
+        if (r == w->world->rank || w->links.link[r].fd >= 0 || w->peer[r].ended)
+            continue;
+        snprintf(text, sizeof text, "rank %d (%s)", r, progress_of(w->peer[r].beat.step).text);
+        tt_names_text_add(&gone, text);
+    }
+    if (gone.n > 1)
+        tt_buf_printf(&why, "%s are gone: their connections have closed", tt_names_text_end(&gone));
+    else
+        tt_buf_printf(&why, "rank %d is gone, last heard of %s: its connection has closed", w->gone,
+                      progress_of(w->peer[w->gone].beat.step).text);
+    end_all(w, tt_buf_cstr(&why), lowest_live(w));
 }
 
 static void *watch(void *arg)
 {
     struct tt_watchdog *w = arg;
 
-    for (double next = tt_seconds(); !atomic_load(&w->stop);) {
+    w->looked = tt_seconds();
+    for (double next = w->looked; !atomic_load(&w->stop);) {
         const double now = tt_seconds();
+        if (now - w->looked > 2 * w->interval_s + 1)
+            forgive(w, now - w->looked);
+        w->looked = now;
+        if (w->gone >= 0 && now - w->gone_since > gone_wait_s)
+            end_for_gone(w);
         if (now >= next) {
             next = now + w->interval_s;
             tell_all(w);
@@ -423,7 +512,7 @@ tt_status tt_watchdog_start(struct tt_watchdog **out, struct tt_world *world, co
     if (!w)
         return tt_err_nomem(err, sizeof *w, "a watchdog");
     *w = (struct tt_watchdog){
-        .world = world, .opts = *opts, .launcher = getppid(), .interval_s = least < 8 ? least / 8 : 1, .step = -1
+        .world = world, .opts = *opts, .launcher = getppid(), .interval_s = least < 8 ? least / 8 : 1, .gone = -1, .step = -1
     };
     w->peer = calloc((size_t)world->size, sizeof *w->peer);
     tt_status st = w->peer ? TT_OK : tt_err_nomem(err, (size_t)world->size * sizeof *w->peer, "a watchdog");
@@ -436,6 +525,8 @@ tt_status tt_watchdog_start(struct tt_watchdog **out, struct tt_world *world, co
         st = tt_trace_start(world, opts->noperations > FEWEST_OPERATIONS ? opts->noperations : FEWEST_OPERATIONS, err);
     if (st == TT_OK)
         st = start_thread(w, err);
+    if (st == TT_OK)
+        tt_limit_end();
     if (st == TT_OK)
         *out = w;
     else

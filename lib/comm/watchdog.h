@@ -4,7 +4,7 @@
  * progress, and the last operation that it has posted and that is done in each communicator. Every rank so knows of every other one.
  * A run ends where
  *
- *   an operation is late      it was not done for the timeout, and some rank has not entered it, or has gone silent
+ *   an operation is late      it was not done for the timeout, and some rank has not entered it, or has been silent for as long
  *   a connection closes       a rank is gone
  *   a rank fails              and says so in tt_watchdog_stop
  *   the launcher is gone
@@ -28,7 +28,7 @@ struct tt_watchdog_opts {
     const struct tt_log *log; /* all are borrowed until the stop */
 };
 
-/* Every rank of the world calls it, before anything is posted that is to be watched. In a world that is one process nothing is watched, and
+/* Every rank of the world calls it, before anything is posted that is to be watched. It ends the limit of tt_mpi_run. In a world that is one process nothing is watched, and
  * *out is NULL. */
 TT_MUST_CHECK tt_status tt_watchdog_start(struct tt_watchdog **out, struct tt_world *world, const struct tt_watchdog_opts *opts,
                                           struct tt_err *err);

@@ -146,7 +146,9 @@ const struct tt_setting tt_settings[] = {
     { FIELD(optimizer.early_step_in_backward), TT_SET_BOOL, .def = "False",
       .text =
           "Update each parameter in the backward pass, once its gradient is complete. Gradients take no memory of their own then; "
-          "they are not clipped, grad_norm is 0, and every microbatch is a step of the optimizer." },
+          "they are not clipped, grad_norm is 0, and every microbatch is a step of the optimizer. TorchTitan's checkpoints of such "
+          "runs "
+          "lack most of the optimizer's state: exclude_from_loading optimizer goes on from them." },
 
     /* lr_scheduler */
     { FIELD(lr_scheduler.warmup_steps), TT_SET_INT, .def = "200", .bound = &at_least_0,
@@ -273,7 +275,9 @@ const struct tt_setting tt_settings[] = {
     { FIELD(checkpoint.load_step), TT_SET_INT, .def = "-1", .bound = &at_least_minus_1,
       .text = "The step to resume from, where checkpoint.folder is there; -1 for the latest." },
     { FIELD(checkpoint.exclude_from_loading), TT_SET_STRS,
-      .text = "What not to take from a checkpoint: model, optimizer, lr_scheduler, dataloader, train_state." },
+      .text = "What not to take from a checkpoint: model, optimizer, lr_scheduler, dataloader, train_state. Of what is loaded as "
+              "the model "
+              "alone, a seed or initial_load_path, nothing is left out." },
     { FIELD(checkpoint.enable_first_step_checkpoint), TT_SET_BOOL, .def = "False",
       .text = "Save a checkpoint after the first step too." },
     { FIELD(checkpoint.create_seed_checkpoint), TT_SET_BOOL, .def = "False",

@@ -24,6 +24,12 @@ tt_status tt_ranks_meet(struct tt_ranks *r, struct tt_err *err)
     return r->world->size > 1 ? tt_ranks_group(&r->loss, r, TT_MESH_LOSS, "loss", err) : TT_OK;
 }
 
+tt_status tt_ranks_part(const struct tt_ranks *r, struct tt_err *err)
+{
+    const struct tt_coll barrier = { .kind = TT_COLL_BARRIER, .what = "the end" };
+    return tt_comm_do(r->all, &barrier, err);
+}
+
 void tt_ranks_close(struct tt_ranks *r)
 {
     tt_comm_free(r->loss);
@@ -122,14 +128,23 @@ tt_status tt_ranks_gather(const struct tt_ranks *r, const void *bytes, size_t nb
     tt_buf_put(&parts[0], bytes, nbytes);
     for (int peer = 1; peer < r->world->size && status == TT_OK; peer++)
         status = receive(r, peer, &parts[peer], err);
-    return status == TT_OK ? tt_buf_check(&parts[0], "what a rank sends", err) : status;
+    if (status == TT_OK)
+        status = tt_buf_check(&parts[0], "what a rank sends", err);
+    if (status != TT_OK)
+        tt_world_abort(r->world, err);
+    return status;
 }
 
 tt_status tt_ranks_reduce_loss(const struct tt_ranks *r, enum tt_reduce_op op, float *loss, struct tt_err *err)
 {
-    const struct tt_coll coll = {
-        .kind = TT_COLL_ALL_REDUCE, .op = op, .wire = TT_F32, .sum = TT_F32, .src = loss, .dst = loss, .count = 1, .what = "the loss"
-    };
+    const struct tt_coll coll = { .kind = TT_COLL_ALL_REDUCE,
+                                  .op = op,
+                                  .wire = TT_F32,
+                                  .sum = TT_F32,
+                                  .src = loss,
+                                  .dst = loss,
+                                  .count = 1,
+                                  .what = "the loss" };
     return r->loss ? tt_comm_do(r->loss, &coll, err) : TT_OK;
 }
 

@@ -43,8 +43,8 @@ static tt_status begin(struct tt_tensorboard *tb, struct tt_err *err)
     return status;
 }
 
-tt_status tt_tensorboard_open(struct tt_tensorboard *out, const struct tt_config *config, int rank,
-                              const struct tt_log *log, struct tt_err *err)
+tt_status tt_tensorboard_open(struct tt_tensorboard *out, const struct tt_config *config, int rank, const struct tt_log *log,
+                              struct tt_err *err)
 {
     struct tt_tensorboard tb = { .fd = -1 };
     char host[HOST_NAME_MAX + 1] = "";

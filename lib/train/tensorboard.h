@@ -18,8 +18,8 @@ struct tt_tensorboard {
 };
 
 /* Makes the folder and the file, and logs where they are. TT_EIO, TT_ENOMEM. */
-TT_MUST_CHECK tt_status tt_tensorboard_open(struct tt_tensorboard *out, const struct tt_config *config, int rank, const struct tt_log *log,
-                                            struct tt_err *err);
+TT_MUST_CHECK tt_status tt_tensorboard_open(struct tt_tensorboard *out, const struct tt_config *config, int rank,
+                                            const struct tt_log *log, struct tt_err *err);
 
 /* The numbers of a step, which a reader sees from now on. */
 TT_MUST_CHECK tt_status tt_tensorboard_write(struct tt_tensorboard *tb, int64_t step, const struct tt_tfscalar *scalars, size_t n,

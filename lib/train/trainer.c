@@ -561,6 +561,16 @@ static bool is_stopped(struct trainer *t)
     return t->stop;
 }
 
+static tt_status write_profiles(struct trainer *t, struct tt_err *err)
+{
+    tt_watchdog_busy(t->ranks.watchdog);
+    tt_status status = tt_profiler_end(&t->profiler, t->state.step, err);
+    if (status == TT_OK)
+        status = tt_memory_snapshot_end(&t->snapshot, t->state.step, err);
+    tt_watchdog_done(t->ranks.watchdog);
+    return status;
+}
+
 /* *stopped: by a signal, with steps left to take. */
 static tt_status train(bool *stopped, struct trainer *t, struct tt_err *err)
 {
@@ -592,9 +602,7 @@ static tt_status train(bool *stopped, struct trainer *t, struct tt_err *err)
             status = tt_validator_run(&t->validator, s->step, &t->metrics, err);
         s->validation_due = false;
         if (status == TT_OK)
-            status = tt_profiler_end(&t->profiler, s->step, err);
-        if (status == TT_OK)
-            status = tt_memory_snapshot_end(&t->snapshot, s->step, err);
+            status = write_profiles(t, err);
         if (status != TT_OK)
             return status;
     }
@@ -647,8 +655,10 @@ static tt_status run(bool *stopped, struct trainer *t, struct tt_err *err)
         t->opts->started();
     status = train(stopped, t, err);
     tt_checkpointer_wait(&t->checkpointer);
+    tt_watchdog_busy(t->ranks.watchdog);
     if (status == TT_OK)
         status = tt_profiler_finish(&t->profiler, err);
+    tt_watchdog_done(t->ranks.watchdog);
     if (status == TT_OK && *stopped)
         WARN(t, "Stopped by a signal after step %" PRId64 ".", t->state.step);
     else if (status == TT_OK)
@@ -746,6 +756,8 @@ static tt_status train_rank(struct tt_world *world, void *ctx, struct tt_err *er
         show_plan(&t);
     else if (status == TT_OK)
         status = config.checkpoint.create_seed_checkpoint ? save_seed(&t, err) : run(&stopped, &t, err);
+    if (status == TT_OK)
+        status = tt_ranks_part(&t.ranks, err);
     tt_watchdog_stop(t.ranks.watchdog, status == TT_OK ? NULL : err);
     if (status != TT_OK)
         tt_world_abort(world, err);
@@ -808,6 +820,6 @@ tt_status tt_train(bool *stopped, const struct tt_config *config, const struct t
     if (config->comm.mode == TT_COMM_LOCAL_TENSOR && job.nranks > 1)
         return tt_local_run((int)job.nranks, train_rank, &job, err);
     if (config->comm.mode == TT_COMM_DEFAULT && job.nranks > 1)
-        return tt_mpi_run(train_rank, &job, err);
+        return tt_mpi_run(train_rank, &job, (double)config->comm.init_timeout_seconds, err);
     return tt_self_run(train_rank, &job, err);
 }

@@ -118,7 +118,7 @@ int main(int argc, char **argv)
     const int threads = argc > 2 && strcmp(argv[1], "-n") == 0 ? atoi(argv[2]) : 0;
     struct tt_err err;
     const tt_status st = threads > 0              ? tt_local_run(threads, bench, NULL, &err)
-                         : tt_launch_nranks() > 1 ? tt_mpi_run(bench, NULL, &err)
+                         : tt_launch_nranks() > 1 ? tt_mpi_run(bench, NULL, 0, &err)
                                                   : tt_self_run(bench, NULL, &err);
     if (st != TT_OK)
         fprintf(stderr, "comm_bench: %s\n", err.msg);

@@ -27,7 +27,7 @@ int main(int argc, char **argv)
     struct tt_err err = { .msg = "which mode?" };
 
     for (size_t i = 0; argc > 1 && i < sizeof modes / sizeof *modes; i++)
-        if (strcmp(argv[1], modes[i].name) == 0 && tt_mpi_run(modes[i].fn, &seed, &err) == TT_OK)
+        if (strcmp(argv[1], modes[i].name) == 0 && tt_mpi_run(modes[i].fn, &seed, 0, &err) == TT_OK)
             return 0;
     fprintf(stderr, "comm_cases: %s\n", err.msg);
     return 1;

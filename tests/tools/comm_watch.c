@@ -5,7 +5,10 @@
  *   late    rank 1 does not enter step 3, and sleeps
  *   chain   rank 3 sleeps in step 3, rank 2 waits for it in a group of their own, and the others for rank 2
  *   busy    rank 1 enters step 3 after three times the timeout, being busy meanwhile; then all end
- *   fails   the last rank fails at step 3 */
+ *   fails   the last rank fails at step 3
+ *   meet    rank 0 does not start its watchdog
+ *   group   rank 0 does not make the group of everybody
+ *   part    rank 0 has taken its steps, and does not come to the end */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +39,13 @@ static void nap(double seconds)
     nanosleep(&(struct timespec){ .tv_sec = s, .tv_nsec = (long)((seconds - (double)s) * 1e9) }, NULL);
 }
 
+/* Rank 0 of a run of that mode stays there. */
+static void stay(const struct run *r, const char *mode, const struct tt_world *world)
+{
+    if (strcmp(r->mode, mode) == 0 && world->rank == 0)
+        nap(1000);
+}
+
 static tt_status step_3(struct run *r, struct tt_err *err)
 {
     const struct tt_coll barrier = { .kind = TT_COLL_BARRIER, .what = "the pair" };
@@ -62,7 +72,7 @@ static tt_status steps(struct run *r, struct tt_err *err)
     };
     tt_status st = TT_OK;
 
-    for (int64_t step = 1; st == TT_OK && !(strcmp(r->mode, "busy") == 0 && step > 6); step++) {
+    for (int64_t step = 1; st == TT_OK && !((strcmp(r->mode, "busy") == 0 || strcmp(r->mode, "part") == 0) && step > 6); step++) {
         if (step == 3)
             st = step_3(r, err);
         if (st == TT_OK)
@@ -77,17 +87,21 @@ static tt_status run(struct tt_world *world, void *ctx, struct tt_err *err)
 {
     struct run *r = ctx;
     const struct tt_log log = { .write = say };
-    const struct tt_watchdog_opts opts = {
-        .init_timeout_s = 30, .train_timeout_s = r->timeout_s, .noperations = 5, .record = "record/rank_", .log = &log
-    };
+    const struct tt_watchdog_opts opts = { .init_timeout_s = strcmp(r->mode, "group") == 0 ? r->timeout_s : 30,
+                                           .train_timeout_s = r->timeout_s,
+                                           .noperations = 5,
+                                           .record = "record/rank_",
+                                           .log = &log };
     static const int pair[] = { 2, 3 };
     char path[64], pid[32];
 
     snprintf(path, sizeof path, "pid.%d", world->rank);
     snprintf(pid, sizeof pid, "%d\n", (int)getpid());
     tt_status st = tt_file_write_all(path, pid, strlen(pid), err);
+    stay(r, "meet", world);
     if (st == TT_OK)
         st = tt_watchdog_start(&r->watchdog, world, &opts, err);
+    stay(r, "group", world);
     if (st == TT_OK)
         st = tt_comm_new(&r->all, world, NULL, 0, "everybody", err);
     if (st == TT_OK && world->rank >= 2)
@@ -99,6 +113,7 @@ static tt_status run(struct tt_world *world, void *ctx, struct tt_err *err)
         tt_world_abort(world, err);
     tt_comm_free(r->all);
     tt_comm_free(r->pair);
+    stay(r, "part", world);
     return st;
 }
 
@@ -107,8 +122,10 @@ int main(int argc, char **argv)
     struct run r = { .timeout_s = argc > 2 ? atof(argv[1]) : 1, .mode = argc > 2 ? argv[2] : "steps" };
     struct tt_err err;
 
+    const double limit_s = strcmp(r.mode, "meet") == 0 ? r.timeout_s : strcmp(r.mode, "part") == 0 ? 15 : 30;
+
     signal(SIGTERM, SIG_IGN); /* mpirun's, when the first rank has gone: titan-train catches it too */
-    if (tt_mpi_run(run, &r, &err) == TT_OK)
+    if (tt_mpi_run(run, &r, limit_s, &err) == TT_OK)
         return 0;
     fprintf(stderr, "comm_watch: %s\n", err.msg);
     return 1;

@@ -114,7 +114,9 @@ static struct tt_config config_of(const char *jsonl)
 static void step_through(struct tt_metrics *m, int64_t first, int64_t last)
 {
     for (int64_t step = first; step <= last; step++) {
-        const struct tt_step_report report = { .step = step, .loss = step == 3 ? NAN : 0.1f, .grad_norm = 2.5f, .lr = 8e-4, .ntokens_seen = 100 * step };
+        const struct tt_step_report report = {
+            .step = step, .loss = step == 3 ? NAN : 0.1f, .grad_norm = 2.5f, .lr = 8e-4, .ntokens_seen = 100 * step
+        };
         tt_metrics_count(m, 100, 0.001);
         assert_int_equal(tt_metrics_step(m, &report, NULL), TT_OK);
     }

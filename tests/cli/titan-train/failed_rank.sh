@@ -46,11 +46,12 @@ stopped() {
 	tail -qn 1 out/comm_traces/rank_[013] | grep -c '"state": "\(under way\|posted\|done\)"'
 }
 
-# An fsync of twice the timeout: the others wait for it.
+# An fsync of twice the timeout, of a save as of a profile: the others wait for it.
 slow_disk() {
 	# shellcheck disable=SC2016
 	each='[ $r != 1 ] || export LD_PRELOAD=$TOOLS/../preload/slow_disk.so' start --training.steps 4 --checkpoint.enable \
-		--checkpoint.interval 3 --checkpoint.no_last_save_model_only --comm.train_timeout_seconds 1
+		--checkpoint.interval 3 --checkpoint.no_last_save_model_only --comm.train_timeout_seconds 1 \
+		--profiling.enable_profiling --profiling.profile_freq 4 --profiling.enable_memory_snapshot
 	wait $job
 	echo "exit $?, saved: $(echo out/checkpoint/step-*)"
 	said | sed -E 's/rank [0-9] being/rank N being/' | sort -u

@@ -1,7 +1,8 @@
 # The same ranks as processes: what threads train and save, and the errors of one rank.
 . "$ROOT/tests/cli/titan-train/tiny.inc"
 . "$ROOT/tests/cli/comm/mpi.inc"
-run() { mpirun -n "$1" titan-train "${flags[@]}" --threads 1 "${@:2}" 2>&1 | plain; }
+# Within a step of Slurm's that has started four: what mpirun says of its own ranks counts.
+run() { SLURM_STEP_NUM_TASKS=4 SLURM_PROCID=3 SLURM_TASKS_PER_NODE=4 mpirun -n "$1" titan-train "${flags[@]}" --threads 1 "${@:2}" 2>&1 | plain; }
 steps() { grep -oE 'step:  [0-9]+  loss:  [0-9]+[.][0-9]{2}' | tr '\n' ' '; echo; }
 full=(--checkpoint.enable --checkpoint.interval 2 --checkpoint.no_last_save_model_only --job.dump_folder)
 
