@@ -202,7 +202,9 @@ tt_status tt_config_check_ranks(const struct tt_config *config, int64_t nranks, 
     const struct tt_config_parallelism *p = &config->parallelism;
     const int64_t replicate = p->data_parallel_replicate_degree, cp = p->context_parallel_degree, tp = p->tensor_parallel_degree,
                   pp = p->pipeline_parallel_degree;
-    const tt_status st = check_degrees(config, err);
+    tt_status st = check_degrees(config, err);
+    if (st == TT_OK)
+        st = check_ones(config, err); /* before more processes are asked for, which would be of no use */
     if (st != TT_OK)
         return st;
 
@@ -219,5 +221,5 @@ tt_status tt_config_check_ranks(const struct tt_config *config, int64_t nranks, 
                           "%s: Sequence length %" PRId64 " must be divisible by the product of TP degree (%" PRId64
                           ") and 2 * CP degree (%" PRId64 ").",
                           tt_config_where(config, "training.seq_len"), seq_len, tp, cp);
-    return check_ones(config, err);
+    return TT_OK;
 }
