@@ -24,9 +24,9 @@ tt_status tt_ranks_meet(struct tt_ranks *r, struct tt_err *err)
     return r->world->size > 1 ? tt_ranks_group(&r->loss, r, TT_MESH_LOSS, "loss", err) : TT_OK;
 }
 
-tt_status tt_ranks_part(const struct tt_ranks *r, struct tt_err *err)
+tt_status tt_ranks_await(const struct tt_ranks *r, const char *what, struct tt_err *err)
 {
-    const struct tt_coll barrier = { .kind = TT_COLL_BARRIER, .what = "the end" };
+    const struct tt_coll barrier = { .kind = TT_COLL_BARRIER, .what = what };
     return tt_comm_do(r->all, &barrier, err);
 }
 

@@ -28,8 +28,8 @@ TT_MUST_CHECK tt_status tt_ranks_open(struct tt_ranks *out, struct tt_world *wor
                                       struct tt_err *err);
 /* Together, once all are known to have the same settings: where degrees differ nobody would come to some groups. */
 TT_MUST_CHECK tt_status tt_ranks_meet(struct tt_ranks *ranks, struct tt_err *err);
-/* Together: when all have come to their ends. */
-TT_MUST_CHECK tt_status tt_ranks_part(const struct tt_ranks *ranks, struct tt_err *err);
+/* Together: when all have come there. what: borrowed for good. */
+TT_MUST_CHECK tt_status tt_ranks_await(const struct tt_ranks *ranks, const char *what, struct tt_err *err);
 void tt_ranks_close(struct tt_ranks *ranks); /* fine on a zeroed struct */
 
 static inline bool tt_ranks_is_first(const struct tt_ranks *r) { return r->world->rank == 0; }

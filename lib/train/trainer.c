@@ -649,6 +649,8 @@ static tt_status run(bool *stopped, struct trainer *t, struct tt_err *err)
     status = tt_profiler_open(&t->profiler, t->config, t->ranks.world->rank, t->step, t->validator.step, t->log, err);
     if (status == TT_OK)
         status = tt_memory_snapshot_open(&t->snapshot, t->config, t->ranks.world->rank, t->step, t->log, err);
+    if (status == TT_OK) /* a signal is to find all before their first step, or none */
+        status = tt_ranks_await(&t->ranks, "the first step", err);
     if (status != TT_OK)
         return status;
     if (t->opts->started && (tt_ranks_is_first(&t->ranks) || t->config->comm.mode != TT_COMM_LOCAL_TENSOR))
@@ -757,7 +759,7 @@ static tt_status train_rank(struct tt_world *world, void *ctx, struct tt_err *er
     else if (status == TT_OK)
         status = config.checkpoint.create_seed_checkpoint ? save_seed(&t, err) : run(&stopped, &t, err);
     if (status == TT_OK)
-        status = tt_ranks_part(&t.ranks, err);
+        status = tt_ranks_await(&t.ranks, "the end", err);
     tt_watchdog_stop(t.ranks.watchdog, status == TT_OK ? NULL : err);
     if (status != TT_OK)
         tt_world_abort(world, err);
