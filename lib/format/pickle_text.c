@@ -212,6 +212,16 @@ static void put_json_map(struct tt_buf *out, const struct tt_value *v, int inner
     tt_buf_byte(out, '}');
 }
 
+/* Readers of JSON other than Python's refuse a bare NaN. */
+static void put_json_float(struct tt_buf *out, double f)
+{
+    const char *quote = isfinite(f) ? "" : "\"";
+
+    tt_buf_str(out, quote);
+    tt_json_write_double(out, f);
+    tt_buf_str(out, quote);
+}
+
 static void put_json(struct tt_buf *out, const struct tt_value *v, int inner)
 {
     switch (v->kind) {
@@ -229,7 +239,7 @@ static void put_json(struct tt_buf *out, const struct tt_value *v, int inner)
     case TT_V_MAP: put_json_map(out, v, inner); break;
     case TT_V_TENSOR:
     case TT_V_OBJECT: put_json_text(out, v); break;
-    case TT_V_FLOAT: /* JSON has no infinities; Python's json writes them, and so do we */
+    case TT_V_FLOAT: put_json_float(out, v->u.f); break;
     default: tt_json_write(out, v, 0); break;
     }
 }

@@ -9,8 +9,8 @@
  * Python's repr does. It stops soon after max_nbytes. */
 void tt_value_text(struct tt_buf *out, const struct tt_value *value, size_t max_nbytes);
 
-/* As JSON: what JSON has no form for becomes a string of the text above, bytes {"bytes": n} and, where they are a pickle of plain
- * values (in one another four deep at most), {"bytes": n, "pickle": ...}. */
+/* As JSON: what JSON has no form for becomes a string of the text above, floats that are not finite "NaN", "Infinity", "-Infinity",
+ * bytes {"bytes": n} and, where they are a pickle of plain values (in one another four deep at most), {"bytes": n, "pickle": ...}. */
 void tt_value_json(struct tt_buf *out, const struct tt_value *value);
 
 #endif

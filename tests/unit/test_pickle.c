@@ -203,6 +203,23 @@ static void test_pickles_in_pickles_are_shown_four_deep(void **state)
     tt_arena_release(&arena);
 }
 
+static void test_floats_that_json_has_no_form_for_are_strings(void **state)
+{
+    static const char bytes[] = "\x80\x02]("
+                                "G\x7f\xf8\0\0\0\0\0\0" /* nan */
+                                "G\x7f\xf0\0\0\0\0\0\0" /* inf */
+                                "}\x8c\x01xG\xff\xf0\0\0\0\0\0\0s"
+                                "G\x3f\xf8\0\0\0\0\0\0" /* 1.5 */
+                                "e.";
+    struct tt_arena arena = { 0 };
+    struct tt_buf json = { 0 };
+    (void)state;
+    tt_value_json(&json, decode(&arena, bytes, sizeof bytes - 1));
+    assert_string_equal(tt_buf_cstr(&json), "[\"NaN\", \"Infinity\", {\"x\": \"-Infinity\"}, 1.5]");
+    tt_buf_release(&json);
+    tt_arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +230,7 @@ int main(void)
         cmocka_unit_test(test_the_names_of_dtypes_and_storages_are_those_of_the_dtype_table),
         cmocka_unit_test(test_a_value_nested_too_deep_is_refused_without_recursion),
         cmocka_unit_test(test_pickles_in_pickles_are_shown_four_deep),
+        cmocka_unit_test(test_floats_that_json_has_no_form_for_are_strings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
