@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/each.h"
 #include "ckpt/number.h"
 #include "ckpt/output.h"
@@ -64,34 +65,56 @@ struct diff {
 
 /* --- elements ----------------------------------------------------------------------------------------------------------------- */
 
-static void note_numbers(struct found *f, const double *a, const double *b, int n)
+/* Elements with their numbers, and by how much these differ. */
+struct pair {
+    const uint8_t *a, *b;
+    const double *x, *y; /* (per) */
+    double by[2];
+};
+
+static bool is_wide_int(enum tt_dtype dtype) { return dtype == TT_I64 || dtype == TT_U64; }
+
+/* What a double has no room for is taken from the element. */
+static long double wide(enum tt_dtype dtype, const uint8_t *element, double number)
 {
-    for (int i = 0; i < n; i++) {
-        const double by = a[i] == b[i] ? 0 : fabs(a[i] - b[i]);
-        if (isnan(by))
-            f->has_nan |= isnan(a[i]) != isnan(b[i]);
-        else if (by > f->max)
-            f->max = by;
+    if (!is_wide_int(dtype))
+        return number;
+    return dtype == TT_U64 ? (long double)tt_load_le64(element) : (long double)(int64_t)tt_load_le64(element);
+}
+
+static void subtract(struct pair *p, enum tt_dtype ta, enum tt_dtype tb, int per)
+{
+    if (is_wide_int(ta) || is_wide_int(tb))
+        p->by[0] = tt_diff_by(wide(ta, p->a, p->x[0]), wide(tb, p->b, p->y[0]));
+    else
+        for (int k = 0; k < per; k++)
+            p->by[k] = p->x[k] == p->y[k] ? 0 : fabs(p->x[k] - p->y[k]);
+}
+
+static void note_numbers(struct found *f, const struct pair *p, int per)
+{
+    for (int k = 0; k < per; k++) {
+        if (isnan(p->by[k]))
+            f->has_nan |= isnan(p->x[k]) != isnan(p->y[k]);
+        else if (p->by[k] > f->max)
+            f->max = p->by[k];
     }
 }
 
-static bool has_integers(enum tt_dtype dtype) { return !tt_dtypes[dtype].is_float && !tt_dtypes[dtype].is_complex; }
-
-/* Integers beyond 2^53 are not told apart as doubles. */
-static bool differs(const struct tt_diff_opts *opts, const struct row *row, const uint8_t *a, const uint8_t *b, const double *x,
-                    const double *y, int per)
+static bool differs(const struct tt_diff_opts *opts, const struct row *row, const struct pair *p, int per)
 {
     const enum tt_dtype dtype = row->a->output.dtype;
     const bool same_dtype = dtype == row->b->output.dtype;
 
-    if (same_dtype && memcmp(a, b, tt_dtype_nbytes(dtype)) == 0)
+    if (same_dtype && memcmp(p->a, p->b, tt_dtype_nbytes(dtype)) == 0)
         return false;
     if (!opts->close && same_dtype)
         return true;
     for (int k = 0; k < per; k++)
-        if (opts->close ? !tt_diff_is_close(x[k], y[k], opts) : x[k] != y[k] && !(isnan(x[k]) && isnan(y[k])))
+        if (opts->close ? !tt_diff_is_close(p->x[k], p->y[k], p->by[k], opts)
+                        : p->by[k] != 0 && !(isnan(p->x[k]) && isnan(p->y[k])))
             return true;
-    return opts->close && opts->atol == 0 && opts->rtol == 0 && same_dtype && has_integers(dtype);
+    return false;
 }
 
 static void compare(struct diff *d, struct unit *u, const uint8_t *a, const uint8_t *b)
@@ -112,15 +135,16 @@ static void compare(struct diff *d, struct unit *u, const uint8_t *a, const uint
         tt_numbers_f64(x, ta, a + (size_t)i * na, (size_t)n);
         tt_numbers_f64(y, tb, b + (size_t)i * nb, (size_t)n);
         for (int64_t k = 0; k < n; k++) {
-            const uint8_t *ea = a + (size_t)(i + k) * na, *eb = b + (size_t)(i + k) * nb;
-            if (!differs(d->opts, row, ea, eb, x + k * per, y + k * per, per))
+            struct pair p = { .a = a + (size_t)(i + k) * na, .b = b + (size_t)(i + k) * nb, .x = x + k * per, .y = y + k * per };
+            subtract(&p, ta, tb, per);
+            if (!differs(d->opts, row, &p, per))
                 continue;
             if (f->ndiffer++ == 0) {
                 f->first = u->first + i + k;
-                memcpy(f->a, ea, na);
-                memcpy(f->b, eb, nb);
+                memcpy(f->a, p.a, na);
+                memcpy(f->b, p.b, nb);
             }
-            note_numbers(f, x + k * per, y + k * per, per);
+            note_numbers(f, &p, per);
         }
     }
 }

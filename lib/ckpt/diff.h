@@ -32,8 +32,11 @@ struct tt_diff_opts {
 TT_MUST_CHECK tt_status tt_diff(FILE *out, const struct tt_diff_side *a, const struct tt_diff_side *b, const struct tt_diff_opts *opts,
                                 const struct tt_task *task, bool *same, struct tt_err *err);
 
-/* |a - b| <= atol + rtol * |b|; infinities and NaN are close to themselves alone. */
-bool tt_diff_is_close(double a, double b, const struct tt_diff_opts *opts);
+/* |a - b|, of integers of 64 bits too, which a long double has room for; 0 where they are equal, infinities too. */
+double tt_diff_by(long double a, long double b);
+
+/* by <= atol + rtol * |b|, where by is |a - b|; infinities and NaN are close to themselves alone. */
+bool tt_diff_is_close(double a, double b, double by, const struct tt_diff_opts *opts);
 
 /* Whether two values are the same, or close. */
 bool tt_value_close(const struct tt_value *a, const struct tt_value *b, const struct tt_diff_opts *opts);

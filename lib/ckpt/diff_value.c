@@ -8,13 +8,23 @@
 
 static bool is_number(const struct tt_value *v) { return v->kind == TT_V_INT || v->kind == TT_V_FLOAT; }
 
-static double number_of(const struct tt_value *v) { return v->kind == TT_V_INT ? (double)v->u.i : v->u.f; }
+static long double number_of(const struct tt_value *v) { return v->kind == TT_V_INT ? (long double)v->u.i : (long double)v->u.f; }
 
-bool tt_diff_is_close(double a, double b, const struct tt_diff_opts *opts)
+/* Of two doubles the difference is rounded once, as everywhere. */
+double tt_diff_by(long double a, long double b)
+{
+    const double x = (double)a, y = (double)b;
+
+    if (a == b)
+        return 0;
+    return x == a && y == b ? fabs(x - y) : (double)fabsl(a - b);
+}
+
+bool tt_diff_is_close(double a, double b, double by, const struct tt_diff_opts *opts)
 {
     if (!isfinite(a) || !isfinite(b))
         return a == b || (isnan(a) && isnan(b));
-    return fabs(a - b) <= opts->atol + opts->rtol * fabs(b);
+    return by <= opts->atol + opts->rtol * fabs(b);
 }
 
 /* Two writers pickle one state in different ways (protocols, memo). */
@@ -59,8 +69,10 @@ static bool maps_are_close(const struct tt_value *a, const struct tt_value *b, c
 
 bool tt_value_close(const struct tt_value *a, const struct tt_value *b, const struct tt_diff_opts *opts)
 {
-    if (opts->close && is_number(a) && is_number(b))
-        return tt_diff_is_close(number_of(a), number_of(b), opts);
+    if (opts->close && is_number(a) && is_number(b)) {
+        const long double x = number_of(a), y = number_of(b);
+        return tt_diff_is_close((double)x, (double)y, tt_diff_by(x, y), opts);
+    }
     if (a->kind != b->kind)
         return false;
     switch (a->kind) {

@@ -121,6 +121,24 @@ static void test_integers_beyond_a_double_are_told_apart(void **state)
     assert_diff(TT_I64, a, TT_I64, b, &close_to, NULL);
 }
 
+static void test_the_difference_of_integers_is_exact(void **state)
+{
+    static const struct tt_diff_opts half = { .close = true, .atol = 0.5 }, one = { .close = true, .atol = 1 };
+    const int64_t a[6] = { 1LL << 53, (1LL << 53) + 1 }, b[6] = { 1LL << 53, 1LL << 53 }, least[6] = { INT64_MIN },
+                  zeros[6] = { 0 };
+    const uint64_t most[6] = { UINT64_MAX }, one_less[6] = { UINT64_MAX - 1 };
+    const double c[6] = { 0x1p53, 0x1p53 };
+    (void)state;
+    assert_diff(TT_I64, a, TT_I64, b, &half,
+                "w: 1 of 6 elements differ, by at most 1.0, first at [0,1]: 9007199254740993, 9007199254740992\n");
+    assert_diff(TT_I64, a, TT_I64, b, &exact, "by at most 1.0,");
+    assert_diff(TT_I64, a, TT_I64, b, &one, NULL);
+    assert_diff(TT_I64, a, TT_F64, c, &half, "w: 1 of 6 elements differ, by at most 1.0,");
+    assert_diff(TT_U64, most, TT_U64, one_less, &half, "w: 1 of 6 elements differ, by at most 1.0,");
+    assert_diff(TT_I64, least, TT_I64, zeros, &half, "by at most 9.223372036854776e+18,");
+    assert_diff(TT_I64, least, TT_U64, most, &half, "by at most 2.7670116110564327e+19,");
+}
+
 static void test_complex_and_float4_elements_are_compared_by_their_halves(void **state)
 {
     const float a[12] = { 1, 2, 3, 4 }, b[12] = { 1, 2, 3, 5 };
@@ -194,6 +212,8 @@ static void test_values_are_compared_through_lists_maps_and_pickles(void **state
     assert_true(tt_value_close(list, near_list, &close_to));
     assert_false(tt_value_close(tt_value_int(&arena, 1), tt_value_float(&arena, 1), &exact));
     assert_true(tt_value_close(tt_value_int(&arena, 1), tt_value_float(&arena, 1), &close_none));
+    const struct tt_diff_opts half = { .close = true, .atol = 0.5 };
+    assert_false(tt_value_close(tt_value_int(&arena, (1LL << 53) + 1), tt_value_int(&arena, 1LL << 53), &half));
     assert_int_equal(tt_pickle_from_value(&pickle, list, NULL), TT_OK);
     static const uint8_t protocol4[] = "\x80\x04]\x94G\x3f\xf0\0\0\0\0\0\0a.";
     const struct tt_value *x = tt_value_bytes(&arena, pickle.data, pickle.len),
@@ -211,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_close_is_within_both_tolerances),
         cmocka_unit_test(test_dtypes_differ_unless_close_is_enough),
         cmocka_unit_test(test_integers_beyond_a_double_are_told_apart),
+        cmocka_unit_test(test_the_difference_of_integers_is_exact),
         cmocka_unit_test(test_complex_and_float4_elements_are_compared_by_their_halves),
         cmocka_unit_test(test_the_first_difference_of_a_large_tensor_is_found),
         cmocka_unit_test(test_keys_and_shapes_are_said),
