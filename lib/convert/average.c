@@ -5,14 +5,27 @@
 #include "ckpt/keys.h"
 #include "convert/reshard.h"
 
-static tt_status find_same(const struct tt_entry **out, const struct tt_ckpt *ckpt, const struct tt_entry *first, struct tt_err *err)
+static tt_status find_tensor(const struct tt_entry **out, const struct tt_ckpt *ckpt, const char *fqn, const struct tt_ckpt *has,
+                             struct tt_err *err)
 {
-    const struct tt_entry *e = tt_entries_find(&ckpt->entries, first->fqn);
-    char expected[200], found[200];
+    const struct tt_entry *e = tt_entries_find(&ckpt->entries, fqn);
 
     if (!e || e->kind != TT_ENTRY_TENSOR)
-        return tt_err_set(err, TT_ENOENT, "%s: key %s: expected a tensor to average, found %s", ckpt->path, first->fqn,
+        return tt_err_set(err, TT_ENOENT, "%s: key %s: expected a tensor to average as in %s, found %s", ckpt->path, fqn, has->path,
                           e ? "a value" : "nothing");
+    *out = e;
+    return TT_OK;
+}
+
+static tt_status find_same(const struct tt_entry **out, const struct tt_ckpt *ckpt, const struct tt_entry *first,
+                           const struct tt_ckpt *has, struct tt_err *err)
+{
+    const struct tt_entry *e = NULL;
+    const tt_status st = find_tensor(&e, ckpt, first->fqn, has, err);
+    char expected[200], found[200];
+
+    if (st != TT_OK)
+        return st;
     if (e->ndim != first->ndim || (e->ndim && memcmp(e->shape, first->shape, (size_t)e->ndim * sizeof *e->shape) != 0))
         return tt_err_set(err, TT_EINVAL, "%s: key %s: expected %s as in the first checkpoint, found %s", ckpt->path, first->fqn,
                           tt_dims_text(expected, sizeof expected, first->ndim, first->shape),
@@ -31,7 +44,7 @@ static tt_status add_tensor(struct tt_recipe *recipe, struct tt_ckpt *const *ckp
     if (!parts)
         return tt_err_nomem(err, n * sizeof *parts, first->fqn);
     for (size_t i = 0; i < n; i++) {
-        const tt_status st = find_same(&parts[i].src, ckpts[i], first, err);
+        const tt_status st = find_same(&parts[i].src, ckpts[i], first, ckpts[0], err);
         if (st != TT_OK)
             return st;
         parts[i].ckpt = ckpts[i];
@@ -74,9 +87,9 @@ tt_status tt_average_add(struct tt_recipe *recipe, struct tt_ckpt *const *ckpts,
             st = add_tensor(recipe, ckpts, n, share, &first->items[i], opts, err);
     for (size_t c = 1; c < n; c++)
         for (size_t i = 0; i < ckpts[c]->entries.n && st == TT_OK; i++) {
-            const struct tt_entry *e = &ckpts[c]->entries.items[i];
-            if (is_taken(e, opts) && !tt_entries_find(first, e->fqn))
-                st = tt_recipe_note(recipe, &recipe->unused, e->fqn, err);
+            const struct tt_entry *e = &ckpts[c]->entries.items[i], *same;
+            if (is_taken(e, opts))
+                st = find_tensor(&same, ckpts[0], e->fqn, ckpts[c], err);
         }
     return st;
 }

@@ -9,6 +9,8 @@ titan-reshard --quiet --average s2 s3 full --weights 2,1,1 out "${model[@]}" --t
 titan-reshard --average s2 s3 --weights 1,-1 none
 titan-reshard --quiet s3 part --exclude 'layers.1.*'
 titan-reshard --average s2 part none
+titan-reshard --average part s2 none
+titan-reshard --quiet --average part s2 both --exclude 'layers.1.*' && ls -A both
 sed 's/dim: 32/dim: 48/' tiny.yaml > wide.yaml
 rm -rf run; titan-seed "${flags[@]}" --model.flavor wide.yaml 2>log || cat log
 titan-reshard --average s2 run/checkpoint/step-0 none
