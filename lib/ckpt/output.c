@@ -147,10 +147,63 @@ static void add_scaled(double *restrict sums, const double *restrict terms, doub
         }
 }
 
-/* The sum in float64, a stretch of the piece at a time. */
-static tt_status weighted_sum(struct tt_assembler *a, const struct tt_output *o, const struct tt_region *piece, uint8_t *dst,
-                              struct tt_err *err)
+static void divide(double *restrict out, const double *restrict sums, double by, int64_t n)
 {
+    for (int64_t i = 0; i < n; i += 4)
+        for (int k = 0; k < 4; k++)
+            out[i + k] = sums[i + k] / by;
+}
+
+static void add_long(long double *restrict sums, const double *restrict terms, long double weight, bool first, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        sums[i] = first ? weight * terms[i] : sums[i] + weight * terms[i];
+}
+
+static void divide_long(double *restrict out, const long double *restrict sums, long double by, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (double)(sums[i] / by);
+}
+
+static bool has_f64(const struct tt_output *o)
+{
+    for (size_t i = 0; i < o->nparts; i++)
+        if (o->parts[i].src && tt_part_dtype(&o->parts[i]) == TT_F64)
+            return true;
+    return false;
+}
+
+/* A stretch of the mean, in a->terms. */
+static tt_status mean(struct tt_assembler *a, const struct tt_output *o, const struct tt_region *stretch, bool is_long, int64_t n,
+                      struct tt_err *err)
+{
+    long double total = 0;
+
+    for (size_t p = 0; p < o->nparts; p++) {
+        const tt_status st = fill_piece(a, o, &o->parts[p], TT_F64, stretch, a->terms, err);
+        if (st != TT_OK)
+            return st;
+        if (is_long)
+            add_long(a->long_sums, a->terms, o->weights[p], p == 0, n);
+        else if (p == 0)
+            scale(a->sums, a->terms, o->weights[p], n);
+        else
+            add_scaled(a->sums, a->terms, o->weights[p], n);
+        total += o->weights[p];
+    }
+    if (is_long)
+        divide_long(a->terms, a->long_sums, total, n);
+    else
+        divide(a->terms, a->sums, (double)total, n);
+    return TT_OK;
+}
+
+/* A stretch of the piece at a time. */
+static tt_status weighted_mean(struct tt_assembler *a, const struct tt_output *o, const struct tt_region *piece, uint8_t *dst,
+                               struct tt_err *err)
+{
+    const bool is_long = has_f64(o);
     int64_t numel = 0, n = 0;
     tt_status st = TT_OK;
 
@@ -158,16 +211,10 @@ static tt_status weighted_sum(struct tt_assembler *a, const struct tt_output *o,
         return tt_err_set(err, TT_EINVAL, "key %s: too large a piece", o->fqn);
     for (int64_t first = 0; first < numel && st == TT_OK; first += n) {
         struct tt_region stretch;
-        n = tt_region_piece(&stretch, piece, first, TT_SUMS);
-        for (size_t p = 0; p < o->nparts && st == TT_OK; p++) {
-            st = fill_piece(a, o, &o->parts[p], TT_F64, &stretch, a->terms, err);
-            if (st == TT_OK && p == 0)
-                scale(a->sums, a->terms, o->weights[p], n);
-            else if (st == TT_OK)
-                add_scaled(a->sums, a->terms, o->weights[p], n);
-        }
+        n = tt_region_piece(&stretch, piece, first, is_long ? TT_LONG_SUMS : TT_SUMS);
+        st = mean(a, o, &stretch, is_long, n, err);
         if (st == TT_OK)
-            tt_cast(dst + (size_t)first * tt_dtype_nbytes(o->dtype), o->dtype, a->sums, TT_F64, (size_t)n);
+            tt_cast(dst + (size_t)first * tt_dtype_nbytes(o->dtype), o->dtype, a->terms, TT_F64, (size_t)n);
     }
     return st;
 }
@@ -178,7 +225,7 @@ tt_status tt_assemble(struct tt_assembler *a, const struct tt_output *o, const s
     tt_status st = TT_OK;
 
     if (o->weights)
-        return weighted_sum(a, o, piece, dst, err);
+        return weighted_mean(a, o, piece, dst, err);
     for (size_t i = 0; i < o->nparts && st == TT_OK; i++)
         st = fill_piece(a, o, &o->parts[i], o->dtype, piece, dst, err);
     return st;

@@ -12,6 +12,7 @@ enum {
     TT_SCALES_NBYTES = 1 << 18,
     TT_TILE = 128, /* rows and columns of what is turned at a time: both sides stay in the cache */
     TT_SUMS = 1 << 15,
+    TT_LONG_SUMS = TT_SUMS / 2,
 };
 
 struct tt_assembler {
@@ -23,7 +24,11 @@ struct tt_assembler {
     uint8_t *raw, *scratch; /* (TT_BLOCK_NBYTES) stored elements; the readers'. NULL until they are needed. */
     uint8_t scales[TT_SCALES_NBYTES];
     uint8_t tile[TT_TILE * TT_TILE * 8]; /* of the widest dtype that is cast to */
-    double sums[TT_SUMS], terms[TT_SUMS]; /* of a weighted output */
+    union {
+        double sums[TT_SUMS];
+        long double long_sums[TT_LONG_SUMS]; /* where a part is float64 */
+    };
+    double terms[TT_SUMS]; /* of a weighted output */
 };
 
 /* The reader of a part's checkpoint, made where it is new. */

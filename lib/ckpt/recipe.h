@@ -51,8 +51,8 @@ struct tt_output {
     const int64_t *shape;
     const struct tt_part *parts; /* together they cover the output once, but see weights */
     size_t nparts;
-    /* (nparts) or NULL. Not NULL: each part covers the whole output, which is their weighted sum: in float64, in the parts'
-     * order, then cast to dtype. */
+    /* (nparts) or NULL. Not NULL: each part covers the whole output, which is their weighted mean: the sum, in the parts' order,
+     * over that of the weights, which is not 0; in float64, or long double where a part is float64, then cast to dtype. */
     const double *weights;
 };
 

@@ -70,21 +70,17 @@ static bool is_taken(const struct tt_entry *e, const struct tt_tool_opts *opts)
 tt_status tt_average_add(struct tt_recipe *recipe, struct tt_ckpt *const *ckpts, size_t n, const double *weights,
                          const struct tt_tool_opts *opts, struct tt_err *err)
 {
-    double *share = tt_arena_array(&recipe->arena, n, sizeof *share), sum = 0;
+    double sum = 0;
     tt_status st = TT_OK;
 
-    if (!share)
-        return tt_err_nomem(err, n * sizeof *share, "the weights");
     for (size_t i = 0; i < n; i++)
         sum += weights[i];
     if (!isfinite(sum) || sum == 0)
         return tt_err_set(err, TT_EINVAL, "--weights: expected numbers with a sum that is not 0, found a sum of %g", sum);
-    for (size_t i = 0; i < n; i++)
-        share[i] = weights[i] / sum;
     const struct tt_entries *first = &ckpts[0]->entries;
     for (size_t i = 0; i < first->n && st == TT_OK; i++)
         if (is_taken(&first->items[i], opts))
-            st = add_tensor(recipe, ckpts, n, share, &first->items[i], opts, err);
+            st = add_tensor(recipe, ckpts, n, weights, &first->items[i], opts, err);
     for (size_t c = 1; c < n; c++)
         for (size_t i = 0; i < ckpts[c]->entries.n && st == TT_OK; i++) {
             const struct tt_entry *e = &ckpts[c]->entries.items[i], *same;

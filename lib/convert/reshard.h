@@ -29,7 +29,7 @@ TT_MUST_CHECK tt_status tt_reshard(const struct tt_prog *prog, const struct tt_r
 
 /* --- its parts ---------------------------------------------------------------------------------------------------------------- */
 
-/* average.c: appends the model of the first checkpoint, each tensor the weighted sum of theirs. weights (n) are divided by their sum.
+/* average.c: appends the model of the first checkpoint, each tensor the weighted mean of theirs. weights (n) live as long as the recipe.
  * TT_ENOENT: one of them lacks a tensor of another; TT_EINVAL: another shape. */
 TT_MUST_CHECK tt_status tt_average_add(struct tt_recipe *recipe, struct tt_ckpt *const *ckpts, size_t n, const double *weights,
                                        const struct tt_tool_opts *opts, struct tt_err *err);

@@ -372,6 +372,33 @@ static void test_averages_are_summed_in_float64(void **state)
     check_large(f, "a large average", &o);
 }
 
+/* 3 m of a mantissa m that is 2 beyond a multiple of 4 is a tie of doubles. */
+static void test_the_mean_of_one_tensor_is_that_tensor(void **state)
+{
+    static const double weights[][3] = { { 1, 1, 1 }, { 0.5, 0.2, 0.3 }, { 3, 1, 0.1 } };
+    struct fixture *f = *state;
+    struct tt_entry *e = tensor(f, TT_F64, 2, DIMS(f, 60, 50));
+    double *x = (double *)(uintptr_t)e->chunks[0].data, got[60 * 50], want[60 * 50];
+    const struct tt_region whole = tt_region_make(2, NULL, e->shape);
+    const struct tt_part parts[] = { { .src = e }, { .src = e }, { .src = e } };
+
+    for (int i = 0; i < 60 * 50; i++)
+        x[i] = ldexp((double)(next_random(f) >> 12 | 1ull << 52), -52) * (i % 2 ? 1 : -1);
+    x[7] = -0.0;
+    x[8] = 1.7e308;
+    x[9] = -INFINITY;
+    struct tt_output o = output(TT_F64, 2, e->shape, parts, 1);
+    assert_ok(tt_assemble(f->assembler, &o, &whole, want, &e_));
+    o.nparts = 3;
+    for (int w = 0; w < 3; w++) {
+        o.weights = weights[w];
+        assert_ok(tt_assemble(f->assembler, &o, &whole, got, &e_));
+        for (int i = 0; i < 60 * 50; i++)
+            if (memcmp(&got[i], &want[i], sizeof *got) != 0)
+                fail_msg("weights %d: %a became %a", w, want[i], got[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +415,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_large_quantized_tensors_are_done_in_parts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_scales_of_mxfp4_at_their_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_averages_are_summed_in_float64, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_mean_of_one_tensor_is_that_tensor, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -217,7 +217,7 @@ static bool ref_part(const struct tt_output *o, const struct tt_part *part, cons
 
 static void ref_element(const struct tt_output *o, const int64_t *at, void *out)
 {
-    double sum = 0, x;
+    double sum = 0, total = 0, x;
     int given = 0;
 
     for (size_t i = 0; i < o->nparts; i++) {
@@ -228,7 +228,9 @@ static void ref_element(const struct tt_output *o, const int64_t *at, void *out)
         assert_true(ref_part(o, &o->parts[i], at, TT_F64, &x));
         x *= o->weights[i];
         sum = i ? sum + x : x;
+        total += o->weights[i];
     }
+    sum = o->weights ? sum / total : 0;
     if (o->weights)
         tt_cast(out, o->dtype, &sum, TT_F64, 1);
     else
