@@ -47,6 +47,7 @@ struct names {
     struct tt_hf_job *job;
     const char *prefix; /* of the output's keys */
     bool blocks;        /* gpt_oss' experts as (E, out, in), under their other name */
+    const struct tt_entry *embedding; /* the assets'; NULL: they have none */
 };
 
 static const struct tt_entry *in_assets(const struct names *names, const char *key)
@@ -77,8 +78,11 @@ static tt_status choose_names(struct names *names, struct tt_hf_job *job, struct
     const char *first = name(names, job->params.p[0].row->hf, -1, 0);
     if (!first)
         return tt_err_nomem(err, 64, "a key");
-    if (!job->opts->tt_names && !in_assets(names, first))
+    names->embedding = in_assets(names, first);
+    if (!job->opts->tt_names && !names->embedding) {
+        names->embedding = in_assets(names, first + strlen(names->prefix));
         names->prefix = "";
+    }
 
     const struct tt_param *p = job->params.p, *end = p + job->params.n;
     while (p < end && !p->row->hf_blocks)
@@ -98,6 +102,8 @@ static enum tt_dtype dtype_of(const struct names *names, const struct tt_param *
     const struct tt_hf_opts *opts = names->job->opts;
     const struct tt_entry *like = opts->like ? in_assets(names, key) : NULL;
 
+    if (opts->like && !like && p->row->fill == TT_FILL_EMBEDDING) /* one tensor with it in a tied model */
+        like = names->embedding;
     if (like && tt_dtypes[like->dtype].is_float && tt_dtypes[like->dtype].nbytes > 1) /* FP8 means little without its scales */
         return like->dtype;
     return p->row->kind == TT_PARAM_BUFFER ? TT_F32 : opts->dtype;

@@ -291,6 +291,30 @@ static void test_dtypes_follow_the_assets(void **state)
     tt_ckpt_close(tt);
 }
 
+static void test_the_output_of_tied_assets_has_the_embeddings_dtype(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "llama3", "llama4" }, *const prefixes[] = { "", "language_model." };
+    for (size_t i = 0; i < COUNT(names); i++)
+        for (size_t k = 0; k <= i; k++) {
+            const struct model *m = find_model(names[i]);
+            struct tt_hf_opts opts = opts_of(m);
+            struct tt_ckpt *tt = titan_ckpt(m, ""), *assets = new_ckpt();
+            struct tt_arena *arena = &assets->entries.arena;
+            PUT(assets, tt_arena_printf(arena, "%smodel.embed_tokens.weight", prefixes[k]), TT_BF16, NULL, 12, 32);
+            opts.like = true;
+            opts.assets = assets;
+            struct tt_ckpt *hf = to_hf(tt, &opts);
+            const char *output = tt_arena_printf(arena, "%slm_head.weight", prefixes[k]);
+            const char *norm = tt_arena_printf(arena, "%smodel.norm.weight", prefixes[k]);
+            assert_int_equal(tt_entries_find(&hf->entries, output)->dtype, TT_BF16);
+            assert_int_equal(tt_entries_find(&hf->entries, norm)->dtype, TT_F32);
+            tt_ckpt_close(hf);
+            tt_ckpt_close(assets);
+            tt_ckpt_close(tt);
+        }
+}
+
 static void test_the_model_is_found_wherever_it_is(void **state)
 {
     (void)state;
@@ -340,6 +364,7 @@ int main(void)
         cmocka_unit_test(test_names_follow_the_assets),
         cmocka_unit_test(test_gpt_oss_has_torchtitans_names_and_orientation_on_demand),
         cmocka_unit_test(test_dtypes_follow_the_assets),
+        cmocka_unit_test(test_the_output_of_tied_assets_has_the_embeddings_dtype),
         cmocka_unit_test(test_the_model_is_found_wherever_it_is),
         cmocka_unit_test(test_two_models_in_one_checkpoint_are_an_error),
     };
