@@ -60,9 +60,18 @@ static void handle_on_own_stack(void)
         done = sigaltstack(&stack, NULL) == 0;
 }
 
+/* By a shell that starts the program in the background, or whoever else means it to go on. A SIGUSR1 is for nobody but the program. */
+static bool is_to_be_ignored(int sig)
+{
+    struct sigaction now;
+    return sig != SIGUSR1 && sigaction(sig, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 static void catch_one(int sig, void (*handler)(int), int flags)
 {
     const struct sigaction action = { .sa_handler = handler, .sa_flags = flags | SA_RESTART | SA_ONSTACK };
+    if (is_to_be_ignored(sig))
+        return;
     handle_on_own_stack();
     sigaction(sig, &action, NULL);
 }

@@ -1,5 +1,6 @@
 /* lib/cli/signals.h: SIGINT and SIGTERM ask a program to end in good order; a second one of the same kind ends it at once. A SIGTERM
- * within a second of the first is the same one, sent to the process and to its group. */
+ * within a second of the first is the same one, sent to the process and to its group. Where the program was started with one of the
+ * two ignored, it stays so. */
 #ifndef TT_CLI_SIGNALS_H
 #define TT_CLI_SIGNALS_H
 

@@ -33,6 +33,20 @@ static void *send(void *ctx)
     return NULL;
 }
 
+static void test_what_is_ignored_stays_so(void **state)
+{
+    (void)state;
+    signal(SIGINT, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
+    tt_signals_catch_notice();
+    raise(SIGINT);
+    assert_int_equal(*tt_signals_stop(), 0);
+    raise(SIGTERM);
+    assert_int_equal(*tt_signals_stop(), SIGTERM);
+    raise(SIGUSR1);
+    assert_int_equal(*tt_signals_stop(), SIGUSR1);
+}
+
 static void test_a_signal_amid_a_product_does_no_harm(void **state)
 {
     (void)state;
@@ -66,6 +80,7 @@ static void test_a_signal_amid_a_product_does_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_ignored_stays_so),
         cmocka_unit_test(test_a_signal_amid_a_product_does_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
