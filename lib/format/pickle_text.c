@@ -47,19 +47,23 @@ static void put_float(struct tt_buf *out, double f)
         tt_json_write_double(out, f);
 }
 
-static void put_items(struct tt_buf *out, const struct tt_value *v, size_t end)
+static void put_between(struct tt_buf *out, const char *open, const struct tt_value *v, const char *close, size_t end)
 {
-    const bool is_list = v->kind == TT_V_LIST;
-
-    tt_buf_byte(out, is_list ? '[' : '(');
+    tt_buf_str(out, open);
     for (size_t i = 0; i < v->u.list.n && out->len < end; i++) {
         if (i)
             tt_buf_str(out, ", ");
         put_text(out, v->u.list.items[i], end);
     }
-    if (!is_list && v->u.list.n == 1)
-        tt_buf_byte(out, ',');
-    tt_buf_byte(out, is_list ? ']' : ')');
+    tt_buf_str(out, close);
+}
+
+static void put_items(struct tt_buf *out, const struct tt_value *v, size_t end)
+{
+    if (v->kind == TT_V_LIST)
+        put_between(out, "[", v, "]", end);
+    else
+        put_between(out, "(", v, v->u.list.n == 1 ? ",)" : ")", end);
 }
 
 static void put_map(struct tt_buf *out, const struct tt_value *v, size_t end)
@@ -111,30 +115,114 @@ static void put_bigint(struct tt_buf *out, const struct tt_pyobj *o)
         tt_buf_byte(out, (uint8_t)digits[--ndigits]);
 }
 
+static bool is_builtin(const struct tt_pyobj *o)
+{
+    return strcmp(o->cls->module, "builtins") == 0 || strcmp(o->cls->module, "__builtin__") == 0;
+}
+
+static bool is_plain(const struct tt_pyobj *o, const char *name)
+{
+    return o->cls->id == TT_PY_INERT && strcmp(o->cls->name, name) == 0;
+}
+
+/* A part of a complex number has no ".0". */
+static void put_component(struct tt_buf *out, double f)
+{
+    put_float(out, f);
+    if (out->len > 2 && memcmp(out->data + out->len - 2, ".0", 2) == 0)
+        out->len -= 2;
+}
+
+static void put_complex(struct tt_buf *out, double re, double im)
+{
+    const bool has_real = re != 0 || signbit(re);
+
+    if (has_real) {
+        tt_buf_byte(out, '(');
+        put_component(out, re);
+        if (isnan(im) || !signbit(im))
+            tt_buf_byte(out, '+');
+    }
+    put_component(out, im);
+    tt_buf_str(out, has_real ? "j)" : "j");
+}
+
+static void put_set(struct tt_buf *out, const char *name, const struct tt_value *of, size_t end)
+{
+    const bool bare = of->u.list.n && strcmp(name, "set") == 0;
+
+    if (!bare)
+        tt_buf_printf(out, "%s(", name);
+    if (of->u.list.n)
+        put_between(out, "{", of, "}", end);
+    if (!bare)
+        tt_buf_byte(out, ')');
+}
+
+static void put_range(struct tt_buf *out, const struct tt_value *args, size_t end)
+{
+    struct tt_value shown = *args;
+
+    shown.u.list.n -= args->u.list.items[2]->u.i == 1;
+    put_between(out, "range(", &shown, ")", end);
+}
+
+static void put_device(struct tt_buf *out, const struct tt_value *args, size_t end)
+{
+    for (size_t i = 0; i < args->u.list.n; i++) {
+        tt_buf_str(out, i ? ", index=" : "device(type=");
+        put_text(out, args->u.list.items[i], end);
+    }
+    tt_buf_byte(out, ')');
+}
+
+static bool is_of(const struct tt_value *args, enum tt_vkind kind, size_t n)
+{
+    bool is = args->u.list.n == n;
+    for (size_t i = 0; i < n && is; i++)
+        is = args->u.list.items[i]->kind == kind;
+    return is;
+}
+
+/* What Python prints otherwise than as a call with its arguments; false: not this one. */
+static bool put_literal(struct tt_buf *out, const struct tt_pyobj *o, size_t end)
+{
+    const struct tt_value *const args = o->args, *const *items = (const struct tt_value *const *)args->u.list.items;
+    const bool is_of_items = is_of(args, TT_V_LIST, 1) || is_of(args, TT_V_TUPLE, 1);
+
+    if (o->callee || o->items || o->state)
+        return false;
+    if (is_of_items && (o->cls->id == TT_PY_SET || o->cls->id == TT_PY_FROZENSET))
+        put_set(out, o->cls->name, items[0], end);
+    else if (is_of_items && o->cls->id == TT_PY_SIZE)
+        put_between(out, "torch.Size([", items[0], "])", end);
+    else if (is_plain(o, "complex") && is_of(args, TT_V_FLOAT, 2))
+        put_complex(out, items[0]->u.f, items[1]->u.f);
+    else if ((is_plain(o, "range") || is_plain(o, "xrange")) && is_of(args, TT_V_INT, 3))
+        put_range(out, args, end);
+    else if (is_plain(o, "device") && (args->u.list.n == 1 || args->u.list.n == 2))
+        put_device(out, args, end);
+    else
+        return false;
+    return true;
+}
+
 static void put_object(struct tt_buf *out, const struct tt_pyobj *o, size_t end)
 {
     if (o->kind == TT_PYOBJ_BIGINT) {
         put_bigint(out, o);
         return;
     }
-    const bool builtin = strcmp(o->cls->module, "builtins") == 0 || strcmp(o->cls->module, "__builtin__") == 0;
+    if (o->kind == TT_PYOBJ_CALL && put_literal(out, o, end))
+        return;
     if (o->callee)
         put_text(out, o->callee, end);
     else
-        tt_buf_printf(out, "%s%s%s", builtin ? "" : o->cls->module, builtin ? "" : ".", o->cls->name);
-    if (o->kind == TT_PYOBJ_GLOBAL)
-        return;
-    if (o->kind == TT_PYOBJ_OPAQUE) {
+        tt_buf_printf(out, "%s%s%s", is_builtin(o) ? "" : o->cls->module, is_builtin(o) ? "" : ".", o->cls->name);
+    if (o->kind == TT_PYOBJ_OPAQUE)
         tt_buf_str(out, "(...)");
-        return;
-    }
-    tt_buf_byte(out, '(');
-    for (size_t i = 0; i < o->args->u.list.n && out->len < end; i++) {
-        if (i)
-            tt_buf_str(out, ", ");
-        put_text(out, o->args->u.list.items[i], end);
-    }
-    tt_buf_byte(out, ')');
+    else if (o->kind != TT_PYOBJ_GLOBAL)
+        put_between(out, "(", o->args, ")", end);
 }
 
 static void put_tensor(struct tt_buf *out, const struct tt_pt_tensor *t)

@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "value/value.h"
 
-/* Appends {'lr': 0.0008, 'betas': (0.9, 0.95)}, tensor(float32, (2, 3)), torch.Size((2, 3)) ... Text of strings is escaped as
+/* Appends {'lr': 0.0008, 'betas': (0.9, 0.95)}, tensor(float32, (2, 3)), torch.Size([2, 3]) ... Text of strings is escaped as
  * Python's repr does. It stops soon after max_nbytes. */
 void tt_value_text(struct tt_buf *out, const struct tt_value *value, size_t max_nbytes);
 

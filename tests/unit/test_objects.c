@@ -84,7 +84,10 @@ static void test_later_protocols_are_written_in_protocol_2(void **state)
           "mod.Outer.Cls()", "mod.Outer.Cls", NULL, 0);
     check(BYTES("\x80\x02" "c__builtin__\ngetattr\ncmod\nCls\n)\x81X\x01\x00\x00\x00" "f\x86RK\x05\x85R."), "getattr(mod.Cls(), 'f')(5)",
           "__builtin__.getattr", NULL, 0); /* a method of an object, called */
-    check(BYTES("\x80\x04(K\x01\x91."), "frozenset([1])", "", BYTES("\x80\x02" "c__builtin__\nfrozenset\nq\x00](K\x01" "e\x85R."));
+    check(BYTES("\x80\x04(K\x01\x91."), "frozenset({1})", "",
+          BYTES("\x80\x02"
+                "c__builtin__\nfrozenset\nq\x00](K\x01"
+                "e\x85R."));
 }
 
 static void test_two_references_to_one_thing_stay_two_references(void **state)

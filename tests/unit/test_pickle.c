@@ -62,8 +62,39 @@ static void test_values_of_every_protocol(void **state)
     assert_text(BYTES("\x80\x03" "C\x02\x00\xff."), "b'\\x00\\xff'");
     assert_text(BYTES("\x80\x02" "ccollections\nOrderedDict\n)R(X\x01\x00\x00\x00kK\x07u."), "{'k': 7}");
     assert_text(BYTES("\x80\x02" "ctorch\nbfloat16\n."), "torch.bfloat16");
-    assert_text(BYTES("\x80\x02" "ctorch\nSize\nK\x02K\x03\x86\x85R."), "torch.Size((2, 3))");
-    assert_text(BYTES("\x80\x04(K\x01\x91."), "frozenset([1])");
+    assert_text(BYTES("\x80\x02"
+                      "ctorch\nSize\nK\x02K\x03\x86\x85R."),
+                "torch.Size([2, 3])");
+    assert_text(BYTES("\x80\x04(K\x01\x91."), "frozenset({1})");
+    assert_text(BYTES("\x80\x04(\x91."), "frozenset()");
+    assert_text(BYTES("\x80\x02"
+                      "c__builtin__\nset\n](K\x01K\x02"
+                      "e\x85R."),
+                "{1, 2}");
+    assert_text(BYTES("\x80\x02"
+                      "c__builtin__\nset\n]\x85R."),
+                "set()");
+    assert_text(BYTES("\x80\x02"
+                      "ctorch\nSize\n)\x85R."),
+                "torch.Size([])");
+    assert_text(BYTES("\x80\x02"
+                      "c__builtin__\ncomplex\nG?\xf0\0\0\0\0\0\0G@\4\0\0\0\0\0\0\x86R."),
+                "(1+2.5j)");
+    assert_text(BYTES("\x80\x02"
+                      "c__builtin__\ncomplex\nG\0\0\0\0\0\0\0\0G\xc0\0\0\0\0\0\0\0\x86R."),
+                "-2j");
+    assert_text(BYTES("\x80\x02"
+                      "c__builtin__\ncomplex\nG\x80\0\0\0\0\0\0\0G\x7f\xf0\0\0\0\0\0\0\x86R."),
+                "(-0+infj)");
+    assert_text(BYTES("\x80\x02"
+                      "c__builtin__\nxrange\nK\0K\x03K\x01\x87R."),
+                "range(0, 3)");
+    assert_text(BYTES("\x80\x02"
+                      "c__builtin__\nxrange\nK\0K\x05K\x02\x87R."),
+                "range(0, 5, 2)");
+    assert_text(BYTES("\x80\x02"
+                      "ctorch\ndevice\nX\4\0\0\0cudaK\x01\x86R."),
+                "device(type='cuda', index=1)");
     assert_text(BYTES("\x80\x02(K\x01" "0N1K\x02."), "2"); /* POP, POP_MARK */
     assert_text(BYTES("\x80\x02K\x01" "2\x86."), "(1, 1)"); /* DUP */
 }
