@@ -93,6 +93,15 @@ tt_status tt_recipe_value(const struct tt_recipe_item *item, const struct tt_wri
     return TT_OK;
 }
 
+/* Of plain data; what titan does not know has its warning. */
+static void warn_of_refused(const struct nester *n, const struct tt_recipe_item *item, const struct tt_value *value)
+{
+    const struct tt_py_global *g = tt_value_unknown(value, NULL) ? NULL : tt_value_refused_by_torch(value);
+    if (g)
+        tt_log_line(n->opts->log, TT_LOG_WARNING, "key %s: for its %s torch.load(weights_only=True) refuses the file", item->fqn,
+                    g->name);
+}
+
 static tt_status make_leaf(const struct nester *n, const struct tt_recipe_item *item, struct tt_value **out)
 {
     const struct tt_value *value = NULL;
@@ -107,6 +116,8 @@ static tt_status make_leaf(const struct nester *n, const struct tt_recipe_item *
         return box && *out ? TT_OK : nomem(n);
     }
     st = tt_recipe_value(item, n->opts, n->arena, &value, n->err);
+    if (st == TT_OK)
+        warn_of_refused(n, item, value);
     if (st == TT_OK)
         st = tt_value_own_storages(value, n->arena, item->ckpt, item->fqn, n->err);
     if (st == TT_OK)

@@ -8,6 +8,7 @@ enum {
     V = TT_PY_ALLOW_VALUE | TT_PY_ALLOW_TENSOR,
     T = TT_PY_ALLOW_TENSOR,
     M = TT_PY_ALLOW_METADATA,
+    W = TT_PY_ALLOW_TORCH,
 };
 
 #define DCP_METADATA "torch.distributed.checkpoint.metadata"
@@ -17,18 +18,18 @@ enum {
 #define MEGATRON "megatron.core.dist_checkpointing.strategies.torch"
 
 static const struct tt_py_global known[] = {
-    { "collections", "OrderedDict", TT_PY_ORDERED_DICT, V | M, 0 },
-    { "_codecs", "encode", TT_PY_CODECS_ENCODE, V | M, 0 },
-    { "__builtin__", "set", TT_PY_SET, V, 0 },
-    { "builtins", "set", TT_PY_SET, V, 0 },
+    { "collections", "OrderedDict", TT_PY_ORDERED_DICT, V | M | W, 0 },
+    { "_codecs", "encode", TT_PY_CODECS_ENCODE, V | M | W, 0 },
+    { "__builtin__", "set", TT_PY_SET, V | W, 0 },
+    { "builtins", "set", TT_PY_SET, V | W, 0 },
     { "__builtin__", "bytes", TT_PY_BYTES_TYPE, V, 0 },
     { "builtins", "bytes", TT_PY_BYTES_TYPE, V, 0 },
     { "__builtin__", "frozenset", TT_PY_FROZENSET, V, 0 },
     { "builtins", "frozenset", TT_PY_FROZENSET, V, 0 },
-    { "__builtin__", "complex", TT_PY_INERT, V, 0 },
-    { "builtins", "complex", TT_PY_INERT, V, 0 },
-    { "__builtin__", "bytearray", TT_PY_BYTEARRAY_TYPE, V, 0 },
-    { "builtins", "bytearray", TT_PY_BYTEARRAY_TYPE, V, 0 },
+    { "__builtin__", "complex", TT_PY_INERT, V | W, 0 },
+    { "builtins", "complex", TT_PY_INERT, V | W, 0 },
+    { "__builtin__", "bytearray", TT_PY_BYTEARRAY_TYPE, V | W, 0 },
+    { "builtins", "bytearray", TT_PY_BYTEARRAY_TYPE, V | W, 0 },
     { "__builtin__", "slice", TT_PY_INERT, V, 0 },
     { "builtins", "slice", TT_PY_INERT, V, 0 },
     { "__builtin__", "range", TT_PY_INERT, V, 0 },
@@ -43,9 +44,9 @@ static const struct tt_py_global known[] = {
     { "numpy.core.multiarray", "scalar", TT_PY_INERT, V, 0 },
     { "numpy._core.multiarray", "_reconstruct", TT_PY_INERT, V, 0 },
     { "numpy.core.multiarray", "_reconstruct", TT_PY_INERT, V, 0 },
-    { "torch", "Size", TT_PY_SIZE, V | M, 0 },
-    { "torch", "device", TT_PY_INERT, V, 0 },
-    { "torch.serialization", "_get_layout", TT_PY_GET_LAYOUT, V | M, 0 },
+    { "torch", "Size", TT_PY_SIZE, V | M | W, 0 },
+    { "torch", "device", TT_PY_INERT, V | W, 0 },
+    { "torch.serialization", "_get_layout", TT_PY_GET_LAYOUT, V | M | W, 0 },
     { "torch", "Tensor", TT_PY_TENSOR_TYPE, T, 0 },
     { "torch.nn.parameter", "Parameter", TT_PY_TENSOR_TYPE, T, 0 },
     { "torch.nn.parameter", "Buffer", TT_PY_TENSOR_TYPE, T, 0 },
@@ -86,7 +87,7 @@ static const struct tt_py_global known[] = {
 enum { NKNOWN = sizeof known / sizeof known[0] };
 
 /* The names of the dtype table as rows of this one: static, so that pointers to them can be kept; a test holds both together. */
-#define DTYPE(d, name) [d] = { "torch", name, TT_PY_DTYPE, V | M, d }
+#define DTYPE(d, name) [d] = { "torch", name, TT_PY_DTYPE, V | M | W, d }
 static const struct tt_py_global dtypes[TT_NDTYPE] = {
     DTYPE(TT_F32, "float32"), DTYPE(TT_F64, "float64"), DTYPE(TT_F16, "float16"), DTYPE(TT_BF16, "bfloat16"),
     DTYPE(TT_I64, "int64"), DTYPE(TT_I32, "int32"), DTYPE(TT_I16, "int16"), DTYPE(TT_I8, "int8"), DTYPE(TT_U8, "uint8"),

@@ -368,11 +368,36 @@ static bool is_plain_call(enum tt_py_id id)
            id == TT_PY_GET_LAYOUT;
 }
 
-static const struct tt_py_global *unknown_object(const struct tt_pyobj *o, const char **why)
+typedef const struct tt_py_global *find_fn(const struct tt_pyobj *object, const char **why);
+
+/* What `find` says of the first object in the value of which it says anything. */
+static const struct tt_py_global *find_in(const struct tt_value *v, find_fn *find, const char **why)
+{
+    const struct tt_py_global *g = NULL;
+
+    if (v->kind == TT_V_LIST || v->kind == TT_V_TUPLE)
+        for (size_t i = 0; i < v->u.list.n && !g; i++)
+            g = find_in(v->u.list.items[i], find, why);
+    if (v->kind == TT_V_MAP)
+        for (size_t i = 0; i < v->u.map.n && !g; i++) {
+            g = find_in(v->u.map.pairs[i].key, find, why);
+            g = g ? g : find_in(v->u.map.pairs[i].value, find, why);
+        }
+    return v->kind == TT_V_OBJECT ? find(v->u.ref, why) : g;
+}
+
+static const struct tt_py_global *find_in_parts(const struct tt_pyobj *o, find_fn *find, const char **why)
 {
     const struct tt_value *const parts[] = { o->callee, o->args, o->items, o->state };
     const struct tt_py_global *g = NULL;
 
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && !g; i++)
+        g = parts[i] ? find_in(parts[i], find, why) : NULL;
+    return g;
+}
+
+static const struct tt_py_global *unknown_object(const struct tt_pyobj *o, const char **why)
+{
     if (o->kind == TT_PYOBJ_BIGINT)
         return NULL;
     if (why)
@@ -381,25 +406,20 @@ static const struct tt_py_global *unknown_object(const struct tt_pyobj *o, const
         return o->kind == TT_PYOBJ_OPAQUE || o->cls->id == TT_PY_UNKNOWN ? o->cls : NULL;
     if (o->cls->id == TT_PY_UNKNOWN && !o->callee)
         return o->cls;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts && !g; i++)
-        g = parts[i] ? tt_value_unknown(parts[i], why) : NULL;
+    const struct tt_py_global *g = find_in_parts(o, unknown_object, why);
     return g || is_plain_call(o->cls->id) ? g : o->cls;
 }
 
-const struct tt_py_global *tt_value_unknown(const struct tt_value *v, const char **why)
-{
-    const struct tt_py_global *g = NULL;
+const struct tt_py_global *tt_value_unknown(const struct tt_value *v, const char **why) { return find_in(v, unknown_object, why); }
 
-    if (v->kind == TT_V_LIST || v->kind == TT_V_TUPLE)
-        for (size_t i = 0; i < v->u.list.n && !g; i++)
-            g = tt_value_unknown(v->u.list.items[i], why);
-    if (v->kind == TT_V_MAP)
-        for (size_t i = 0; i < v->u.map.n && !g; i++) {
-            g = tt_value_unknown(v->u.map.pairs[i].key, why);
-            g = g ? g : tt_value_unknown(v->u.map.pairs[i].value, why);
-        }
-    return v->kind == TT_V_OBJECT ? unknown_object(v->u.ref, why) : g;
+static const struct tt_py_global *refused_object(const struct tt_pyobj *o, const char **why)
+{
+    if (o->kind == TT_PYOBJ_BIGINT)
+        return NULL;
+    return o->cls->allow & TT_PY_ALLOW_TORCH ? find_in_parts(o, refused_object, why) : o->cls;
 }
+
+const struct tt_py_global *tt_value_refused_by_torch(const struct tt_value *v) { return find_in(v, refused_object, NULL); }
 
 /* --- writing ------------------------------------------------------------------------------------------------------------------ */
 

@@ -37,6 +37,9 @@ struct tt_pyobj {
  * NULL: it is plain data. *why (which may be NULL) is what keeps an OPAQUE one from being read, else NULL. */
 const struct tt_py_global *tt_value_unknown(const struct tt_value *value, const char **why);
 
+/* The first class in the value for which torch.load(weights_only=True) refuses the whole file (range, frozenset, numpy's); NULL: none. */
+const struct tt_py_global *tt_value_refused_by_torch(const struct tt_value *value);
+
 /* Protocol 2 to 5. The value lives in the arena and keeps nothing of `bytes`. `where` starts every message
  * ("dataloader.dp_rank_0"). An OrderedDict comes as a MAP. Cyclic values, and those that are nested or repeat themselves beyond
  * reason, are TT_EFORMAT. */

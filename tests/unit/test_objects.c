@@ -216,6 +216,50 @@ static void test_what_is_written_with_objects_says_so_or_is_refused(void **state
     assert_string_equal(err.msg, "key cycle: an object of job.Cycle cannot be written again: the value contains itself; --exclude leaves it out");
 }
 
+static void assert_refused_by_torch(const uint8_t *bytes, size_t n, const char *name)
+{
+    struct tt_arena arena = { 0 };
+    const struct tt_py_global *g = tt_value_refused_by_torch(decode(&arena, bytes, n));
+    assert_string_equal(g ? g->name : "", name);
+    tt_arena_release(&arena);
+}
+
+/* As PyTorch 2.13 says. */
+static void test_what_weights_only_refuses_is_known(void **state)
+{
+    struct tt_err err = { .msg = "" };
+    (void)state;
+    assert_refused_by_torch(BYTES("\x80\x02"
+                                  "c__builtin__\nset\n]K\x01"
+                                  "a\x85R."),
+                            "");
+    assert_refused_by_torch(BYTES("\x80\x02"
+                                  "c__builtin__\ncomplex\nG\0\0\0\0\0\0\0\0G\0\0\0\0\0\0\0\0\x86R."),
+                            "");
+    assert_refused_by_torch(BYTES("\x80\x02"
+                                  "ctorch\nSize\n)\x85R."),
+                            "");
+    assert_refused_by_torch(BYTES("\x80\x02"
+                                  "ctorch\ndevice\nX\3\0\0\0cpu\x85R."),
+                            "");
+    assert_refused_by_torch(BYTES("\x80\x02"
+                                  "ctorch\nbfloat16\n."),
+                            "");
+    assert_refused_by_torch(BYTES("\x80\x02\x8a\x09\0\0\0\0\0\0\0\0\1."), "");
+    assert_refused_by_torch(BYTES("\x80\x02"
+                                  "c__builtin__\nxrange\nK\0K\3K\1\x87R."),
+                            "xrange");
+    assert_refused_by_torch(BYTES("\x80\x02"
+                                  "c__builtin__\nslice\nK\0K\3K\1\x87R."),
+                            "slice");
+    assert_refused_by_torch(BYTES("\x80\x02}X\1\0\0\0k](c__builtin__\nset\n]c__builtin__\nfrozenset\n]\x85Ra\x85Res."),
+                            "frozenset");
+    assert_ok(write_one("tests/golden/pt/objects.pt", "frozen", TT_CKPT_PT, false, &err));
+    assert_string_equal(warned, "key frozen: for its frozenset torch.load(weights_only=True) refuses the file\n");
+    assert_ok(write_one("tests/golden/pt/objects.pt", "frozen", TT_CKPT_DCP, false, &err));
+    assert_string_equal(warned, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_an_object_that_contains_itself_is_known_by_its_class),
         cmocka_unit_test(test_pickles_within_bytes_have_no_objects),
         cmocka_unit_test(test_what_is_written_with_objects_says_so_or_is_refused),
+        cmocka_unit_test(test_what_weights_only_refuses_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
