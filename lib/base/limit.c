@@ -31,7 +31,9 @@ void tt_limit_begin(double seconds, const char *message)
     const struct sigaction action = { .sa_handler = end, .sa_flags = SA_RESETHAND | SA_NODEFER };
 
     tt_limit_end();
-    snprintf(text, sizeof text, *message ? "%s: %s\n" : "", program_invocation_short_name, message);
+    text[0] = '\0';
+    if (*message)
+        snprintf(text, sizeof text, "%s: %s\n", program_invocation_short_name, message);
     sigaction(SIGALRM, &action, NULL);
     set_timer(seconds);
 }

@@ -111,9 +111,9 @@ typedef tt_status tt_rank_fn(struct tt_world *world, void *ctx, struct tt_err *e
  * number before it ("rank 3: ..."); the others are woken, whatever they wait for. Where all ranks
  * wait for each other and nothing moves for some seconds, that is an error too, which says what each waits for.
  * mpi: fn is called here; this process is one of those that a launcher has started (comm/launch.h), and all of them call this. It is the
- * only function that needs MPI's library, and takes 0.3 s to start. Until tt_watchdog_start has returned, and again from the return of fn to
- * its own, each takes at most timeout_s (0: any time), or the process ends (base/limit.h). Where this rank fails the others do not learn of it here: the
- * process should end with an error, and the launcher ends the others. */
+ * only function that needs MPI's library, and takes 0.3 s to start. From its call to the return of tt_watchdog_start, and from the
+ * return of fn to its own, it takes at most timeout_s each (0: any time), or the process ends (base/limit.h). Where this rank fails
+ * the others do not learn of it here: the process should end with an error, and the launcher ends the others. */
 TT_MUST_CHECK tt_status tt_self_run(tt_rank_fn *fn, void *ctx, struct tt_err *err);
 TT_MUST_CHECK tt_status tt_local_run(int nranks, tt_rank_fn *fn, void *ctx, struct tt_err *err);
 TT_MUST_CHECK tt_status tt_mpi_run(tt_rank_fn *fn, void *ctx, double timeout_s, struct tt_err *err);

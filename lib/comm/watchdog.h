@@ -28,8 +28,8 @@ struct tt_watchdog_opts {
     const struct tt_log *log; /* all are borrowed until the stop */
 };
 
-/* Every rank of the world calls it, before anything is posted that is to be watched. It ends the limit of tt_mpi_run. In a world that is one process nothing is watched, and
- * *out is NULL. */
+/* Every rank of the world calls it, before anything is posted that is to be watched. It ends the limit of tt_mpi_run. In a world that
+ * is one process nothing is watched, and *out is NULL. */
 TT_MUST_CHECK tt_status tt_watchdog_start(struct tt_watchdog **out, struct tt_world *world, const struct tt_watchdog_opts *opts,
                                           struct tt_err *err);
 

@@ -80,8 +80,8 @@ bool tt_metrics_has_line(const struct tt_metrics *metrics, int64_t step);
 /* The tokens that a microbatch brought, and the seconds that reading it took. */
 void tt_metrics_count(struct tt_metrics *metrics, int64_t ntokens, double seconds);
 
-/* A step is done: its JSON object, and its line where one is due; nothing where there is neither log nor file. TT_EIO where one of the files cannot be written. The first call
- * measures the peak, which no step's time includes. */
+/* A step is done: its JSON object, and its line where one is due; nothing where there is neither log nor file. TT_EIO where one of
+ * the files cannot be written. The first call measures the peak, which no step's time includes. */
 TT_MUST_CHECK tt_status tt_metrics_step(struct tt_metrics *metrics, const struct tt_step_report *report, struct tt_err *err);
 
 /* A validation is done: its JSON object and its line; the time until now is not the next step's. */
