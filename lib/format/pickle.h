@@ -23,11 +23,12 @@
 
 /* --- what a pickle may name ------------------------------------------------------------------------------------------------- */
 
-enum tt_py_allow {                           /* the places where a pickle is read; a GLOBAL is allowed in some of them */
-                   TT_PY_ALLOW_VALUE = 1,    /* plain data */
-                   TT_PY_ALLOW_TENSOR = 2,   /* tensors: the data.pkl of a torch zip */
-                   TT_PY_ALLOW_METADATA = 4, /* .metadata of DCP */
-                   TT_PY_ALLOW_TORCH = 8,    /* plain data that torch.load(weights_only=True) takes too */
+/* The places where a pickle is read; a GLOBAL is allowed in some of them. */
+enum tt_py_allow {
+    TT_PY_ALLOW_VALUE = 1,    /* plain data */
+    TT_PY_ALLOW_TENSOR = 2,   /* tensors: the data.pkl of a torch zip */
+    TT_PY_ALLOW_METADATA = 4, /* .metadata of DCP */
+    TT_PY_ALLOW_TORCH = 8,    /* plain data that torch.load(weights_only=True) takes too */
 };
 
 enum tt_py_id {
