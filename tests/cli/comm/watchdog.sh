@@ -41,10 +41,10 @@ stop_0() { kill -STOP "${pid[0]}"; }
 kill_2() { kill -KILL "${pid[2]}"; }
 kill_mpirun() { kill -KILL "$(cut -d' ' -f4 "/proc/${pid[0]}/stat")"; }
 kill_0_and_1() { kill -KILL "${pid[0]}" "${pid[1]}"; }
-# While rank 1 is busy: for less than an operation may take, beyond the end of it; and all of them for longer.
-hold_2() { kill -STOP "${pid[2]}"; sleep 2.5; kill -CONT "${pid[2]}"; }
-hold_2_at_end() { sleep 6.8; hold_2; }
-pause() { kill -STOP "${pid[@]}"; sleep 4; kill -CONT "${pid[@]}"; }
+# While the others wait for rank 1, which is busy for 12 s: for less than an operation may take; beyond the end of it; and all for longer.
+hold_2() { sleep "${1:-5}"; kill -STOP "${pid[2]}"; sleep 2.8; kill -CONT "${pid[2]}"; }
+hold_2_at_end() { hold_2 10; }
+pause() { sleep 1; kill -STOP "${pid[@]}"; sleep 5; kill -CONT "${pid[@]}"; }
 i=0
 run() {
 	mkdir $((++i))
@@ -62,7 +62,7 @@ run by_itself meet
 run by_itself group
 run by_itself part
 run disturbed "two killed" kill_0_and_1
-T=3
+T=4
 run disturbed "rank 2 held" hold_2 "" busy
 run disturbed "rank 2 held at the end" hold_2_at_end "" busy
 run disturbed "all paused" pause "" busy
