@@ -1,7 +1,8 @@
 #!/bin/bash
 # peer_suite.sh [NAME]: the combinations of settings that TorchTitan runs in its own integration tests of Llama 3, but for pipeline and context
 # parallelism: each runs, saves and resumes, and a run that resumed has the losses of one that did not, to the last bit.
-# NAME: of the one to run. SHAPE: small (short sequences, ranks as threads of one process; the default) or native (TorchTitan's, under mpirun). BIN: as elsewhere.
+# NAME: of the one to run. SHAPE: small (short sequences, ranks as threads of one process; the default) or native (TorchTitan's, under mpirun).
+# STEPS: of each run, even; by default 4, and 10 at native shapes, as TorchTitan takes. BIN: as elsewhere.
 # Ends with 'N passed, N failed'.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -15,12 +16,12 @@ trap 'rm -rf "$dir"' EXIT
 base=("$BIN/titan-train" configs/llama3/debug_model.toml --metrics.disable_color_printing --checkpoint.enable --debug.seed 1
 	--validation.dataset_path tests/assets/c4_test)
 if [ "$SHAPE" = native ]; then
-	steps=10 batch=8
-	base+=(--validation.freq 5 --validation.steps 10)
+	steps=${STEPS:-10} batch=8
+	base+=(--validation.freq $((steps / 2)) --validation.steps "$steps")
 else
-	steps=4 batch=1
+	steps=${STEPS:-4} batch=1
 	base+=(--training.seq_len 128 --training.local_batch_size 1 --validation.seq_len 128 --validation.local_batch_size 1
-		--validation.freq 2 --validation.steps 2 --profiling.profile_freq 4 --threads 1)
+		--validation.freq $((steps / 2)) --validation.steps 2 --profiling.profile_freq 4 --threads 1)
 fi
 base+=(--training.steps "$steps" --checkpoint.interval $((steps / 2)))
 
@@ -69,10 +70,10 @@ row() { # NUMBER RANKS OPTIONS [OPTIONS]
 	# shellcheck disable=SC2206 # options
 	first=(${3//@/$at}) second=(${4//@/$at})
 	run "$at" "$n" "${first[@]}" --metrics.save_jsonl "$at/whole" || { tail -n 3 "$at/log"; return; }
-	[ "$(grep -c '"loss"' "$at/whole")" -ge $steps ] || { echo "it took $(grep -c '"loss"' "$at/whole") steps"; return; }
+	[ "$(grep -c '"loss"' "$at/whole")" -ge "$steps" ] || { echo "it took $(grep -c '"loss"' "$at/whole") steps"; return; }
 	if [ "${#second[@]}" -gt 0 ]; then
 		run "$at" "$n" "${second[@]}" --metrics.save_jsonl "$at/second" || { tail -n 3 "$at/log"; return; }
-		[ "$(grep -c '"loss"' "$at/second")" -ge $steps ] || echo "the second run took $(grep -c '"loss"' "$at/second") steps"
+		[ "$(grep -c '"loss"' "$at/second")" -ge "$steps" ] || echo "the second run took $(grep -c '"loss"' "$at/second") steps"
 		return
 	fi
 	rm -r "$at/checkpoint/step-$steps"
