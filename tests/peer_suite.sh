@@ -71,6 +71,7 @@ row() { # NUMBER RANKS OPTIONS [OPTIONS]
 	first=(${3//@/$at}) second=(${4//@/$at})
 	run "$at" "$n" "${first[@]}" --metrics.save_jsonl "$at/whole" || { tail -n 3 "$at/log"; return; }
 	[ "$(grep -c '"loss"' "$at/whole")" -ge "$steps" ] || { echo "it took $(grep -c '"loss"' "$at/whole") steps"; return; }
+	! grep -m 1 '"loss": null' "$at/whole" || return
 	if [ "${#second[@]}" -gt 0 ]; then
 		run "$at" "$n" "${second[@]}" --metrics.save_jsonl "$at/second" || { tail -n 3 "$at/log"; return; }
 		[ "$(grep -c '"loss"' "$at/second")" -ge "$steps" ] || echo "the second run took $(grep -c '"loss"' "$at/second") steps"

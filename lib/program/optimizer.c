@@ -131,23 +131,44 @@ static tt_status place_steps(struct tt_program *prog, int first, struct tt_err *
     return TT_OK;
 }
 
+/* Copies of what the microbatch before has stepped become the first of the forward, for a unit is gathered before the one ahead of it
+ * begins; sums of what it leaves become part of the backward. */
+static tt_status join_phases(struct tt_program *prog, struct tt_err *err)
+{
+    struct tt_op *op = malloc((size_t)prog->nops * sizeof *op);
+    int n = 0;
+
+    if (!op)
+        return tt_err_nomem(err, (size_t)prog->nops * sizeof *op, "a program");
+    for (int copies = 1; copies >= 0; copies--)
+        for (int i = 0; i < prog->nops; i++)
+            if ((prog->op[i].phase == TT_U) == copies)
+                op[n++] = prog->op[i];
+    for (int i = 0; i < n; i++)
+        if (op[i].phase == TT_U)
+            op[i].phase = TT_F;
+        else if (op[i].phase == TT_R)
+            op[i].phase = TT_W;
+    memcpy(prog->op, op, (size_t)n * sizeof *op);
+    free(op);
+    return TT_OK;
+}
+
 tt_status tt_program_step_in_backward(struct tt_program *prog, struct tt_err *err)
 {
     struct tt_rec rec = { .prog = prog, .phase = TT_W, .layer = -1 };
     const int first = prog->nops;
     const tt_val nvals = prog->nvals;
 
-    for (int i = 0; i < first; i++) /* copies of what the microbatch before has stepped, sums of what it leaves */
-        if (prog->op[i].phase == TT_U)
-            prog->op[i].phase = TT_F;
-        else if (prog->op[i].phase == TT_R)
-            prog->op[i].phase = TT_W;
+    tt_status status = join_phases(prog, err);
+    if (status != TT_OK)
+        return status;
     for (tt_val v = 0; v < nvals; v++)
         if (prog->val[v].cls == TT_PARAM && prog->val[v].role == TT_ROLE_GRAD)
             record_adam(&rec, prog->val[v].ref, v, TT_NO_VAL);
     if (rec.failed)
         return tt_err_nomem(err, 0, "a program");
     gradients_to_activations(prog);
-    const tt_status status = place_steps(prog, first, err);
+    status = place_steps(prog, first, err);
     return status == TT_OK ? tt_program_drop_dead(prog, err) : status; /* which drops nothing and numbers the operations */
 }

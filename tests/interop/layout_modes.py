@@ -23,6 +23,7 @@ CASES = {
     "dp 2 x tp 2, accumulation over 2, validation": (4, {TP: 2, "training.global_batch_size": 8, **VALIDATION}, F32_TOL),
     "tp 2, whole logits, validation": (2, {TP: 2, "parallelism.disable_loss_parallel": True, **VALIDATION}, F32_TOL),
     "fsdp 2, steps in the backward, accumulation over 2": (2, {**EARLY, "training.global_batch_size": 8}, F32_TOL),
+    "fsdp 2, steps in the backward, accumulation over 2, bfloat16": (2, {**EARLY, **BF16, "training.global_batch_size": 8}, BF16_TOL),
     "hsdp 2x2, steps in the backward": (4, {REPLICATE: 2, **EARLY}, F32_TOL),
     "tp 2, steps in the backward": (2, {TP: 2, **EARLY}, F32_TOL),
     "dp 2 x tp 2, steps in the backward": (4, {TP: 2, **EARLY}, F32_TOL),
