@@ -51,7 +51,6 @@ struct tt_watchdog {
     struct peer *peer; /* (world->size) by rank; of this rank only what it tells itself */
     struct tt_buf message;
     double interval_s;
-    double looked; /* when the thread last did */
     int gone;      /* the first rank whose connection has closed before it said BYE; -1: none */
     double gone_since;
     pid_t launcher;
@@ -461,12 +460,12 @@ static void *watch(void *arg)
 {
     struct tt_watchdog *w = arg;
 
-    w->looked = tt_seconds();
-    for (double next = w->looked; !atomic_load(&w->stop);) {
+    double looked = tt_seconds();
+    for (double next = looked; !atomic_load(&w->stop);) {
         const double now = tt_seconds();
-        if (now - w->looked > 2 * w->interval_s + 1)
-            forgive(w, now - w->looked);
-        w->looked = now;
+        if (now - looked > 2 * w->interval_s + 1)
+            forgive(w, now - looked);
+        looked = now;
         if (w->gone >= 0 && now - w->gone_since > gone_wait_s)
             end_for_gone(w);
         if (now >= next) {
