@@ -33,7 +33,12 @@ one() {
 	echo "$ok $bad" >"$log.count"
 }
 export -f one
-printf '%s\n' "$@" | grep -vE '/(runs|ranks|hf_models).py$' | xargs -P "$cores" -I{} bash -c 'one {}' # what the others share
+mapfile -t scripts < <(printf '%s\n' "$@" | grep -vE '/(runs|ranks|hf_models).py$') # what the others share
+printf '%s\n' "${scripts[@]}" | xargs -P "$cores" -I{} bash -c 'one {}'
 echo "in all:"
 cat "$logs"/*.summary
-awk '{ ok += $1; bad += $2 } END { printf "%d passed, %d failed\n", ok, bad; exit bad > 0 || NR == 0 }' "$logs"/*.count
+for script in "${scripts[@]}"; do
+	[ -e "$logs/$(basename "$script").log.count" ] || echo "FAILED: $script did not come to its end"
+done
+cat "$logs"/*.count | awk -v scripts=${#scripts[@]} '{ ok += $1; bad += $2 }
+	END { bad += scripts - NR; printf "%d passed, %d failed\n", ok, bad; exit bad > 0 || ok == 0 }'
