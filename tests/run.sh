@@ -48,10 +48,12 @@ cli() {
 
 # Every file of the corpus, and of the goldens that the target names in its first lines ("corpus: PATH...").
 replay() {
-	local log=$results/$1.log name=${2##*/} paths
+	local log=$results/$1.log name=${2##*/} paths files
 	paths="tests/fuzz/corpus/$name $(sed -n 's/.*corpus: *\([^*]*\).*/\1/p' "tests/fuzz/$name.c" | head -1)"
 	# shellcheck disable=SC2086 # a list of paths
-	if find $paths -type f 2>/dev/null | sort | xargs -r "$2" >"$log" 2>&1; then
+	mapfile -t files < <(find $paths -type f 2>/dev/null | sort)
+	[ "${#files[@]}" -gt 0 ] || echo "there is no file in $paths" >"$log"
+	if [ "${#files[@]}" -gt 0 ] && "$2" "${files[@]}" >"$log" 2>&1; then
 		echo "1 0"
 	else
 		tail -40 "$log"
