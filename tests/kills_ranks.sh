@@ -2,8 +2,9 @@
 # kills_ranks.sh: one of four ranks of titan-train under mpirun is killed (SIGKILL) at a random moment, and the run started again, until it
 # is through: the other ranks end within comm.train_timeout_seconds, no step that looks complete is not, each start goes on from the newest
 # one, and in the end every step has the loss and gradient norm of a run that was never killed, to the last bit, as has the last checkpoint.
-# RANK_KILLS: how many in all (100). Layouts change from life to life, as do saves in the foreground and background; every other kill waits
-# for a phase of a rank's save that tests/preload/slow.c stretches, the rest come at any time. BIN, B: as elsewhere.
+# RANK_KILLS: how many in all (100). Layouts change from life to life, as do saves in the foreground and background; every other kill of a
+# worker waits for a phase of a rank's save that tests/preload/slow.c stretches, each in its turn, the rest come at any time. From 8 kills
+# on every phase is to have been hit, and a save to have been left half made. BIN, B: as elsewhere.
 # Ends with 'N passed, N failed'.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -48,37 +49,45 @@ await_phase() { # FILE PHASE
 	done
 }
 
+# What saves have left half made.
+half_made() { find "$1/checkpoint" -maxdepth 1 -name '.titan-*' 2>/dev/null | sort; }
+
 # All ranks have ended. Open MPI 4.1 may wait for itself for ever then (PMIx_server_finalize, for a lock: open-mpi/ompi issue 7790).
 end_launcher() {
 	within 10 is_live "$job"
 	! is_live "$job" || { kill -KILL "$job" && echo "launcher"; }
 }
 
-# One start of a run, one rank of it killed; sets `phase` to where, or "over", and `took` to how long the others took to end.
+# One start of a run, one rank of it killed; sets `phase` to where that was, or "over", and `took` to how long the others took to end.
 start_and_kill() { # NUMBER FOLDER OPTION...
-	local i=$1 at=$2 phases=(p c f r) victim=$((RANDOM % ranks)) watched pid r rc t
+	local i=$1 at=$2 phases=(p c f r) victim=$((RANDOM % ranks)) watched before_it pids=() r rc t
 	shift 2
+	before_it=$(half_made "$at")
 	phase=any
 	if [ $((i / workers % 2)) -eq 0 ]; then
-		phase=${phases[RANDOM % 4]}
+		phase=${phases[(i / workers / 2 * workers + i % workers) % 4]}
 		SLOW=$B/preload/slow.so start "$at" "$@"
 	else
 		SLOW='' start "$at" "$@"
 	fi
-	while ! [ -s "$at/pid.$victim" ] && kill -0 "$job" 2>/dev/null; do sleep 0.01; done
-	pid=$(cat "$at/pid.$victim")
+	for ((r = 0; r < ranks; r++)); do
+		while ! [ -s "$at/pid.$r" ] && kill -0 "$job" 2>/dev/null; do sleep 0.01; done
+		pids[r]=$(cat "$at/pid.$r")
+	done
 	if [ "$phase" = any ]; then
 		sleep "$(random "$duration")"
 	else
 		watched=$victim
 		[ "$phase" != r ] || watched=0 # it alone renames
 		await_phase "$at/phase.$watched" "$phase"
-		sleep "$(random 0.3)"
+		sleep "$(random 0.1)"
+		read -r -n 1 phase <"$at/phase.$watched" # where it has come to by now
+		[[ $phase = [pcfr] ]] || phase=any
 	fi
 	t=$(now_ms)
-	kill -KILL "$pid" 2>/dev/null || phase=over
-	for ((r = 0; r < ranks; r++)); do
-		[ "$phase" = over ] || within 20 is_live "$(cat "$at/pid.$r" 2>/dev/null)"
+	kill -KILL "${pids[victim]}" 2>/dev/null || phase=over
+	for r in "${pids[@]}"; do
+		[ "$phase" = over ] || within 20 is_live "$r"
 	done
 	took=$(($(now_ms) - t))
 	[ "$phase" = over ] || end_launcher
@@ -86,6 +95,7 @@ start_and_kill() { # NUMBER FOLDER OPTION...
 	rc=$?
 	[ "$phase" = over ] || [ $rc -ne 0 ] || phase=over # it was at its end
 	[ "$phase" != over ] || [ $rc -eq 0 ] || phase=failed
+	[ "$phase" = over ] || [ -z "$(comm -13 <(echo "$before_it") <(half_made "$at"))" ] || echo "half made"
 }
 
 # What a run of that layout gives that nobody kills.
@@ -143,9 +153,14 @@ cat "$dir"/result.* >"$dir/all"
 grep -A 3 wrong "$dir/all" | head -20
 failed=$(grep -c wrong "$dir/all")
 passed=$(grep -cE '^([pcfr]|any) ' "$dir/all")
+hit() { # WHAT HOW_OFTEN
+	echo "$1: $2"
+	[ "$kills" -lt 8 ] || [ "$2" -gt 0 ] || { echo "FAILED: $1: none of $kills"; failed=$((failed + 1)); }
+}
 for phase in any:"at any time" p:"before a save" c:"writing" f:"in fsync" r:"while rank 0 renames"; do
-	echo "killed ${phase#*:}: $(grep -c "^${phase%%:*} " "$dir/all")"
+	hit "killed ${phase#*:}" "$(grep -c "^${phase%%:*} " "$dir/all")"
 done
+hit "killed with a save half made" "$(grep -cx 'half made' "$dir/all")"
 echo "runs killed until they were through: $(grep -cx life "$dir/all"); runs that said who was gone: $(grep -cx said "$dir/all")"
 echo "runs whose mpirun did not end by itself, with no rank left: $(grep -cx launcher "$dir/all")"
 echo "the longest that the others took to end: $(sed -nE 's/^[a-z]+ ([0-9]+)$/\1/p' "$dir/all" | sort -n | tail -1) ms, of $((1000 * timeout))"
