@@ -74,14 +74,14 @@ static tt_status count_stages(int64_t *n, int64_t pp, int64_t n_layers, const st
     return TT_OK;
 }
 
-static tt_status check_weights(int64_t n, int64_t n_layers, const struct tt_stages_opts *o, struct tt_err *err)
+static tt_status check_weights(int64_t n, int64_t pp, int64_t n_layers, const struct tt_stages_opts *o, struct tt_err *err)
 {
     const int64_t weight = n_layers + o->first_less + o->last_less;
     if (n > weight)
         return tt_err_set(err, TT_EINVAL,
-                          "%" PRId64 " pipeline stages are more than the %" PRId64 " layers and the %" PRId64
-                          " that embedding and output count as",
-                          n, n_layers, o->first_less + o->last_less);
+                          SETTING "degree %" PRId64 ": %" PRId64 " stages are more than the %" PRId64 " layers and the %" PRId64
+                                  " that embedding and output count as",
+                          pp, n, n_layers, o->first_less + o->last_less);
     if (o->first_less > weight / n || o->last_less > weight / n)
         return tt_err_set(
             err, TT_EINVAL, SETTING "%s_stage_less_layers: expected at most the %" PRId64 " of a stage, found %" PRId64,
@@ -147,7 +147,7 @@ tt_status tt_stages_make(struct tt_stages *out, struct tt_arena *arena, int64_t 
     if (st == TT_OK && pp > 1)
         st = count_stages(&n, pp, n_layers, o, schedule, err);
     if (st == TT_OK && pp > 1 && !o->nparts)
-        st = check_weights(n, n_layers, o, err);
+        st = check_weights(n, pp, n_layers, o, err);
     if (st != TT_OK)
         return st;
     struct tt_modules *stage = tt_arena_array(arena, (size_t)n, sizeof *stage);

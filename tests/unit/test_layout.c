@@ -236,7 +236,7 @@ static void test_stages_that_do_not_fit_are_refused_by_setting(void **state)
         { { "1F1B", 0, 1, 1, parts, 3 }, 6, "module_fqns_per_model_part: makes 3 stages, which 2 pipeline ranks do not divide" },
         { { "Interleaved1F1B", 0, 1, 1, NULL, 0 },
           1,
-          "4 pipeline stages are more than the 1 layers and the 2 that embedding and output count as" },
+          "pipeline_parallel_degree 2: 4 stages are more than the 1 layers and the 2 that embedding and output count as" },
         { { "1F1B", 0, 5, 1, NULL, 0 },
           2,
           "pipeline_parallel_first_stage_less_layers: expected at most the 4 of a stage, found 5" },
