@@ -8,7 +8,7 @@ import subprocess
 import torch
 from hf_models import (DEBUGMODEL, LLAMA3, QWEN3, TOLERANCE, check_opens, check_round, check_same, convert, hf_logits, make_assets,
                        placement, read_dcp, read_hf, script, strict_load_error, torchtitan_logits)  # fmt: skip
-from runs import BIN, F32, TOKENIZER, Workdir, check, check_steps, finish, prepare, titan, torchtitan
+from runs import BIN, F32, TOKENIZER, Workdir, check, check_steps, finish, largest, prepare, titan, torchtitan
 
 
 def check_tied(work):
@@ -126,7 +126,7 @@ def check_last_save(work):
         titan(work, "debugmodel", {**settings, "job.dump_folder": work.path(f"last-{dtype}")})
         folders = [work.path(f"{run}-{dtype}", "checkpoint/step-2") for run in ("last", "last-t")]
         ours, theirs = map(read_hf, folders)
-        gap = max((ours[k].double() - theirs[k].double()).abs().max().item() for k in theirs)
+        gap = largest((ours[k].double() - theirs[k].double()).abs().max().item() for k in theirs)
         check(f"last_save_in_hf, {dtype}: TorchTitan's names, types and elements", ours.keys() == theirs.keys() and gap < far and
               all(ours[k].dtype == theirs[k].dtype for k in theirs), f"{len(theirs)} keys, gap {gap:.1e}")  # fmt: skip
         files = [placement(folder)["weight_map"] for folder in folders]

@@ -3,7 +3,7 @@ are TorchTitan's; its checkpoints hold the state of the first parameter alone, t
 import shutil
 
 import torch
-from runs import BF16, F32, FULL, TINY, Workdir, check, check_steps, copy_step, finish, load, titan, torchtitan
+from runs import BF16, F32, FULL, TINY, Workdir, check, check_steps, copy_step, finish, largest, load, titan, torchtitan
 
 EARLY = {**FULL, "optimizer.early_step_in_backward": True, "training.steps": 8, "checkpoint.interval": 4}
 CASES = {  # loss within
@@ -43,8 +43,8 @@ def close_weights(title, a, b):
     for k, v in b.items():
         if isinstance(v, torch.Tensor):
             worst[k] = ((a[k].double() - v.double()).norm() / max(v.double().norm(), 1e-30)).item()
-    name = max(worst, key=worst.get)
-    check(f"{title}: weights and state", worst[name] < 1e-5, f"{name} {worst[name]:.2e} of its norm apart at most")
+    gap = largest(worst.values())
+    check(f"{title}: weights and state", gap < 1e-5, f"{max(worst, key=worst.get)} {gap:.2e} of its norm apart at most")
 
 
 def go_on(work, dumps, settings, ours, theirs):

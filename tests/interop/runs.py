@@ -3,6 +3,7 @@
 TorchTitan runs inside this process, one run after another, because starting it takes as long as twenty small steps. Both take the same
 flags; a flavor is a dict of TorchTitan's model args, a file for titan and an entry of the registry for TorchTitan."""
 import json
+import math
 import os
 import shutil
 import socket
@@ -221,14 +222,23 @@ def check(name, ok, detail=""):
         print(f"ok     {name}: {detail}", flush=True)
 
 
+def largest(gaps):
+    """NaN where one of them is no finite number, wherever it stands: max() heeds a first one only."""
+    gaps = list(gaps)
+    return max(gaps) if all(map(math.isfinite, gaps)) else math.nan
+
+
 def check_steps(name, ours, theirs, loss_tol, norm_tol=None):
-    """Losses, of validations too, within loss_tol of each other, gradient norms within norm_tol of theirs (relative)."""
+    """Losses, of validations too, within loss_tol of each other, gradient norms within norm_tol of theirs (relative); all are numbers."""
     if [s["step"] for s in ours] != [s["step"] for s in theirs] or not ours:
         return check(name, False, f"steps {[s['step'] for s in ours]} against {[s['step'] for s in theirs]}")
-    losses = [(a.get(k), b.get(k)) for a, b in zip(ours, theirs) for k in ("loss", "validation_loss")]
-    if any((x is None) != (y is None) for x, y in losses):
+    if any(("validation_loss" in a) != ("validation_loss" in b) for a, b in zip(ours, theirs)):
         return check(name, False, "validated at other steps")
-    gap = max(abs(x - y) for x, y in losses if x is not None)
+    values = ("loss", "validation_loss", "grad_norm")
+    odd = [(s["step"], k, s[k]) for s in (*ours, *theirs) for k in values if k in s and (s[k] is None or not math.isfinite(s[k]))]
+    if odd:
+        return check(name, False, f"no numbers: {odd[:3]}")
+    gap = max(abs(a[k] - b[k]) for a, b in zip(ours, theirs) for k in values[:2] if k in a)
     norm_gap = max(abs(a["grad_norm"] - b["grad_norm"]) / max(b["grad_norm"], 1e-12) for a, b in zip(ours, theirs))
     same = all(a["lr"] == b["lr"] and a["ntokens"] == b["ntokens"] for a, b in zip(ours, theirs))
     ok = gap <= loss_tol and (norm_tol is None or norm_gap <= norm_tol) and same

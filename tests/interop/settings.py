@@ -4,7 +4,7 @@ import os
 import shutil
 
 import torch
-from runs import BF16, F32, FULL, TINY, Workdir, check, check_steps, copy_step, finish, load, titan, torchtitan
+from runs import BF16, F32, FULL, TINY, Workdir, check, check_steps, copy_step, finish, largest, load, titan, torchtitan
 
 SHORT = {**F32, "training.steps": 5, "training.seq_len": 64}
 SHAPES = {  # TorchTitan takes even seq_lens only
@@ -87,7 +87,7 @@ def checkpoints(work):
         settings = {**SHORT, "training.steps": 2, "checkpoint.enable": True, "checkpoint.export_dtype": export}
         _, dumps = both(work, {**settings, "training.dtype": "bfloat16"})
         a, b = (load(f"{dump}/checkpoint/step-2") for dump in dumps)
-        far = max((a[k].double() - b[k].double()).abs().max().item() for k in b)
+        far = largest((a[k].double() - b[k].double()).abs().max().item() for k in b)
         ok = list(a) == list(b) and all(a[k].dtype == b[k].dtype for k in b) and far < 1e-2
         types = {v.dtype for v in b.values()}
         check(f"the last step's model, bfloat16 with export dtype {export}", ok, f"{types}, {far:.3g} apart at most")
@@ -101,7 +101,7 @@ def models(work):
     for dtype, tolerance in EXPORTS.items():
         _, dumps = both(work, {**SHORT, "checkpoint.enable": True, "checkpoint.export_dtype": dtype})
         a, b = (load(f"{dump}/checkpoint/step-5") for dump in dumps)
-        far = max((a[k].double() - b[k].double()).abs().max().item() for k in b)
+        far = largest((a[k].double() - b[k].double()).abs().max().item() for k in b)
         ok = list(a) == list(b) and all(v.dtype == getattr(torch, dtype) for v in (*a.values(), *b.values())) and far < tolerance
         check(f"the last step's model in {dtype}", ok, f"{len(b)} tensors, {far:.3g} apart at most")
         model = work.path(dtype)

@@ -11,6 +11,7 @@ import tempfile
 
 import numpy as np
 import torch
+from runs import largest
 from torchtitan.components.loss import cross_entropy_loss
 from torchtitan.distributed.utils import clip_grad_norm_
 from torchtitan.models.attention import create_varlen_metadata_for_document, get_document_mask_mod
@@ -206,11 +207,11 @@ def check(name, case):
     theirs = reference(case, model, tokens, labels)
 
     worst = {}
-    worst["loss"] = max(abs(a - b) / abs(b) for a, b in zip(ours["loss"], theirs["loss"]))
-    worst["norm"] = max(abs(a - b) / b for a, b in zip(ours["norm"], theirs["norm"]))
+    worst["loss"] = largest(abs(a - b) / abs(b) for a, b in zip(ours["loss"], theirs["loss"]))
+    worst["norm"] = largest(abs(a - b) / b for a, b in zip(ours["norm"], theirs["norm"]))
     for what in ("grads", "exp_avg", "params"):
         scale = sum(t.double().norm().item() ** 2 for t in theirs[what].values()) ** 0.5
-        worst[what] = max(rel(ours[what][n], theirs[what][n], scale) for n in theirs[what])
+        worst[what] = largest(rel(ours[what][n], theirs[what][n], scale) for n in theirs[what])
     bad = [k for k in worst if not worst[k] <= tol[k]]
     print(("FAILED " if bad else "ok ") + name + ": " + ", ".join(f"{k} {v:.1e}" for k, v in worst.items()))
     return not bad

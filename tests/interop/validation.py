@@ -5,7 +5,7 @@ import os
 import shutil
 
 import torch
-from runs import BF16, DATA, F32, FULL, TINY, Workdir, check, copy_step, finish, load, titan, torchtitan
+from runs import BF16, DATA, F32, FULL, TINY, Workdir, check, copy_step, finish, largest, load, titan, torchtitan
 
 SETTINGS = {**F32, **FULL, "training.steps": 10, "optimizer.lr": 3e-3, "validation.enable": True, "validation.freq": 3,
             "validation.local_batch_size": 2, "validation.seq_len": 100, "validation.steps": 2}  # fmt: skip
@@ -50,8 +50,10 @@ def validations(steps):
 
 def check_close(name, ours, theirs, tol):
     a, b = validations(ours), validations(theirs)
-    gap = max((abs(a[s] - b[s]) for s in a.keys() & b.keys()), default=float("inf"))
-    check(name, a.keys() == b.keys() and gap <= tol, f"steps {list(a)}, gap {gap:.2e} of {tol:g}, last {list(b.values())[-1]:.5f}")
+    if a.keys() != b.keys() or not a:
+        return check(name, False, f"steps {list(a)} against {list(b)}")
+    gap = largest(abs(a[s] - b[s]) for s in a)
+    check(name, gap <= tol, f"steps {list(a)}, gap {gap:.2e} of {tol:g}, last {list(b.values())[-1]:.5f}")
 
 
 def check_equal(name, ours, theirs):
