@@ -25,7 +25,8 @@ else
 fi
 base+=(--training.steps "$steps" --checkpoint.interval $((steps / 2)))
 
-# NAME | RANKS | OPTIONS [| OPTIONS of a second run, instead of one that resumes at half of the first]; @ is the folder of the row.
+# NAME | RANKS | OPTIONS [| OPTIONS of a second run, instead of one that resumes at half of the first | its first step]; @ is the folder of
+# the row.
 rows="
 default                  | 4 | --profiling.enable_profiling --metrics.enable_tensorboard
 compile                  | 4 | --compile.enable
@@ -33,8 +34,8 @@ compile, tensor 2        | 4 | --compile.enable --parallelism.tensor_parallel_de
 compile, selective op    | 4 | --compile.enable --activation_checkpoint.mode selective --activation_checkpoint.selective_ac_option op
 2-D                      | 4 | --parallelism.tensor_parallel_degree 2
 2-D async TP             | 4 | --compile.enable --parallelism.tensor_parallel_degree 2 --parallelism.enable_async_tensor_parallel
-full checkpoint          | 4 | | --training.steps $((2 * steps))
-HF checkpoint            | 4 | --checkpoint.folder hf_checkpoint --checkpoint.last_save_model_only --checkpoint.last_save_in_hf | --checkpoint.initial_load_path @/hf_checkpoint/step-$steps --checkpoint.initial_load_model_only --checkpoint.initial_load_in_hf
+full checkpoint          | 4 | | --training.steps $((2 * steps)) | $((steps + 1))
+HF checkpoint            | 4 | --checkpoint.folder hf_checkpoint --checkpoint.last_save_model_only --checkpoint.last_save_in_hf | --checkpoint.initial_load_path @/hf_checkpoint/step-$steps --checkpoint.initial_load_model_only --checkpoint.initial_load_in_hf | 1
 model only, float32      | 4 | --checkpoint.last_save_model_only
 model only, bf16         | 4 | --checkpoint.last_save_model_only --checkpoint.export_dtype bfloat16
 optimizer foreach        | 2 | --optimizer.name AdamW --optimizer.implementation foreach
@@ -46,7 +47,7 @@ HSDP + TP                | 8 | --parallelism.data_parallel_shard_degree=2 --para
 offload, early step      | 4 | --parallelism.tensor_parallel_degree=2 --training.enable_cpu_offload --optimizer.early_step_in_backward
 early step, HSDP + TP    | 8 | --parallelism.tensor_parallel_degree=2 --parallelism.data_parallel_replicate_degree=2 --training.enable_cpu_offload --optimizer.early_step_in_backward
 reshard always           | 2 | --parallelism.fsdp_reshard_after_forward always
-optional checkpoint      | 4 | | --checkpoint.exclude_from_loading lr_scheduler,dataloader,optimizer --parallelism.tensor_parallel_degree 2 --training.steps $((2 * steps))
+optional checkpoint      | 4 | | --checkpoint.exclude_from_loading lr_scheduler,dataloader,optimizer --parallelism.tensor_parallel_degree 2 --training.steps $((2 * steps)) | $((steps + 1))
 accumulation             | 2 | --training.local_batch_size $batch --training.global_batch_size $((4 * batch))
 validation               | 4 | --validation.enable --validation.dataset c4_test --parallelism.tensor_parallel_degree=2
 data workers             | 2 | --training.dataloader.num_workers 2 --training.dataloader.pin_memory --training.dataloader.persistent_workers --training.dataloader.prefetch_factor 4
@@ -63,31 +64,42 @@ run() { # FOLDER RANKS OPTION...
 }
 numbers() { grep -ohE '^\{"step": [0-9]+, ("loss"|"grad_norm"|"validation)[^,]+, [^,]+' "$@"; }
 
+# STEP LOSS of a run, a line each.
+losses() { numbers "$1" | sed -nE 's/^\{"step": ([0-9]+), "loss": ([0-9.]+),.*/\1 \2/p'; }
+# Says so where a run did not take these steps, each with a finite loss.
+took() { # FILE FIRST LAST
+	diff <(losses "$1" | cut -d' ' -f1) <(seq "$2" "$3") >/dev/null || echo "it took the steps $(losses "$1" | tr '\n' ' '), not $2 to $3"
+}
+
 # Prints what is wrong.
-row() { # NUMBER RANKS OPTIONS [OPTIONS]
+row() { # NUMBER RANKS OPTIONS [OPTIONS STEP]
 	local at=$dir/$1 n=$2 first second
 	mkdir "$at"
 	# shellcheck disable=SC2206 # options
 	first=(${3//@/$at}) second=(${4//@/$at})
 	run "$at" "$n" "${first[@]}" --metrics.save_jsonl "$at/whole" || { tail -n 3 "$at/log"; return; }
-	[ "$(grep -c '"loss"' "$at/whole")" -ge "$steps" ] || { echo "it took $(grep -c '"loss"' "$at/whole") steps"; return; }
-	! grep -m 1 '"loss": null' "$at/whole" || return
+	took "$at/whole" 1 "$steps"
 	if [ "${#second[@]}" -gt 0 ]; then
 		run "$at" "$n" "${second[@]}" --metrics.save_jsonl "$at/second" || { tail -n 3 "$at/log"; return; }
-		[ "$(grep -c '"loss"' "$at/second")" -ge "$steps" ] || echo "the second run took $(grep -c '"loss"' "$at/second") steps"
+		took "$at/second" "$5" $(($5 + steps - 1))
+		# Its weights are those of the first one's end.
+		cat <(losses "$at/whole") <(losses "$at/second") | awk -v last="$steps" '{ loss[NR] = $2 } END {
+			if (!(2 * loss[last + 1] < loss[1] + loss[last]))
+				print "it begins with a loss of", loss[last + 1], "where it fell from", loss[1], "to", loss[last] }'
 		return
 	fi
 	rm -r "$at/checkpoint/step-$steps"
 	run "$at" "$n" "${first[@]}" --metrics.save_jsonl "$at/resumed" || { tail -n 3 "$at/log"; return; }
 	[ -e "$at/checkpoint/step-$steps/.metadata" ] || echo "it saved $(ls "$at/checkpoint")"
+	took "$at/resumed" $((steps / 2 + 1)) "$steps"
 	diff <(numbers "$at/whole" | awk -F'[ ,]' -v half=$((steps / 2)) '$2 > half') <(numbers "$at/resumed") || echo "resumed, its numbers are others"
 }
 
 one() { # NUMBER LINE
-	local name ranks first second said t=$SECONDS
-	IFS='|' read -r name ranks first second <<<"$2"
+	local name ranks first second at said t=$SECONDS
+	IFS='|' read -r name ranks first second at <<<"$2"
 	name=${name%"${name##*[! ]}"}
-	said=$(row "$1" "${ranks// /}" "$first" "${second:-}" 2>&1)
+	said=$(row "$1" "${ranks// /}" "$first" "$second" "${at// /}" 2>&1)
 	rm -rf "${dir:?}/$1"
 	if [ -z "$said" ]; then echo "ok: $name ($((SECONDS - t)) s)"; else printf 'FAILED: %s: %s\n' "$name" "$said"; fi
 }
