@@ -96,25 +96,36 @@ static bool is_choice(const struct tt_program *prog, const struct tt_op *op)
     return op->phase == TT_F && layer_of(prog, op) >= 0 && !op->def->cheap;
 }
 
-static tt_status keep_most(struct tt_program *prog, int nmost, struct tt_err *err)
+tt_status tt_program_dearest(int **out, int *n, const struct tt_program *prog, struct tt_err *err)
 {
     struct result *result = calloc((size_t)prog->nops + 1, sizeof *result);
-    int n = 0;
+    int *order = calloc((size_t)prog->nops + 1, sizeof *order), nresults = 0;
 
-    if (!result)
+    if (!result || !order) {
+        free(result);
+        free(order);
         return tt_err_nomem(err, (size_t)prog->nops * sizeof *result, "a program");
+    }
     for (int i = 0; i < prog->nops; i++) {
         const struct tt_op *op = &prog->op[i];
         if (!is_choice(prog, op))
             continue;
         const uint64_t flops = op->def->flops ? op->def->flops(op, prog->val) : 0;
-        result[n++] = (struct result){ i, (double)flops / (double)tt_val_nbytes(&prog->val[op->out[0]]) };
+        result[nresults++] = (struct result){ i, (double)flops / (double)tt_val_nbytes(&prog->val[op->out[0]]) };
     }
-    qsort(result, (size_t)n, sizeof *result, dearest_first);
-    for (int i = 0; i < n && i < nmost; i++)
-        remake(prog, &prog->op[result[i].op], prog->op[result[i].op].nout, false);
+    qsort(result, (size_t)nresults, sizeof *result, dearest_first);
+    for (int i = 0; i < nresults; i++)
+        order[i] = result[i].op;
     free(result);
+    *out = order;
+    *n = nresults;
     return TT_OK;
+}
+
+static void keep_most(struct tt_program *prog, const struct tt_keep *how)
+{
+    for (int i = 0; i < how->nmost; i++)
+        remake(prog, &prog->op[how->dearest[i]], prog->op[how->dearest[i]].nout, false);
 }
 
 /* --- the policies ----------------------------------------------------------------------------------------------------------- */
@@ -132,7 +143,7 @@ static bool drops_layer(const struct tt_keep *how, int layer)
     return false;
 }
 
-tt_status tt_program_keep(struct tt_program *prog, const struct tt_keep *how, struct tt_err *err)
+void tt_program_keep(struct tt_program *prog, const struct tt_keep *how)
 {
     for (tt_val v = 0; v < prog->nvals; v++)
         prog->val[v].recompute = false;
@@ -145,9 +156,9 @@ tt_status tt_program_keep(struct tt_program *prog, const struct tt_keep *how, st
     }
     if (how->kind == TT_KEEP_PRODUCTS)
         keep_products(prog, how);
-    const tt_status status = how->kind == TT_KEEP_MOST ? keep_most(prog, how->nmost, err) : TT_OK;
+    if (how->kind == TT_KEEP_MOST)
+        keep_most(prog, how);
     keep_inputs(prog);
-    return status;
 }
 
 /* --- what came of it -------------------------------------------------------------------------------------------------------- */

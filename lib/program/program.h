@@ -166,7 +166,7 @@ void tt_program_free(struct tt_program *prog);
  *   LAYER_INPUTS  of every `every`th layer what other layers made, alone
  *   PRODUCTS      of a layer that, attention, sums over ranks, and the first, third ... product of a linear layer; a product whose
  *                 weight has the shape of one that `remade` names is neither kept nor counted
- *   MOST          of a layer that, and the `nmost` results of all layers that take the most operations a byte */
+ *   MOST          of a layer that, and the results of the first `nmost` operations of `dearest`, which is of all layers */
 enum tt_keep_kind { TT_KEEP_DEAR, TT_KEEP_ALL, TT_KEEP_LAYER_INPUTS, TT_KEEP_PRODUCTS, TT_KEEP_MOST };
 
 struct tt_keep {
@@ -174,13 +174,19 @@ struct tt_keep {
     int64_t every;             /* LAYER_INPUTS: layers are counted from 1; 0: all */
     const char *const *remade; /* PRODUCTS: parts of names of modules ("layers.3.attention.wq"); (nremade), borrowed */
     size_t nremade;
-    int nmost; /* MOST */
+    const int *dearest; /* MOST: tt_program_dearest; borrowed */
+    int nmost;
 };
+
+/* The numbers of a forward's operations that MOST chooses among, those that take the most floating point operations a byte of their
+ * result first; (*n), the caller's to free. The ranks of a tensor parallel group have the same operations, whose sizes may differ and so
+ * their order: all of them take one rank's. */
+TT_MUST_CHECK tt_status tt_program_dearest(int **out, int *n, const struct tt_program *prog, struct tt_err *err);
 
 /* How `remade` names: is this part in the first n bytes, the module's, of a parameter's name? */
 bool tt_keep_is_part(const char *part, const char *name, size_t n);
 
-TT_MUST_CHECK tt_status tt_program_keep(struct tt_program *prog, const struct tt_keep *how, struct tt_err *err);
+void tt_program_keep(struct tt_program *prog, const struct tt_keep *how);
 
 /* After tt_program_differentiate: the bytes that a microbatch's forward leaves for its backward, and how many of the program's
  * floating point operations are of results made again. */

@@ -11,6 +11,7 @@ struct tt_step {
     struct tt_arena arena;
     struct tt_params params;
     struct tt_program *model, *optimizer;
+    int *dearest; /* opts.keep's; NULL: its kind asks for none */
     struct tt_sched sched;
     struct tt_device *device;
     struct tt_plan *plan;
@@ -72,32 +73,38 @@ static tt_status check_opts(const struct tt_step_opts *opts, struct tt_err *err)
     return check_tensor_parallel(opts, err);
 }
 
-/* Forward and, but for validation, backward of a microbatch, with so much kept in between. */
-static tt_status record_model(struct tt_program **out, const struct tt_step *step, const struct tt_keep *keep, struct tt_err *err)
+static tt_status record_forward(struct tt_program **out, const struct tt_params *params, const struct tt_step_opts *o,
+                                struct tt_err *err)
 {
-    const struct tt_step_opts *o = &step->opts;
     struct tt_rec_opts how = {
-        .params = &step->params,
+        .params = params,
         .prec = o->prec,
         .param_dtype = o->param_dtype,
         .batch = o->local_batch,
         .seq_len = o->seq_len,
         .whole_logits = o->whole_logits,
     };
-    struct tt_program *prog;
     struct tt_rec rec;
     memcpy(how.group, o->group, sizeof how.group);
-    tt_status status = tt_rec_begin(&rec, &how, err);
+    const tt_status status = tt_rec_begin(&rec, &how, err);
     if (status != TT_OK)
         return status;
     tt_model_forward(o->family)(&rec, o->args);
-    status = tt_rec_finish(&rec, &prog, err);
+    return tt_rec_finish(&rec, out, err);
+}
+
+/* Forward and, but for validation, backward of a microbatch. */
+static tt_status record_model(struct tt_program **out, const struct tt_params *params, const struct tt_step_opts *o,
+                              struct tt_err *err)
+{
+    struct tt_program *prog;
+    tt_status status = record_forward(&prog, params, o, err);
     if (status != TT_OK)
         return status;
-    if (!o->eval_of)
-        status = tt_program_keep(prog, keep, err);
-    if (status == TT_OK && !o->eval_of)
+    if (!o->eval_of) {
+        tt_program_keep(prog, &o->keep);
         status = tt_program_differentiate(prog, err);
+    }
     if (status == TT_OK && !o->eval_of && o->overlap)
         status = tt_program_overlap(prog, err);
     if (status == TT_OK)
@@ -107,48 +114,67 @@ static tt_status record_model(struct tt_program **out, const struct tt_step *ste
     return status;
 }
 
-/* nops: of the program; more than the results of its forward. */
-static tt_status kept_nbytes(uint64_t *out, int *nops, const struct tt_step *step, const struct tt_keep *keep, struct tt_err *err)
+static tt_status kept_nbytes(uint64_t *out, const struct tt_params *params, const struct tt_step_opts *o, struct tt_err *err)
 {
     struct tt_program *prog;
-    tt_status status = record_model(&prog, step, keep, err);
+    tt_status status = record_model(&prog, params, o, err);
     if (status != TT_OK)
         return status;
-    *nops = prog->nops;
     status = tt_program_kept_nbytes(out, prog, err);
     tt_program_free(prog);
     return status;
 }
 
-/* The most results that fit the budget, by halves; none fits any. */
+static tt_status find_dearest(int **out, int *n, const struct tt_params *params, const struct tt_step_opts *o, struct tt_err *err)
+{
+    struct tt_program *prog;
+    tt_status status = record_forward(&prog, params, o, err);
+    if (status != TT_OK)
+        return status;
+    status = tt_program_dearest(out, n, prog, err);
+    tt_program_free(prog);
+    return status;
+}
+
+/* The most results that fit the budget, by halves; none fits any. All ranks of a tensor parallel group must find the same, or their
+ * backwards differ, and so each of them looks at the first one, whose pieces are the largest. */
 static tt_status fit_budget(struct tt_step *step, struct tt_err *err)
 {
-    static const struct tt_keep all = { .kind = TT_KEEP_DEAR };
-    struct tt_keep keep = { .kind = TT_KEEP_MOST };
+    struct tt_step_opts first = step->opts;
     uint64_t least = 0, most = 0, nbytes = 0;
-    int fits = 0, fails = 0, nops;
+    int fits = 0, n = 0;
 
-    tt_status status = kept_nbytes(&least, &nops, step, &keep, err);
+    first.group[TT_Q_TP].rank = 0;
+    first.overlap = false;
+    first.keep = (struct tt_keep){ .kind = TT_KEEP_DEAR };
+    tt_status status = kept_nbytes(&most, &step->params, &first, err);
     if (status == TT_OK)
-        status = kept_nbytes(&most, &fails, step, &all, err);
+        status = find_dearest(&step->dearest, &n, &step->params, &first, err);
+    if (status != TT_OK)
+        return status;
+    first.keep = (struct tt_keep){ .kind = TT_KEEP_MOST, .dearest = step->dearest };
+    status = kept_nbytes(&least, &step->params, &first, err);
+
     const double budget = (double)least + step->opts.keep_budget * ((double)most - (double)least);
-    while (status == TT_OK && fails - fits > 1) {
-        keep.nmost = fits + (fails - fits) / 2;
-        status = kept_nbytes(&nbytes, &nops, step, &keep, err);
+    for (int fails = n + 1; status == TT_OK && fails - fits > 1;) {
+        first.keep.nmost = fits + (fails - fits) / 2;
+        status = kept_nbytes(&nbytes, &step->params, &first, err);
         if (status == TT_OK && (double)nbytes <= budget)
-            fits = keep.nmost;
+            fits = first.keep.nmost;
         else
-            fails = keep.nmost;
+            fails = first.keep.nmost;
     }
+    step->opts.keep = first.keep;
     step->opts.keep.nmost = fits;
     return status;
 }
 
 static tt_status record(struct tt_step *step, struct tt_err *err)
 {
-    tt_status status = step->opts.keep.kind == TT_KEEP_MOST ? fit_budget(step, err) : TT_OK;
+    const bool is_asked = !step->opts.eval_of && step->opts.keep.kind == TT_KEEP_MOST;
+    tt_status status = is_asked ? fit_budget(step, err) : TT_OK;
     if (status == TT_OK)
-        status = record_model(&step->model, step, &step->opts.keep, err);
+        status = record_model(&step->model, &step->params, &step->opts, err);
     if (status == TT_OK)
         status = tt_program_kept_nbytes(&step->kept.nbytes, step->model, err);
     if (status == TT_OK)
@@ -275,6 +301,7 @@ void tt_step_free(struct tt_step *step)
     tt_sched_release(&step->sched);
     tt_program_free(step->optimizer);
     tt_program_free(step->model);
+    free(step->dearest);
     tt_arena_release(&step->arena);
     free(step);
 }

@@ -5,6 +5,7 @@
 printf '%s\n' 'dim: 32' 'n_layers: 2' 'n_heads: 8' 'n_kv_heads: 4' 'vocab_size: 2051' 'multiple_of: 16' >tiny.yaml # an odd vocabulary
 flags+=(--training.dataset_path data.json --training.mixed_precision_param float32 --training.steps 10 --optimizer.lr 3e-3)
 shard=--parallelism.data_parallel_shard_degree replicate=--parallelism.data_parallel_replicate_degree tp=--parallelism.tensor_parallel_degree
+async=--parallelism.enable_async_tensor_parallel
 
 # deal NDOCUMENTS NRANKS: documents of 31 words, a token each; a rank has a part of the file, and takes in turn what it has.
 deal() {
@@ -54,7 +55,8 @@ threads tp 2 $tp 2
 processes tp 2 $tp 2
 threads tp 4 $tp 4
 threads "tp, whole logits" 2 $tp 2 --parallelism.disable_loss_parallel
-threads "tp, overlapped" 2 $tp 2 --parallelism.enable_async_tensor_parallel
+threads "tp, overlapped" 2 $tp 2 $async
+threads "tp, overlapped, a budget" 4 $tp 4 $async --activation_checkpoint.mode memory_budget --activation_checkpoint.memory_budget 0.9
 echo "ranks that read data of their own:"
 one 2
 threads dp 2
