@@ -110,6 +110,8 @@ tt_status tt_program_overlap(struct tt_program *prog, struct tt_err *err)
     const size_t n = (size_t)prog->nops + 1;
     tt_status status = TT_OK;
 
+    if (prog->group[TT_Q_TP].size <= 1)
+        return TT_OK;
     o.op = malloc(3 * n * sizeof *o.op);
     o.off = malloc(n * sizeof *o.off);
     o.coming = malloc(n * sizeof *o.coming);

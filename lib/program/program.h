@@ -196,8 +196,8 @@ uint64_t tt_program_remade_flops(const struct tt_program *prog);
 /* Appends the backward of prog->loss. Once; after tt_program_keep. */
 TT_MUST_CHECK tt_status tt_program_differentiate(struct tt_program *prog, struct tt_err *err);
 
-/* Puts the products of weight gradients where the backward would wait for a collective, and those of a rank's own rows where the
- * forward would wait for the others'. Once; after tt_program_differentiate. */
+/* Where the group of TT_Q_TP has several ranks: puts the products of weight gradients where the backward would wait for a collective, and
+ * those of a rank's own rows where the forward would wait for the others'. Once; after tt_program_differentiate. */
 TT_MUST_CHECK tt_status tt_program_overlap(struct tt_program *prog, struct tt_err *err);
 
 /* Which gathered parameters are given back after a microbatch's forward and gathered again for its backward. */
