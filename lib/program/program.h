@@ -152,10 +152,13 @@ struct tt_program {
 };
 
 /* How a program computes; a property of the recorder, not of the forward function.
- *   F32       as the parameters are (TP or PP without FSDP)
+ *   F32       as the parameters are (no mixed precision, or TP or PP without FSDP)
  *   AUTOCAST  linear layers and attention in bfloat16 with weights cast at use, the rest as it comes (one rank, DDP)
- *   PARAM     parameters gathered as bfloat16, everything follows from that (FSDP, CP) */
-enum tt_prec { TT_PREC_F32, TT_PREC_AUTOCAST, TT_PREC_PARAM };
+ *   PARAM     parameters gathered as bfloat16, everything follows from that (FSDP, CP)
+ *   PARAM_F32 the same with float32, whatever they are stored as */
+enum tt_prec { TT_PREC_F32, TT_PREC_AUTOCAST, TT_PREC_PARAM, TT_PREC_PARAM_F32, TT_NPRECS };
+/* What products are computed in, of parameters that are stored as this. */
+enum tt_dtype tt_prec_product_dtype(enum tt_prec prec, enum tt_dtype param_dtype);
 
 void tt_program_free(struct tt_program *prog);
 

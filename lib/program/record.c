@@ -209,6 +209,23 @@ tt_val tt_rec_input(struct tt_rec *rec, enum tt_input which)
     return named(rec, &desc);
 }
 
+enum tt_dtype tt_prec_product_dtype(enum tt_prec prec, enum tt_dtype param_dtype)
+{
+    switch (prec) {
+    case TT_PREC_AUTOCAST:
+    case TT_PREC_PARAM: return TT_BF16;
+    case TT_PREC_PARAM_F32: return TT_F32;
+    default: return param_dtype;
+    }
+}
+
+/* Of parameters; autocast casts where it wants another. */
+static enum tt_dtype read_dtype(const struct tt_rec *rec)
+{
+    const enum tt_dtype stored = rec->prog->param_dtype;
+    return rec->prec == TT_PREC_AUTOCAST ? stored : tt_prec_product_dtype(rec->prec, stored);
+}
+
 tt_val tt_rec_param(struct tt_rec *rec, const char *key)
 {
     const struct tt_params *params = rec->prog->params;
@@ -216,7 +233,7 @@ tt_val tt_rec_param(struct tt_rec *rec, const char *key)
     for (int i = 0; i < params->n; i++) {
         const struct tt_param *p = &params->p[i];
         if (p->layer == (p->row->part == TT_PART_LAYER ? rec->layer : -1) && strcmp(p->row->key, key) == 0)
-            return param_full(rec, i, rec->prec == TT_PREC_PARAM ? TT_BF16 : rec->prog->param_dtype);
+            return param_full(rec, i, read_dtype(rec));
     }
     assert(false && "the family's table has no such parameter");
     return TT_NO_VAL;

@@ -134,24 +134,35 @@ static void gather_before(struct sharding *s, int i, int way, enum tt_give_back 
 /* --- gradients ---------------------------------------------------------------------------------------------------------------- */
 
 /* Sums are of float32, whatever the gradients are. */
-static void scatter(struct sharding *s, int unit)
+static tt_val new_sum(struct sharding *s, tt_val v, bool piece)
+{
+    const tt_val sum = new_like(s, v, piece);
+    if (!s->rec.failed)
+        s->rec.prog->val[sum].dtype = TT_F32;
+    return sum;
+}
+
+/* A collective from x to y, which are of gradient v. */
+static void reduce(struct sharding *s, enum tt_opkind kind, enum tt_queue queue, int64_t rows, tt_val x, tt_val y, tt_val v)
 {
     struct tt_rec *rec = &s->rec;
 
-    rec->phase = TT_W;
-    for (tt_val v = 0; v < s->nvals; v++)
-        if (is_grad_of(rec->prog, v, unit))
-            s->whole[v] = tt_rec_cast(rec, s->whole[v], TT_F32);
+    tt_rec_collective(rec, kind, queue, rows, x, y);
+    if (!rec->failed)
+        rec->prog->op[rec->prog->nops - 1].what = rec->prog->params->p[rec->prog->val[v].ref].fqn;
+}
+
+static void scatter(struct sharding *s, int unit)
+{
+    struct tt_rec *rec = &s->rec;
     const int first = rec->prog->nops;
+
+    rec->phase = TT_W;
     for (tt_val v = 0; v < s->nvals; v++) {
         if (!is_grad_of(rec->prog, v, unit))
             continue;
-        s->piece[v] = new_like(s, v, true);
-        if (!rec->failed)
-            rec->prog->val[s->piece[v]].dtype = TT_F32;
-        tt_rec_collective(rec, TT_OP_REDUCE_SCATTER, TT_Q_REDUCE, rec->prog->val[v].size[0], s->whole[v], s->piece[v]);
-        if (!rec->failed)
-            rec->prog->op[rec->prog->nops - 1].what = rec->prog->params->p[rec->prog->val[v].ref].fqn;
+        s->piece[v] = new_sum(s, v, true);
+        reduce(s, TT_OP_REDUCE_SCATTER, TT_Q_REDUCE, rec->prog->val[v].size[0], s->whole[v], s->piece[v], v);
     }
     tt_rec_together(rec, first);
 }
@@ -161,10 +172,12 @@ static void add_pending(struct sharding *s)
 {
     struct tt_rec *rec = &s->rec;
 
-    for (tt_val v = 0; v < s->nvals && s->pending >= 0; v++) {
+    if (s->pending < 0)
+        return;
+    rec->phase = TT_W;
+    for (tt_val v = 0; v < s->nvals; v++) {
         if (!is_grad_of(rec->prog, v, s->pending))
             continue;
-        rec->phase = TT_W;
         const tt_val term = tt_rec_cast(rec, s->piece[v], rec->prog->val[v].dtype);
         tt_rec_op(rec, TT_OP_ACCUMULATE, 2, (tt_val[]){ term, tt_rec_scalar(rec, TT_S_ACCUMULATE, 0) }, 1, &v);
     }
@@ -208,7 +221,7 @@ static void write_ops(struct sharding *s, enum tt_give_back how)
 
     for (tt_val v = 0; v < s->nvals; v++)
         if (is_grad(s->rec.prog, v))
-            s->whole[v] = new_like(s, v, false);
+            s->whole[v] = new_sum(s, v, false);
     for (int i = 0; i < s->nops && !s->rec.failed; i++) {
         const int now = direction(&s->op[i]);
         if (now && now != way)

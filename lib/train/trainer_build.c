@@ -171,15 +171,14 @@ static void snapshot_without_memory(const struct tt_trainer *t, const struct tt_
 
 bool tt_trainer_only_plans(const struct tt_config *config) { return config->comm.mode == TT_COMM_FAKE_BACKEND; }
 
-/* TorchTitan's three modes: parameters gathered as bfloat16, products of bfloat16, or neither. */
+/* TorchTitan's three modes: parameters gathered as what is asked for, products of bfloat16, or neither. */
 static enum tt_prec precision(const struct tt_trainer *t)
 {
     const struct tt_degrees *d = &t->ranks.mesh.degrees;
-    if (t->config->training.mixed_precision_param != TT_BF16)
-        return TT_PREC_F32;
+    const bool narrow = t->config->training.mixed_precision_param == TT_BF16;
     if (d->dp_shard * d->cp > 1)
-        return TT_PREC_PARAM;
-    return d->tp * d->pp > 1 ? TT_PREC_F32 : TT_PREC_AUTOCAST;
+        return narrow ? TT_PREC_PARAM : TT_PREC_PARAM_F32;
+    return narrow && d->tp * d->pp <= 1 ? TT_PREC_AUTOCAST : TT_PREC_F32;
 }
 
 void tt_trainer_say_precision(const struct tt_trainer *t)
@@ -353,7 +352,7 @@ tt_status tt_trainer_build(struct tt_trainer *t, struct tt_err *err)
         return status;
     tt_metrics_init(&t->metrics, t->log, t->opts->colors && !metrics->disable_color_printing, metrics->log_freq);
     t->metrics.pool = t->pool;
-    t->metrics.product_dtype = t->config->training.mixed_precision_param == TT_BF16 ? TT_BF16 : t->dtype;
+    t->metrics.product_dtype = tt_prec_product_dtype(precision(t), t->dtype);
     count_model(t);
     t->weight = tt_arena_array(&t->arena, (size_t)t->params.n, sizeof *t->weight);
     t->part = tt_arena_array(&t->arena, (size_t)t->params.n, sizeof *t->part);

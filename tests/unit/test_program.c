@@ -526,7 +526,7 @@ static void test_live_values_never_share_memory(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++)
         for (size_t keep = 0; keep < sizeof keeps / sizeof keeps[0]; keep++)
-            for (int prec = TT_PREC_F32; prec <= TT_PREC_PARAM; prec++) {
+            for (int prec = TT_PREC_F32; prec < TT_NPRECS; prec++) {
                 check_memory(bodies[i].f, (enum tt_prec)prec, &keeps[keep], "1F1B", 3, false);
                 check_memory(bodies[i].f, (enum tt_prec)prec, &keeps[keep], "GPipe", 3, false);
                 check_memory(bodies[i].f, (enum tt_prec)prec, &keeps[keep], "1F1B", 3, true);

@@ -1,5 +1,5 @@
 # Three modes of precision: weights whose products are of bfloat16 may be rounded to it beforehand, and the loss has the same bits; where
-# products are of float32 it has not. FSDP gathers all parameters in bfloat16, autocast leaves the embedding as it is.
+# products are of float32 it has not. FSDP gathers all parameters in that type, autocast leaves the embedding as it is.
 . "$ROOT/tests/cli/titan-train/tiny.inc"
 replicate=--parallelism.data_parallel_replicate_degree tp=--parallelism.tensor_parallel_degree
 titan-seed "${flags[@]}" 2>log || tail -1 log
@@ -19,6 +19,12 @@ try() {
 	echo "$name:$(cmp -s float32.loss products.loss && echo ' the weights of products')$(cmp -s float32.loss all.loss && echo ', the others')"
 	cat said
 }
+same() {
+	for dtype in float32 bfloat16; do
+		loss all "$@" --training.mixed_precision_param float32 --training.dtype $dtype >$dtype.loss
+	done
+	cmp float32.loss bfloat16.loss && echo "the loss of rounded float32 ones"
+}
 echo "what may be rounded:"
 try "one process" 1
 try fsdp 2
@@ -26,3 +32,6 @@ try ddp 2 $replicate 2
 try tp 2 $tp 2
 try "dp x tp" 4 $tp 2
 try "float32, dp x tp" 4 $tp 2 --training.mixed_precision_param float32
+echo "bfloat16 parameters whose products are of float32:"
+same 2
+same 4 $replicate 2
