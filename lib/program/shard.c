@@ -167,6 +167,22 @@ static void scatter(struct sharding *s, int unit)
     tt_rec_together(rec, first);
 }
 
+/* Do replicas add up each microbatch's float32 sums, before they are rounded to what gradients are kept in? */
+static bool replicates_pieces(const struct tt_program *prog)
+{
+    return prog->group[TT_Q_REPLICATE].size > 1 && prog->group[TT_Q_GATHER].size > 1 && prog->param_dtype != TT_F32;
+}
+
+static void add_up_pieces(struct sharding *s, int unit)
+{
+    const int first = s->rec.prog->nops;
+
+    for (tt_val v = 0; v < s->nvals; v++)
+        if (is_grad_of(s->rec.prog, v, unit))
+            reduce(s, TT_OP_ALL_REDUCE, TT_Q_REPLICATE, 0, s->piece[v], s->piece[v], v);
+    tt_rec_together(&s->rec, first);
+}
+
 /* What has been scattered goes to the gradient of the step. */
 static void add_pending(struct sharding *s)
 {
@@ -175,6 +191,8 @@ static void add_pending(struct sharding *s)
     if (s->pending < 0)
         return;
     rec->phase = TT_W;
+    if (replicates_pieces(rec->prog))
+        add_up_pieces(s, s->pending);
     for (tt_val v = 0; v < s->nvals; v++) {
         if (!is_grad_of(rec->prog, v, s->pending))
             continue;
@@ -308,7 +326,7 @@ tt_status tt_program_replicate(struct tt_program *prog, struct tt_err *err)
     struct tt_op *op = prog->op;
     int *last = NULL;
 
-    if (prog->group[TT_Q_REPLICATE].size <= 1)
+    if (prog->group[TT_Q_REPLICATE].size <= 1 || replicates_pieces(prog))
         return TT_OK;
     last = malloc((size_t)prog->params->nunits * sizeof *last);
     if (!last)
