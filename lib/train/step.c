@@ -23,6 +23,8 @@ struct tt_step {
 
 /* --- building --------------------------------------------------------------------------------------------------------------- */
 
+static const char *section(const struct tt_step_opts *opts) { return opts->section ? opts->section : "training"; }
+
 static tt_status check_tensor_parallel(const struct tt_step_opts *opts, struct tt_err *err)
 {
     const struct tt_model_args *a = opts->args;
@@ -37,11 +39,10 @@ static tt_status check_tensor_parallel(const struct tt_step_opts *opts, struct t
             "rank has whole heads",
             tp, (long long)a->n_heads, (long long)a->n_kv_heads);
     if (opts->seq_len % tp != 0)
-        return tt_err_set(
-            err, TT_EINVAL,
-            "parallelism.tensor_parallel_degree %d does not divide training.seq_len %lld: each rank has a part of the "
-            "sequence between the blocks",
-            tp, (long long)opts->seq_len);
+        return tt_err_set(err, TT_EINVAL,
+                          "parallelism.tensor_parallel_degree %d does not divide %s.seq_len %lld: each rank has a part of the "
+                          "sequence between the blocks",
+                          tp, section(opts), (long long)opts->seq_len);
     return TT_OK;
 }
 
@@ -52,8 +53,8 @@ static tt_status check_opts(const struct tt_step_opts *opts, struct tt_err *err)
     if (!tt_model_forward(opts->family))
         return tt_err_set(err, TT_EUNSUPPORTED, "family %s has no forward function", opts->family->name);
     if (opts->local_batch < 1 || opts->seq_len < 1 || opts->local_batch > INT32_MAX / opts->seq_len)
-        return tt_err_set(err, TT_EINVAL, "training.local_batch_size %lld times training.seq_len %lld: expected 1 to %d tokens",
-                          (long long)opts->local_batch, (long long)opts->seq_len, INT32_MAX);
+        return tt_err_set(err, TT_EINVAL, "%s.local_batch_size %lld times %s.seq_len %lld: expected 1 to %d tokens", section(opts),
+                          (long long)opts->local_batch, section(opts), (long long)opts->seq_len, INT32_MAX);
     if (opts->nmicrobatches < 1)
         return tt_err_set(err, TT_EINVAL, "expected at least one microbatch a step, found %d", opts->nmicrobatches);
     if (opts->param_dtype != TT_F32 && opts->param_dtype != TT_BF16)

@@ -31,6 +31,7 @@ struct tt_step_opts {
     struct tt_keep keep;       /* what the backward finds kept; the numbers do not depend on it. With TT_KEEP_MOST tt_step_new finds
                                 * the most that fits keep_budget: from 0, what layers read of others alone, to 1, all that is dear */
     double keep_budget;
+    const char *section; /* of the settings that shape it, for messages; NULL: "training" */
     int64_t local_batch, seq_len;
     int nmicrobatches;
     struct tt_group group[TT_NQ]; /* that this rank is in, by queue; {0}: alone */

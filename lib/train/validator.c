@@ -28,6 +28,7 @@ tt_status tt_validator_init(struct tt_validator *out, const struct tt_config *co
     if (status != TT_OK)
         return status;
     struct tt_step_opts own = *opts;
+    own.section = "validation";
     own.local_batch = config->validation.local_batch_size;
     own.seq_len = config->validation.seq_len;
     own.nmicrobatches = 1;

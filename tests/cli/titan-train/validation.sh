@@ -28,6 +28,8 @@ plain <log | about
 
 bad() { titan-train "${flags[@]}" --training.steps 1 "$@" 2>&1 | plain | grep -v INFO | tail -1; }
 bad --validation.seq_len 33
+bad --validation.local_batch_size 123456789
+NGPU=2 bad --comm.mode local_tensor --parallelism.tensor_parallel_degree 2 --validation.seq_len 27
 bad --validation.dataset_path -
 bad --validation.dataset_path none.json
 bad --validation.dataset pile
