@@ -213,7 +213,7 @@ const struct tt_setting tt_settings[] = {
     { FIELD(parallelism.tensor_parallel_degree), TT_SET_INT, .def = "1", .text = "Ranks that share each matrix." },
     { FIELD(parallelism.disable_loss_parallel), TT_SET_BOOL, .def = "False", .text = "Gather the logits before the loss." },
     { FIELD(parallelism.enable_async_tensor_parallel), TT_SET_BOOL, .def = "False",
-      .text = "Overlap the communication of tensor parallelism with products." },
+      .text = "Overlap the communication of tensor parallelism with products. TorchTitan asks for a compiled model; titan does not." },
     { FIELD(parallelism.pipeline_parallel_degree), TT_SET_INT, .def = "1", .honour = TT_ONE, .why = no_pipeline,
       .text = "Ranks that the layers are spread over." },
     { FIELD(parallelism.module_fqns_per_model_part), TT_SET_STRS_LIST, .honour = TT_GOES_WITH, .def = "None",
@@ -301,7 +301,7 @@ const struct tt_setting tt_settings[] = {
     { FIELD(activation_checkpoint.memory_budget), TT_SET_FLOAT, .def = "0.5", .bound = &from_0_to_1,
       .text =
           "In mode memory_budget: from 0, keep what mode full keeps, to 1, keep what mode none keeps; in between what takes most "
-          "operations a byte is kept first." },
+          "operations a byte is kept first. TorchTitan asks for a compiled model; titan does not." },
     { FIELD(activation_checkpoint.visualize_memory_budget_pareto), TT_SET_BOOL, .def = "False", .honour = TT_REFUSED,
       .why = "titan draws no such picture; comm.mode fake_backend says what a step of a budget takes",
       .text = "Draw memory against time for a range of budgets." },
