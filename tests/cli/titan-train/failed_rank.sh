@@ -113,7 +113,7 @@ lost() {
 	wait $job
 	echo "exit $?"
 	gone
-	said | of_steps | sed -E 's/(rank [0-9](, )?)+ finished/three ranks finished/' | sort -u
+	said | of_steps | sort -u
 }
 
 names=()
