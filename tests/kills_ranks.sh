@@ -115,6 +115,7 @@ worker() { # NUMBER
 	RANDOM=$((w + 1))
 	local share=$((kills / workers + (w < kills % workers)))
 	while [ "$killed" -lt $share ]; do
+		[ $life -lt $((2 * share + 8)) ] || { echo "wrong: worker $w: kill $((w + workers * killed)) never comes"; return; }
 		rm -rf "$at" && mkdir "$at"
 		layout=$(((w + workers * life) % ${#layouts[@]}))
 		whole $layout || return
