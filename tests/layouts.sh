@@ -37,11 +37,14 @@ layout() {
 	rm -rf "$out"
 }
 
-early=--optimizer.early_step_in_backward
+early=--optimizer.early_step_in_backward async="--parallelism.enable_async_tensor_parallel --compile.enable"
 cases=("2 1 1" "3 1 1" "4 1 1" "2 2 1" "1 4 1" "1 1 2" "1 1 4" "2 1 2" "3 1 2" "2 2 2"
 	"3 1 1 $early" "2 2 1 $early" "2 1 2 $early"
 	"4 1 1 --parallelism.fsdp_reshard_after_forward always --training.mixed_precision_param bfloat16 --activation_checkpoint.mode full"
-	"1 1 2 --parallelism.disable_loss_parallel --parallelism.enable_async_tensor_parallel --compile.enable")
+	"3 1 1 --parallelism.fsdp_reshard_after_forward never --activation_checkpoint.mode full"
+	"1 1 2 --parallelism.disable_loss_parallel $async" "1 1 2 $early --parallelism.disable_loss_parallel" "1 1 4 $early $async"
+	"2 1 2 $async --activation_checkpoint.selective_ac_option op"
+	"1 1 4 $async --activation_checkpoint.mode memory_budget --activation_checkpoint.memory_budget 0.9")
 for i in "${!cases[@]}"; do
 	[ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n
 	# shellcheck disable=SC2086 # words

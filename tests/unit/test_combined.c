@@ -1,0 +1,269 @@
+/* Steps of a small llama3 whose ranks are asked for several things at once, against one process that has all ranks' sequences. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "comm/mesh.h"
+#include "tensor/region.h"
+#include "test_layouts.h"
+#include "train/step.h"
+
+enum { NMB = 2, SEQ_LEN = 12, NSTEPS = 4, NRANKS_MAX = 8 };
+
+static const char *const remade[] = { "w1", "attention.wq" };
+
+struct job {
+    struct tt_step_opts opts;
+    struct tt_degrees degrees;
+    int ndata; /* ranks that read data of their own in the job that is compared */
+    float loss[NRANKS_MAX][NSTEPS], norm[NRANKS_MAX][NSTEPS];
+};
+
+static const struct {
+    enum tt_queue queue;
+    enum tt_mesh_dim dim;
+} groups[] = {
+    { TT_Q_GATHER, TT_MESH_FSDP }, { TT_Q_REDUCE, TT_MESH_FSDP }, { TT_Q_REPLICATE, TT_MESH_REPLICATE }, { TT_Q_TP, TT_MESH_TP }
+};
+
+/* From -1 to 1, by its number. */
+static float uniform(unsigned number)
+{
+    for (int i = 0; i < 3; i++)
+        number = number * 1664525u + 1013904223u;
+    return (float)(number >> 8) / (float)(1 << 23) - 1;
+}
+
+static int32_t draw_token(unsigned number, int64_t vocab) { return (int32_t)((uniform(number) + 1) * 0.499f * (float)vocab); }
+
+/* Microbatch mb of rank `data`; returns how many labels count. */
+static int fill_sequence(int32_t *tokens, int32_t *labels, int mb, int data, int64_t vocab)
+{
+    int n = 0;
+    for (int i = 0; i < SEQ_LEN; i++) {
+        const unsigned number = (unsigned)(7001 * mb + 331 * data + 5 * i);
+        tokens[i] = draw_token(number, vocab);
+        labels[i] = uniform(number + 1) > 0.7f ? TT_IGNORE_INDEX : draw_token(number + 2, vocab);
+        n += labels[i] != TT_IGNORE_INDEX;
+    }
+    return n;
+}
+
+/* The rank's own; returns how many labels of all ranks count. */
+static int fill_tokens(struct tt_step *step, const struct job *job, const struct tt_mesh *mesh)
+{
+    const int own = tt_mesh_coord(mesh, TT_MESH_BATCH), n = job->ndata / tt_mesh_size(mesh, TT_MESH_BATCH);
+    int32_t tokens[SEQ_LEN], labels[SEQ_LEN];
+    int all = 0;
+
+    for (int mb = 0; mb < NMB; mb++)
+        for (int data = 0; data < job->ndata; data++) {
+            const int at = data - own * n;
+            const bool here = at >= 0 && at < n;
+            all += fill_sequence(here ? tt_step_tokens(step, mb) + at * SEQ_LEN : tokens,
+                                 here ? tt_step_labels(step, mb) + at * SEQ_LEN : labels, mb, data, job->opts.args->vocab_size);
+        }
+    return all;
+}
+
+/* What the rank has of a dimension: its piece of the tensor parallel group's, and of that one its shard. */
+static struct tt_run run_of(const struct tt_param *p, int dim, const struct tt_mesh *mesh)
+{
+    struct tt_run run = { 0, dim < p->ndim ? p->size[dim] : 1 };
+    if ((int)p->row->tp == (int)TT_TP_SHARD0 + dim)
+        run = tt_chunk(run.len, tt_mesh_size(mesh, TT_MESH_TP), tt_mesh_coord(mesh, TT_MESH_TP));
+    if (dim > 0)
+        return run;
+    const struct tt_run shard = tt_chunk(run.len, tt_mesh_size(mesh, TT_MESH_FSDP), tt_mesh_coord(mesh, TT_MESH_FSDP));
+    return (struct tt_run){ run.at + shard.at, shard.len };
+}
+
+static void fill_params(struct tt_step *step, const struct tt_mesh *mesh)
+{
+    int n;
+    const struct tt_step_param *param = tt_step_params(step, &n);
+
+    for (int k = 0; k < n; k++) {
+        const struct tt_param *p = param[k].param;
+        const struct tt_run rows = run_of(p, 0, mesh), columns = run_of(p, 1, mesh);
+        float *value = param[k].value;
+        for (int64_t i = rows.at; i < rows.at + rows.len; i++)
+            for (int64_t j = columns.at; j < columns.at + columns.len; j++) {
+                const float u = uniform((unsigned)(100003 * k + i * (p->ndim > 1 ? p->size[1] : 1) + j));
+                *value++ = p->ndim == 1 ? 1 + 0.1f * u : 0.2f * u;
+            }
+    }
+}
+
+static tt_status train(struct job *job, struct tt_step *step, const struct tt_mesh *mesh, struct tt_err *err)
+{
+    int64_t number = 1;
+
+    fill_params(step, mesh);
+    const int ntokens = fill_tokens(step, job, mesh);
+    for (int i = 0; i < NSTEPS; i++) {
+        const struct tt_step_in in = {
+            .hyper = { 1e-3, 0.9, 0.95, 1e-8, 0.1, true }, .step = number, .max_norm = 1, .global_tokens = ntokens
+        };
+        struct tt_step_out out;
+        const tt_status status = tt_step_run(step, &in, &out, err);
+        if (status != TT_OK)
+            return status;
+        number += out.nsteps;
+        job->loss[mesh->rank][i] = out.loss;
+        job->norm[mesh->rank][i] = out.grad_norm;
+    }
+    return TT_OK;
+}
+
+static tt_status run_rank(struct tt_world *world, void *ctx, struct tt_err *err)
+{
+    struct job *job = ctx;
+    const struct tt_mesh mesh = { job->degrees, world->rank };
+    struct tt_step_opts opts = job->opts;
+    struct tt_step *step = NULL;
+    tt_status status = TT_OK;
+
+    opts.local_batch = job->ndata / tt_mesh_size(&mesh, TT_MESH_BATCH);
+    for (size_t g = 0; g < sizeof groups / sizeof *groups && status == TT_OK; g++) {
+        const enum tt_mesh_dim dim = groups[g].dim;
+        int ranks[NRANKS_MAX];
+        opts.group[groups[g].queue] = (struct tt_group){ tt_mesh_size(&mesh, dim), tt_mesh_coord(&mesh, dim) };
+        for (int i = 0; i < tt_mesh_size(&mesh, dim); i++)
+            ranks[i] = tt_mesh_peer(&mesh, dim, i);
+        status = tt_comm_new(&opts.comm[groups[g].queue], world, ranks, tt_mesh_size(&mesh, dim), tt_mesh_names[dim], err);
+    }
+    if (status == TT_OK)
+        status = tt_step_new(&step, &opts, err);
+    if (status == TT_OK)
+        status = train(job, step, &mesh, err);
+    if (status != TT_OK)
+        tt_world_abort(world, err);
+    tt_step_free(step);
+    for (int q = 0; q < TT_NQ; q++)
+        tt_comm_free(opts.comm[q]);
+    return status;
+}
+
+static void run(struct job *job, const struct tt_step_opts *how, int ndata, int replicate, int shard, int tp)
+{
+    const struct tt_degrees degrees = {
+        .dp_replicate = replicate, .dp_shard = shard, .cp = 1, .tp = tp, .pp = 1, .ep = 1, .etp = 1
+    };
+    struct tt_err err = { 0 };
+
+    *job = (struct job){ .opts = *how, .degrees = degrees, .ndata = ndata };
+    job->opts.family = tt_family_find("llama3");
+    job->opts.args = how->args ? how->args : &small;
+    job->opts.seq_len = SEQ_LEN;
+    job->opts.nmicrobatches = NMB;
+    if (tt_local_run(replicate * shard * tp, run_rank, job, &err) != TT_OK)
+        fail_msg("%d x %d x %d ranks: %s", replicate, shard, tp, err.msg);
+}
+
+/* Losses and norms as TorchTitan's layouts are held to: 5e-5 and 1e-4. */
+static void compare(const struct tt_step_opts *how, int replicate, int shard, int tp)
+{
+    struct tt_step_opts plain = *how;
+    struct job one, many;
+
+    plain.keep = (struct tt_keep){ .kind = TT_KEEP_ALL };
+    plain.overlap = plain.whole_logits = false;
+    run(&one, &plain, replicate * shard, 1, 1, 1);
+    run(&many, how, replicate * shard, replicate, shard, tp);
+    for (int i = 0; i < NSTEPS; i++) {
+        float loss = 0;
+        for (int r = 0; r < replicate * shard * tp; r++) {
+            loss += r % tp == 0 ? many.loss[r][i] : 0;
+            assert_true(many.loss[r][i] == many.loss[r / tp * tp][i]);
+            assert_true(many.norm[r][i] == many.norm[0][i]);
+        }
+        if (!(fabsf(loss - one.loss[0][i]) <= 5e-5f) || !(fabsf(many.norm[0][i] - one.norm[0][i]) <= 1e-4f * one.norm[0][i]))
+            fail_msg("step %d of %d x %d x %d ranks: loss %.9g, norm %.9g, expected %.9g, %.9g", i + 1, replicate, shard, tp,
+                     (double)loss, (double)many.norm[0][i], (double)one.loss[0][i], (double)one.norm[0][i]);
+    }
+}
+
+/* --- what meets -------------------------------------------------------------------------------------------------------------- */
+
+static void test_overlap_and_products_made_again_and_shards(void **state)
+{
+    const struct tt_step_opts how = { .overlap = true, .keep = { .kind = TT_KEEP_PRODUCTS, .remade = remade, .nremade = 2 } };
+
+    (void)state;
+    compare(&how, 1, 2, 2);
+    compare(&how, 2, 2, 2);
+}
+
+static void test_overlap_and_a_budget_and_an_uneven_hidden_size(void **state)
+{
+    struct tt_model_args args = small;
+    struct tt_step_opts how = { .args = &args, .overlap = true, .keep = { .kind = TT_KEEP_MOST } };
+
+    (void)state;
+    args.multiple_of = 1;
+    args.ffn_dim_multiplier = 1.06; /* 135 */
+    for (int i = 0; i <= 4; i++) {
+        how.keep_budget = i / 4.0;
+        compare(&how, 1, 2, 4);
+    }
+}
+
+static void test_steps_in_the_backward_and_overlap(void **state)
+{
+    const struct tt_step_opts how = { .overlap = true, .step_in_backward = true };
+
+    (void)state;
+    compare(&how, 1, 1, 4);
+    compare(&how, 1, 2, 2);
+}
+
+static void test_steps_in_the_backward_and_whole_logits(void **state)
+{
+    const struct tt_step_opts how = { .whole_logits = true, .step_in_backward = true };
+
+    (void)state;
+    compare(&how, 1, 1, 4);
+    compare(&how, 2, 2, 2);
+}
+
+static void test_layers_made_again_and_parameters_that_are_not_given_back(void **state)
+{
+    const struct tt_step_opts how = { .give_back = TT_GIVE_BACK_NONE, .keep = { .kind = TT_KEEP_LAYER_INPUTS } };
+
+    (void)state;
+    compare(&how, 1, 3, 1);
+    compare(&how, 2, 2, 2);
+}
+
+/* Of five words the fourth rank has none, and the shards of that nothing. */
+static void test_no_part_of_the_vocabulary_and_shards(void **state)
+{
+    struct tt_model_args args = small;
+    struct tt_step_opts how = { .args = &args };
+
+    (void)state;
+    args.vocab_size = 5;
+    for (int early = 0; early < 2; early++) {
+        how.step_in_backward = early;
+        compare(&how, 1, 2, 4);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_overlap_and_products_made_again_and_shards),
+        cmocka_unit_test(test_overlap_and_a_budget_and_an_uneven_hidden_size),
+        cmocka_unit_test(test_steps_in_the_backward_and_overlap),
+        cmocka_unit_test(test_steps_in_the_backward_and_whole_logits),
+        cmocka_unit_test(test_layers_made_again_and_parameters_that_are_not_given_back),
+        cmocka_unit_test(test_no_part_of_the_vocabulary_and_shards),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
