@@ -7,6 +7,7 @@
 static void put(struct tt_err *err, tt_status status, const char *fmt, va_list ap)
 {
     err->status = status;
+    err->of_rank = 0;
     const int n = vsnprintf(err->msg, sizeof err->msg, fmt, ap);
     if (n >= (int)sizeof err->msg)
         memcpy(err->msg + sizeof err->msg - 4, "...", 4);
@@ -21,6 +22,20 @@ tt_status tt_err_set(struct tt_err *err, tt_status status, const char *fmt, ...)
         va_end(ap);
     }
     return status;
+}
+
+tt_status tt_err_copy(struct tt_err *err, const struct tt_err *from)
+{
+    if (err)
+        *err = *from;
+    return from->status;
+}
+
+void tt_err_name_rank(struct tt_err *err)
+{
+    const struct tt_err unnamed = *err;
+    if (unnamed.of_rank > 0)
+        tt_err_set(err, unnamed.status, "rank %d: %s", unnamed.of_rank - 1, unnamed.msg);
 }
 
 tt_status tt_err_errno(struct tt_err *err, int errno_value, const char *fmt, ...)

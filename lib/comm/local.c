@@ -342,8 +342,9 @@ static struct local_world *local_of(struct tt_world *world) { return (struct loc
 
 static void abort_world(struct tt_world *world, const struct tt_err *why)
 {
-    struct tt_err with_rank;
-    tt_err_set(&with_rank, why->status, "rank %d: %s", world->rank, why->msg);
+    struct tt_err with_rank = *why;
+    if (with_rank.of_rank == 0)
+        with_rank.of_rank = world->rank + 1;
     set_failed(local_of(world)->shared, &with_rank);
 }
 
@@ -352,7 +353,7 @@ static tt_status tell(struct local_world *local, struct tt_err *err)
 {
     stop_work(local->shared);
     local->told = true;
-    return tt_err_set(err, local->shared->err.status, "%s", local->shared->err.msg);
+    return tt_err_copy(err, &local->shared->err);
 }
 
 /* --- communicators ------------------------------------------------------------------------------------------------------------ */
@@ -638,12 +639,24 @@ static tt_status start(struct local_world *rank, int n, int *started, struct tt_
     return TT_OK;
 }
 
+/* The first failure that a rank was not told of. */
 static tt_status outcome(const struct local_world *rank, int n, struct tt_err *err)
 {
-    for (int r = 0; r < n; r++)
-        if (rank[r].status != TT_OK && !rank[r].told)
-            return tt_err_set(err, rank[r].status, "rank %d: %s", r, rank[r].err.msg);
-    return atomic_load(&rank->shared->aborted) ? tt_err_set(err, rank->shared->err.status, "%s", rank->shared->err.msg) : TT_OK;
+    struct tt_err why = rank->shared->err;
+    bool failed = atomic_load(&rank->shared->aborted);
+
+    for (int r = n; r-- > 0;) {
+        if (rank[r].status == TT_OK || rank[r].told)
+            continue;
+        why = rank[r].err;
+        if (why.of_rank == 0)
+            why.of_rank = r + 1;
+        failed = true;
+    }
+    if (!failed)
+        return TT_OK;
+    tt_err_name_rank(&why);
+    return tt_err_copy(err, &why);
 }
 
 tt_status tt_local_run(int nranks, tt_rank_fn *fn, void *ctx, struct tt_err *err)
@@ -664,7 +677,7 @@ tt_status tt_local_run(int nranks, tt_rank_fn *fn, void *ctx, struct tt_err *err
     tt_status st = start(rank, nranks, &started, &why);
     for (int r = 0; r < started; r++)
         pthread_join(rank[r].thread, NULL);
-    st = st == TT_OK ? outcome(rank, nranks, err) : tt_err_set(err, why.status, "%s", why.msg);
+    st = st == TT_OK ? outcome(rank, nranks, err) : tt_err_copy(err, &why);
     for (struct group *g = shared.groups, *next; g; g = next) {
         next = g->next;
         free_group(g);

@@ -113,10 +113,9 @@ static void fail(struct mpi_world *w, const struct tt_err *why)
     if (w->aborted)
         return;
     w->aborted = true;
-    if (strncmp(why->msg, "rank ", 5) == 0) /* another's, which has told this one */
-        w->err = *why;
-    else
-        tt_err_set(&w->err, why->status, "rank %d: %s", w->world.rank, why->msg);
+    w->err = *why;
+    if (w->err.of_rank == 0)
+        w->err.of_rank = w->world.rank + 1;
 }
 
 /* A round through all that is under way. With the lock held, but for the steps. */
@@ -186,7 +185,7 @@ static tt_status tell(struct mpi_world *w, struct tt_err *err)
 {
     while (w->state != ENDED)
         pthread_cond_wait(&w->changed, &w->lock);
-    return tt_err_set(err, w->err.status, "%s", w->err.msg);
+    return tt_err_copy(err, &w->err);
 }
 
 static void abort_world(struct tt_world *world, const struct tt_err *why)
@@ -405,7 +404,8 @@ tt_status tt_mpi_run(tt_rank_fn *fn, void *ctx, double timeout_s, struct tt_err 
         st = finish(&w, err);
     if (st != TT_OK) {
         abort_world(&w.world, err);
-        tt_err_set(err, w.err.status, "%s", w.err.msg);
+        tt_err_copy(err, &w.err);
+        tt_err_name_rank(err);
     }
     pthread_join(w.thread, NULL);
     tt_limit_end();

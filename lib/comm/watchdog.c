@@ -21,7 +21,7 @@
 /* Messages: HEARTBEAT (the struct below, and a struct seen a communicator), BYE (this rank says nothing any more), FAILED (it has failed,
  * and a text: how), VERDICT (the rank that is to say it, and a text: why this run ends). */
 enum { HEARTBEAT = 'H', BYE = 'B', FAILED = 'F', VERDICT = 'V', GROUPS_MAX = 1024, FEWEST_OPERATIONS = 64 };
-static const double lower_wait_s = 2; /* for what lower ranks say that a rank has to say */
+static const double lower_wait_s = 2;  /* for what lower ranks say that a rank has to say */
 static const double gone_wait_s = 0.2; /* for other connections to close, where several ranks have gone at once */
 static const double said_wait_s = 10;  /* for the last words to be written */
 
@@ -51,7 +51,7 @@ struct tt_watchdog {
     struct peer *peer; /* (world->size) by rank; of this rank only what it tells itself */
     struct tt_buf message;
     double interval_s;
-    int gone;      /* the first rank whose connection has closed before it said BYE; -1: none */
+    int gone; /* the first rank whose connection has closed before it said BYE; -1: none */
     double gone_since;
     pid_t launcher;
     pthread_t thread;
@@ -563,14 +563,6 @@ struct lower {
     bool said;
 };
 
-/* The same on every rank. */
-static const char *without_rank(const char *why)
-{
-    static const char head[] = "rank ";
-    const size_t n = strncmp(why, head, strlen(head)) == 0 ? strlen(head) : 0, digits = strspn(why + n, "0123456789");
-    return n && digits && strncmp(why + n + digits, ": ", 2) == 0 ? why + n + digits + 2 : why;
-}
-
 static void hear_lower(void *ctx, int rank, char kind, const void *bytes, size_t nbytes)
 {
     struct lower *lower = ctx;
@@ -580,8 +572,7 @@ static void hear_lower(void *ctx, int rank, char kind, const void *bytes, size_t
         return;
     p->ended = true;
     lower->left--;
-    lower->said |= kind == FAILED && nbytes > 0 && ((const char *)bytes)[nbytes - 1] == 0 &&
-                   strcmp(without_rank(bytes), without_rank(lower->why)) == 0;
+    lower->said |= kind == FAILED && nbytes > 0 && ((const char *)bytes)[nbytes - 1] == 0 && strcmp(bytes, lower->why) == 0;
 }
 
 /* What several ranks have to say alike the lowest says: the others go. */

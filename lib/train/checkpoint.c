@@ -28,7 +28,8 @@ struct tt_checkpointer_background {
     struct tt_snapshot snapshot;
     struct tt_pace pace;
     pthread_t thread;
-    bool is_running; /* the thread is there; until it has been waited for the rest is its own */
+    pthread_mutex_t gate; /* before which the thread waits until it is known whether all ranks have theirs */
+    bool is_running;      /* the thread is there; until it has been waited for the rest is its own */
     bool is_saved;
     int64_t step;
     struct tt_arena arena; /* of the items */
@@ -85,6 +86,7 @@ static tt_status make_background(struct tt_checkpointer *c, const struct tt_trai
     if (!c->background)
         return tt_err_nomem(err, sizeof *c->background, "saves in the background");
     c->background->owner = c;
+    pthread_mutex_init(&c->background->gate, NULL);
     tt_status status = tt_snapshot_init(&c->background->snapshot, state, c->pool, err);
     if (status == TT_OK && c->ranks) {
         c->background->ranks = *c->ranks;
@@ -192,6 +194,7 @@ void tt_checkpointer_release(struct tt_checkpointer *ckpt)
     if (ckpt->background) {
         tt_snapshot_release(&ckpt->background->snapshot);
         tt_comm_free(ckpt->background->ranks.all);
+        pthread_mutex_destroy(&ckpt->background->gate);
     }
     free(ckpt->background);
     free(ckpt->folder);
@@ -216,6 +219,7 @@ static tt_status failed_save(const struct tt_checkpointer *c, int64_t step, tt_s
 
     tt_err_set(err, status, "step %" PRId64 " was not saved: %s (%s%s)", step, reason.msg,
                newest ? "the newest complete checkpoint is " : "there is no complete checkpoint", newest ? newest->path : "");
+    err->of_rank = reason.of_rank;
     tt_arena_release(&arena);
     return status;
 }
@@ -239,6 +243,8 @@ static tt_status write_items(struct tt_checkpointer *c, const struct tt_ranks *r
     char *dir = name ? tt_path_join(&arena, c->folder, name) : tt_arena_printf(&arena, "%s/step-%" PRId64, c->folder, step);
     tt_status status = dir ? TT_OK : tt_err_nomem(err, strlen(c->folder), "a checkpoint's name");
 
+    if (ranks)
+        status = tt_ranks_agree(ranks, status, err);
     if (status == TT_OK)
         status = ranks ? tt_save_together(ranks, dir, items, n, opts, err) : tt_dcp_save(dir, items, n, opts, err);
     tt_arena_release(&arena);
@@ -345,12 +351,17 @@ static void *background_main(void *ctx)
     const double start = tt_seconds();
     struct tt_err why;
 
+    pthread_mutex_lock(&b->gate);
+    pthread_mutex_unlock(&b->gate);
+    if (!b->is_running)
+        return NULL;
     if (write_items(b->owner, b->ranks.world ? &b->ranks : NULL, b->step, NULL, b->items, b->nitems, &opts, &why) == TT_OK) {
         b->is_saved = true;
         tt_log_line(b->owner->log, TT_LOG_INFO, "Saved step %" PRId64 " in the background in %.2f seconds.", b->step,
                     tt_seconds() - start);
         remove_old(b->owner, b->step);
     } else {
+        tt_err_name_rank(&why);
         tt_log_line(b->owner->log, TT_LOG_WARNING, "%s", why.msg);
     }
     return NULL;
@@ -363,18 +374,20 @@ static tt_status start_background(struct tt_checkpointer *c, const struct tt_tra
 
     b->step = state->step;
     b->is_saved = false;
+    tt_pace_init(&b->pace, background_share);
     tt_status status = make_items(&b->items, &b->nitems, c, &b->arena, &copy, TT_STATE_ALL, err);
+    pthread_mutex_lock(&b->gate);
+    const int rc = status == TT_OK ? tt_thread_start(&b->thread, background_main, b) : -1;
+    if (rc > 0)
+        status = tt_err_errno(err, rc, "cannot start a thread to save with");
     if (c->ranks)
         status = tt_ranks_agree(c->ranks, status, err);
-    if (status == TT_OK) {
-        tt_pace_init(&b->pace, background_share);
-        const int rc = tt_thread_start(&b->thread, background_main, b);
-        b->is_running = rc == 0;
-        if (rc != 0)
-            status = tt_err_errno(err, rc, "cannot start a thread to save with");
-    }
+    b->is_running = status == TT_OK;
+    pthread_mutex_unlock(&b->gate);
     if (status == TT_OK)
         return TT_OK;
+    if (rc == 0)
+        pthread_join(b->thread, NULL);
     tt_arena_release(&b->arena);
     return failed_save(c, state->step, status, err);
 }
@@ -401,11 +414,12 @@ tt_status tt_checkpointer_save(struct tt_checkpointer *c, const struct tt_train_
     tt_log_line(c->log, TT_LOG_INFO, "Saving the checkpoint (or staging if async is enabled).");
     const tt_status status = save_now(c, state, when, &why);
     if (status != TT_OK && when == TT_SAVE_DUE) {
+        tt_err_name_rank(&why);
         tt_log_line(c->log, TT_LOG_WARNING, "%s", why.msg);
         return TT_OK;
     }
     if (status != TT_OK)
-        return tt_err_set(err, status, "%s", why.msg);
+        return tt_err_copy(err, &why);
     if (when != TT_SAVE_LAST) /* TorchTitan says no more of that one */
         tt_log_line(c->log, TT_LOG_INFO, "Finished saving the checkpoint (or staging if async is enabled)in %.2f seconds.",
                     tt_seconds() - start);

@@ -49,7 +49,8 @@ static tt_status find_initial(struct source *out, const struct tt_checkpointer *
     const bool given = config->initial_load_path != NULL;
 
     if (config->initial_load_in_hf_quantized && !config->initial_load_in_hf)
-        return tt_err_set(err, TT_EINVAL, "%s: only a checkpoint in Hugging Face's form (checkpoint.initial_load_in_hf) is quantized",
+        return tt_err_set(err, TT_EINVAL,
+                          "%s: only a checkpoint in Hugging Face's form (checkpoint.initial_load_in_hf) is quantized",
                           tt_config_where(c->config, "checkpoint.initial_load_in_hf_quantized"));
     if (config->initial_load_in_hf && !config->initial_load_model_only)
         return tt_err_set(err, TT_EINVAL, "%s: a checkpoint in Hugging Face's form has the model alone",
@@ -59,10 +60,12 @@ static tt_status find_initial(struct source *out, const struct tt_checkpointer *
         out->is_hf = true;
         if (!tt_path_is_dir(out->path))
             return tt_err_set(err, TT_EINVAL, "%s: expected a Hugging Face folder, found %s",
-                              tt_config_where(c->config, given ? "checkpoint.initial_load_path" : "model.hf_assets_path"), out->path);
+                              tt_config_where(c->config, given ? "checkpoint.initial_load_path" : "model.hf_assets_path"),
+                              out->path);
         tt_log_line(c->log, TT_LOG_INFO,
                     given ? "loading from HF safetensors from --checkpoint.initial_load_path: %s"
-                          : "loading HF safetensors from --model.hf_assets_path: %s", out->path);
+                          : "loading HF safetensors from --model.hf_assets_path: %s",
+                    out->path);
     } else if (given) {
         out->path = config->initial_load_path;
     }
@@ -172,9 +175,10 @@ static tt_status load_hf(struct tt_checkpointer *c, struct tt_train_state *state
     tt_status st = tt_hf_convert_plan(&from, &job, &tool, err);
 
     if (st == TT_OK) {
-        say_names(c, &from.recipe.missing, path,
-                  "not in it, and made up for (zeros for an expert_bias; a tied output.weight begins as a copy of the embedding, and is "
-                  "trained apart)");
+        say_names(
+            c, &from.recipe.missing, path,
+            "not in it, and made up for (zeros for an expert_bias; a tied output.weight begins as a copy of the embedding, and is "
+            "trained apart)");
         say_names(c, &from.recipe.unused, path, left_out);
         say_changes(c, path, from.recipe.reshaped.n, from.recipe.recast.n);
         st = tt_state_load_model(state, &from.recipe, path, c->pool, err);
@@ -217,14 +221,16 @@ static struct tt_watchdog *watchdog_of(const struct tt_checkpointer *c) { return
 static bool is_damage(tt_status status) { return status == TT_EFORMAT || status == TT_EIO || status == TT_ENOENT; }
 
 /* *unfit: it cannot be read, or lacks a part, which another checkpoint may well not; else the failure is one of the settings.
- * Tensors are read before the position in the data is looked at: that of another checkpoint can still be gone to. */
-static tt_status load_from(struct tt_checkpointer *c, struct tt_train_state *state, const struct source *source, unsigned *loaded,
-                           bool *unfit, struct tt_err *err)
+ * Tensors are read before the position in the data is looked at: that of another checkpoint can still be gone to. *opened is
+ * for `settle`. */
+static tt_status load_from(struct tt_ckpt **opened, struct tt_checkpointer *c, struct tt_train_state *state,
+                           const struct source *source, unsigned *loaded, bool *unfit, struct tt_err *err)
 {
     static const unsigned tensors = TT_STATE_MODEL | TT_STATE_OPTIMIZER;
     const unsigned parts = source->model_only ? TT_STATE_MODEL : TT_STATE_ALL & ~c->exclude;
     struct tt_ckpt *ckpt;
 
+    *opened = NULL;
     *unfit = source->is_hf && parts & ~TT_STATE_MODEL;
     *loaded = parts;
     if (*unfit)
@@ -244,10 +250,19 @@ static tt_status load_from(struct tt_checkpointer *c, struct tt_train_state *sta
     }
     if (status == TT_OK)
         status = tt_state_load(state, ckpt, parts & ~tensors, c->pool, err);
-    if (status == TT_OK && parts & TT_STATE_DATALOADER)
+    if (status == TT_OK)
+        *opened = ckpt;
+    else
+        tt_ckpt_close(ckpt);
+    return status;
+}
+
+/* What is taken when it is known that this checkpoint is the one that all ranks take. NULL: a folder in another form. */
+static void settle(struct tt_checkpointer *c, struct tt_train_state *state, struct tt_ckpt *ckpt, unsigned parts, tt_status status)
+{
+    if (status == TT_OK && ckpt && parts & TT_STATE_DATALOADER)
         load_validation(c, state, ckpt);
     tt_ckpt_close(ckpt);
-    return status;
 }
 
 /* Settings that a checkpoint brings along: what it says counts, as in PyTorch, whatever the configuration says. */
@@ -319,7 +334,7 @@ static tt_status give_order(const struct tt_checkpointer *c, const struct source
         snprintf(order.path, sizeof order.path, "%s", source->path);
         status = digest_of(order.digest, source->path, err);
     }
-    const tt_status told = tt_ranks_broadcast(c->ranks, &order, sizeof order, err);
+    const tt_status told = tt_ranks_broadcast(c->ranks, &order, sizeof order, status == TT_OK ? err : NULL);
     return status == TT_OK ? told : status;
 }
 
@@ -349,16 +364,18 @@ static tt_status load_source(struct tt_checkpointer *c, struct tt_train_state *s
                              bool *unfit, struct tt_err *err)
 {
     const double start = tt_seconds();
-    unsigned parts;
+    struct tt_ckpt *ckpt = NULL;
+    unsigned parts = 0;
 
     tt_log_line(c->log, TT_LOG_INFO, "Loading the checkpoint from %s.", source->path);
-    *unfit = false;
     tt_status status = c->ranks && tt_ranks_is_first(c->ranks) ? give_order(c, source, err) : TT_OK;
+    *unfit = is_damage(status);
     tt_watchdog_busy(watchdog_of(c));
     if (status == TT_OK)
-        status = load_from(c, state, source, &parts, unfit, err);
+        status = load_from(&ckpt, c, state, source, &parts, unfit, err);
     tt_watchdog_done(watchdog_of(c));
     status = agree_on_load(c, status, unfit, err);
+    settle(c, state, ckpt, parts, status);
     if (status == TT_OK) {
         *loaded = parts;
         warn_overrides(c, state, source->path, parts);
@@ -388,11 +405,11 @@ static tt_status load_newest(struct tt_checkpointer *c, struct tt_train_state *s
         }
         if (dir->step == 0 && dir != newest)
             break;
-        const tt_status failed = load_source(c, state, &source, loaded, &unfit, &why);
-        if (failed == TT_OK)
+        if (load_source(c, state, &source, loaded, &unfit, &why) == TT_OK)
             return TT_OK;
         if (dir == newest || !unfit)
-            status = tt_err_set(err, failed, "%s", why.msg);
+            status = tt_err_copy(err, &why);
+        tt_err_name_rank(&why);
         if (unfit)
             tt_log_line(c->log, TT_LOG_WARNING, "Step %" PRId64 " is skipped: %s", dir->step, why.msg);
     }
@@ -417,20 +434,23 @@ static tt_status load_as_told(struct tt_checkpointer *c, struct tt_train_state *
 {
     struct order order;
     struct tt_err why;
-    bool unfit = false;
 
     for (;;) {
         tt_status status = tt_ranks_broadcast(c->ranks, &order, sizeof order, err);
         if (status != TT_OK || order.is_end)
             return status;
         const struct source source = { .path = order.path, .model_only = order.model_only, .is_hf = order.is_hf };
+        struct tt_ckpt *ckpt = NULL;
         unsigned parts = 0;
         tt_watchdog_busy(watchdog_of(c));
         status = check_digest(&order, &why);
+        bool unfit = is_damage(status);
         if (status == TT_OK)
-            status = load_from(c, state, &source, &parts, &unfit, &why);
+            status = load_from(&ckpt, c, state, &source, &parts, &unfit, &why);
         tt_watchdog_done(watchdog_of(c));
-        *loaded = agree_on_load(c, status, &unfit, &why) == TT_OK ? parts : 0;
+        status = agree_on_load(c, status, &unfit, &why);
+        settle(c, state, ckpt, parts, status);
+        *loaded = status == TT_OK ? parts : 0;
     }
 }
 
@@ -489,7 +509,7 @@ tt_status tt_checkpointer_load(struct tt_checkpointer *c, struct tt_train_state 
             status = find_and_load(c, state, loaded, err);
             const tt_status told = give_order(c, NULL, &why);
             if (status == TT_OK && told != TT_OK)
-                status = tt_err_set(err, told, "%s", why.msg);
+                status = tt_err_copy(err, &why);
         }
         status = tt_ranks_agree(c->ranks, status, err);
     }

@@ -61,8 +61,14 @@ tt_status tt_ranks_sum(const struct tt_ranks *r, int64_t *v, int64_t n, struct t
 
 static tt_status broadcast_from(const struct tt_ranks *r, int root, void *bytes, size_t nbytes, struct tt_err *err)
 {
-    const struct tt_coll coll = { .kind = TT_COLL_BROADCAST, .wire = TT_U8, .sum = TT_U8, .src = bytes, .dst = bytes,
-                                  .count = (int64_t)nbytes, .peer = root, .what = "control" };
+    const struct tt_coll coll = { .kind = TT_COLL_BROADCAST,
+                                  .wire = TT_U8,
+                                  .sum = TT_U8,
+                                  .src = bytes,
+                                  .dst = bytes,
+                                  .count = (int64_t)nbytes,
+                                  .peer = root,
+                                  .what = "control" };
     return tt_comm_do(r->all, &coll, err);
 }
 
@@ -75,8 +81,14 @@ tt_status tt_ranks_agree(const struct tt_ranks *r, tt_status status, struct tt_e
 {
     const int size = r->world->size, rank = r->world->rank;
     int64_t last = status == TT_OK ? 0 : size - rank; /* of the first rank that failed the largest */
-    const struct tt_coll most = { .kind = TT_COLL_ALL_REDUCE, .op = TT_REDUCE_MAX, .wire = TT_I64, .sum = TT_I64, .src = &last,
-                                  .dst = &last, .count = 1, .what = "control" };
+    const struct tt_coll most = { .kind = TT_COLL_ALL_REDUCE,
+                                  .op = TT_REDUCE_MAX,
+                                  .wire = TT_I64,
+                                  .sum = TT_I64,
+                                  .src = &last,
+                                  .dst = &last,
+                                  .count = 1,
+                                  .what = "control" };
     struct tt_err first = { .status = status };
     struct tt_err why;
 
@@ -85,21 +97,29 @@ tt_status tt_ranks_agree(const struct tt_ranks *r, tt_status status, struct tt_e
     if (status != TT_OK && err)
         first = *err;
     if (tt_comm_do(r->all, &most, &why) != TT_OK)
-        return status != TT_OK ? status : tt_err_set(err, why.status, "%s", why.msg);
+        return status != TT_OK ? status : tt_err_copy(err, &why);
     if (last == 0)
         return TT_OK;
     const int failed = size - (int)last;
     if (broadcast_from(r, failed, &first, sizeof first, &why) != TT_OK)
-        return status != TT_OK ? status : tt_err_set(err, why.status, "%s", why.msg);
-    return failed == rank ? status : tt_err_set(err, first.status, "rank %d: %s", failed, first.msg);
+        return status != TT_OK ? status : tt_err_copy(err, &why);
+    if (first.of_rank == 0)
+        first.of_rank = failed + 1;
+    return tt_err_copy(err, &first);
 }
 
 /* --- bytes of many ---------------------------------------------------------------------------------------------------------- */
 
 static tt_status move(const struct tt_ranks *r, enum tt_coll_kind kind, int peer, void *bytes, size_t nbytes, struct tt_err *err)
 {
-    const struct tt_coll coll = { .kind = kind, .wire = TT_U8, .sum = TT_U8, .src = bytes, .dst = bytes, .count = (int64_t)nbytes,
-                                  .peer = peer, .what = "control" };
+    const struct tt_coll coll = { .kind = kind,
+                                  .wire = TT_U8,
+                                  .sum = TT_U8,
+                                  .src = bytes,
+                                  .dst = bytes,
+                                  .count = (int64_t)nbytes,
+                                  .peer = peer,
+                                  .what = "control" };
     return tt_comm_do(r->all, &coll, err);
 }
 

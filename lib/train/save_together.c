@@ -98,8 +98,10 @@ tt_status tt_save_together(const struct tt_ranks *ranks, const char *dir, const 
         return tt_dcp_save(dir, items, n, opts, err);
 
     struct tt_buf *parts = calloc(nranks, sizeof *parts);
-    const tt_status st = parts ? save_many(ranks, dir, items, n, opts, parts, err)
-                               : tt_err_nomem(err, nranks * sizeof *parts, "what ranks wrote of a checkpoint");
+    tt_status st = parts ? TT_OK : tt_err_nomem(err, nranks * sizeof *parts, "what ranks wrote of a checkpoint");
+    st = tt_ranks_agree(ranks, st, err);
+    if (st == TT_OK)
+        st = save_many(ranks, dir, items, n, opts, parts, err);
     for (size_t i = 0; parts && i < nranks; i++)
         tt_buf_release(&parts[i]);
     free(parts);

@@ -51,7 +51,7 @@ static tt_status read_batch(struct tt_trainer *t, bool *exhausted, int64_t *ntok
     const tt_status told = tt_ranks_sum(&t->ranks, word, NWORDS, &why);
 
     if (status == TT_OK && told != TT_OK)
-        return tt_err_set(err, told, "%s", why.msg);
+        return tt_err_copy(err, &why);
     if (told == TT_OK && word[FAILED])
         return tt_ranks_agree(&t->ranks, status, err);
     *exhausted = word[EXHAUSTED] > 0;
@@ -183,7 +183,7 @@ static tt_status run(bool *stopped, struct tt_trainer *t, struct tt_err *err)
     unsigned loaded;
 
     tt_trainer_say_precision(t);
-    tt_status status = tt_validator_open(&t->validator, t->tokenizer, err);
+    tt_status status = tt_ranks_agree(&t->ranks, tt_validator_open(&t->validator, t->tokenizer, err), err);
     if (status != TT_OK)
         return status;
     t->state.validation = t->validator.loader;

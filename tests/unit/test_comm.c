@@ -104,8 +104,10 @@ static tt_status one_fails(struct tt_world *world, void *ctx, struct tt_err *err
         st = tt_err_set(err, TT_ENOENT, "no data");
     else if (st == TT_OK)
         st = tt_comm_do(all, &barrier, err);
-    if (world->rank != 2)
-        assert_string_equal(err->msg, "rank 2: no data");
+    if (world->rank != 2) {
+        assert_string_equal(err->msg, "no data");
+        assert_int_equal(err->of_rank, 2 + 1);
+    }
     if (st != TT_OK)
         tt_world_abort(world, err);
     tt_comm_free(all);

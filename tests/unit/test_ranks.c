@@ -116,7 +116,11 @@ static tt_status fail_together(struct job *job, struct tt_ranks *r, struct tt_er
 
     (void)job;
     status = tt_ranks_agree(r, status, &why);
-    if (status != TT_EIO || strcmp(why.msg, rank == 1 ? "no disk at 1" : "rank 1: no disk at 1") != 0)
+    if (status != TT_EIO || why.of_rank != 1 + 1 || strcmp(why.msg, "no disk at 1") != 0)
+        return tt_err_set(err, TT_EINVAL, "status %d of %d: %s", (int)status, why.of_rank, why.msg);
+    status = tt_ranks_agree(r, status, &why); /* once more, and it is rank 1's still */
+    tt_err_name_rank(&why);
+    if (status != TT_EIO || strcmp(why.msg, "rank 1: no disk at 1") != 0)
         return tt_err_set(err, TT_EINVAL, "status %d: %s", (int)status, why.msg);
     return tt_ranks_agree(r, TT_OK, err);
 }
