@@ -336,6 +336,17 @@ static int count_overlapped(int *all, struct tt_step_opts opts, bool overlap)
     return found;
 }
 
+/* oneDNN's sgemm with AVX-512 rounds a row otherwise where there are other rows beside it: a product that is cut gives the same bits only
+ * row by row. */
+static const struct tt_kernels *row_by_row(void)
+{
+    static struct tt_kernels kernels;
+
+    kernels = *tt_kernels_cpu();
+    kernels.matmul = tt_kernels_ref.matmul;
+    return &kernels;
+}
+
 /* A layer has two gathers and two sums forward and back, and there are the output layer's gather and sum, the embedding's, and a gather
  * for the loss. Forward the gathers have products beside them; back all but the last layer's first gather, which finds none. */
 static void test_products_fill_the_waits(void **state)
@@ -345,8 +356,8 @@ static void test_products_fill_the_waits(void **state)
     int all;
 
     (void)state;
-    run(&as_it_comes, &arena, &small, &(struct tt_step_opts){ 0 }, 2);
-    run(&overlapped, &arena, &small, &(struct tt_step_opts){ .overlap = true }, 2);
+    run(&as_it_comes, &arena, &small, &(struct tt_step_opts){ .kernels = row_by_row() }, 2);
+    run(&overlapped, &arena, &small, &(struct tt_step_opts){ .kernels = row_by_row(), .overlap = true }, 2);
     assert_memory_equal(as_it_comes.loss, overlapped.loss, sizeof overlapped.loss);
     assert_memory_equal(as_it_comes.grad_norm, overlapped.grad_norm, sizeof overlapped.grad_norm);
     assert_int_equal(count_overlapped(&all, as_it_comes.opts, false), 0);
