@@ -116,6 +116,7 @@ void tt_metrics_init(struct tt_metrics *out, const struct tt_log *log, bool colo
         .log = log,
         .colors = tt_colors(colors),
         .log_freq = log_freq,
+        .sharers = 1,
         .memory_total = tt_memory_total(),
         .line = { .start = tt_seconds() },
     };
@@ -191,6 +192,11 @@ void tt_metrics_count(struct tt_metrics *metrics, int64_t ntokens, double second
     count(&metrics->step, ntokens, seconds);
 }
 
+static double tokens_a_second(const struct tt_metrics *m, int64_t ntokens, double seconds)
+{
+    return (double)ntokens / seconds / m->sharers;
+}
+
 /* JSON has no word for what is not finite; null says that there is no number. */
 static void put_json(struct tt_buf *out, const char *name, int digits, double x)
 {
@@ -235,7 +241,7 @@ static tt_status write_validation_json(struct tt_metrics *m, const struct tt_val
     tt_buf_printf(&out, "{\"step\": %" PRId64, r->step);
     put_json(&out, "validation_loss", 9, r->loss);
     tt_buf_printf(&out, ", \"validation_ntokens\": %" PRId64, r->ntokens);
-    put_json(&out, "validation_tps", 9, (double)r->ntokens / r->seconds);
+    put_json(&out, "validation_tps", 9, tokens_a_second(m, r->ntokens, r->seconds));
     put_json(&out, "validation_seconds", 9, r->seconds);
     tt_buf_printf(&out, ", \"memory\": %" PRIu64 "}\n", line->memory);
     return put_line(m, &out, err);
@@ -255,7 +261,7 @@ static tt_status measure_peak(struct tt_metrics *m, struct tt_err *err)
 static struct tt_step_line measure(const struct tt_metrics *m, const struct tt_step_report *report,
                                    const struct tt_metrics_span *span, uint64_t memory, double now)
 {
-    const double time = now - span->start, tps = (double)span->ntokens / time, flops = (double)m->flops_per_token * tps;
+    const double time = now - span->start, tps = tokens_a_second(m, span->ntokens, time), flops = (double)m->flops_per_token * tps;
     return (struct tt_step_line){
         .report = *report,
         .memory = memory,
@@ -353,7 +359,7 @@ tt_status tt_metrics_validation(struct tt_metrics *m, const struct tt_validation
         .report = *report,
         .memory = tt_memory_peak(),
         .memory_total = m->memory_total,
-        .tps = (double)(m->line.ntokens + report->ntokens) / (tt_seconds() - m->line.start),
+        .tps = tokens_a_second(m, m->line.ntokens + report->ntokens, tt_seconds() - m->line.start),
     };
     struct tt_buf text = { 0 };
     tt_validation_line_format(&text, &line, m->colors);

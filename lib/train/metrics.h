@@ -5,9 +5,9 @@
  *   validate step:  1  loss:  8.1613  memory:  0.31GiB(1.29%)  tps: 23,456
  *
  * A step's line, and TensorBoard's numbers, come at step 1 and every log_freq steps, a validation's always; memory is the peak of
- * resident memory since the last line of either, tps the tokens of this data-parallel rank since then over the time. mfu is held
- * against what the machine reaches in products of the run's type (train/peak.h), which is measured when the first step is reported
- * and logged then. TorchTitan, which knows accelerators only, takes an A100's 312 TFLOPS for any other device. */
+ * resident memory since the last line of either, tps what one process does: the tokens of this data-parallel rank since then over
+ * the time and the ranks that share them. mfu is held against what the machine reaches in products of the run's type
+ * (train/peak.h), which is measured when the first step is reported and logged then. TorchTitan, which knows accelerators only, takes an A100's 312 TFLOPS for any other device. */
 #ifndef TT_TRAIN_METRICS_H
 #define TT_TRAIN_METRICS_H
 
@@ -57,6 +57,7 @@ struct tt_metrics {
     const struct tt_colors *colors;
     int64_t log_freq;
     uint64_t flops_per_token, memory_total;
+    int sharers;                 /* ranks that have the same tokens, this one among them; 1 until it is set */
     struct tt_pool *pool;        /* borrowed; with product_dtype, what the peak is measured with: to be set before the first step */
     enum tt_dtype product_dtype; /* of the model's matrix products */
     double peak_flops;           /* 0: not measured yet */

@@ -352,6 +352,7 @@ tt_status tt_trainer_build(struct tt_trainer *t, struct tt_err *err)
         return status;
     tt_metrics_init(&t->metrics, t->log, t->opts->colors && !metrics->disable_color_printing, metrics->log_freq);
     t->metrics.pool = t->pool;
+    t->metrics.sharers = t->ranks.world->size / tt_mesh_size(&t->ranks.mesh, TT_MESH_BATCH);
     t->metrics.product_dtype = tt_prec_product_dtype(precision(t), t->dtype);
     count_model(t);
     t->weight = tt_arena_array(&t->arena, (size_t)t->params.n, sizeof *t->weight);

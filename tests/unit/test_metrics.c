@@ -163,6 +163,28 @@ static void test_json_has_a_line_a_step_and_a_resumed_run_adds_to_it(void **stat
     unlink(path);
 }
 
+/* As TorchTitan's tps, which are a device's: of ranks that share their tokens each has its part. */
+static void test_tokens_a_second_are_one_ranks(void **state)
+{
+    const struct tt_validation_report report = { .step = 1, .loss = 1, .ntokens = 600, .seconds = 2 };
+    char path[] = "/tmp/titan-metrics-XXXXXX";
+    const struct tt_config config = config_of(path);
+    struct tt_buf text = { 0 };
+    struct tt_metrics m;
+
+    (void)state;
+    close(mkstemp(path));
+    tt_metrics_init(&m, NULL, false, 10);
+    m.sharers = 3;
+    assert_int_equal(tt_metrics_open(&m, &config, 0, false, NULL), TT_OK);
+    assert_int_equal(tt_metrics_validation(&m, &report, NULL), TT_OK);
+    assert_int_equal(tt_metrics_close(&m, NULL), TT_OK);
+    assert_int_equal(tt_file_read_all(&text, path, 1 << 20, NULL), TT_OK);
+    assert_non_null(strstr(tt_buf_cstr(&text), "\"validation_ntokens\": 600, \"validation_tps\": 100, "));
+    tt_buf_release(&text);
+    unlink(path);
+}
+
 static void test_a_resumed_run_adds_nothing_to_a_line_that_was_cut_short(void **state)
 {
     (void)state;
@@ -255,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_a_log_line_is_that_of_torchtitan),
         cmocka_unit_test(test_lines_come_at_step_1_and_every_log_freq),
         cmocka_unit_test(test_json_has_a_line_a_step_and_a_resumed_run_adds_to_it),
+        cmocka_unit_test(test_tokens_a_second_are_one_ranks),
         cmocka_unit_test(test_a_resumed_run_adds_nothing_to_a_line_that_was_cut_short),
         cmocka_unit_test(test_a_validation_is_a_line_and_a_json_object_of_its_own),
         cmocka_unit_test(test_a_json_file_that_cannot_be_written_is_an_error_with_its_name),
