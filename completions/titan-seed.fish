@@ -48,7 +48,7 @@ complete -c titan-seed -l lr_scheduler.decay_ratio -x -d 'The part of the steps,
 complete -c titan-seed -l lr_scheduler.decay_type -x -a 'linear sqrt cosine' -d 'The curve that it falls by'
 complete -c titan-seed -l lr_scheduler.min_lr_factor -x -d 'The part of optimizer.lr that it falls to'
 complete -c titan-seed -l training.dataset -r -d 'The name of the dataset: c4_test is read whole; c4 and c4_validation are streamed, config en, from a local copy'
-complete -c titan-seed -l training.dataset_path -r -d 'Where the dataset is: a folder as Hugging Face datasets loads it, or a file, of JSON lines or a JSON array (plain, .gz, .zst), or - for lines on the standard input'
+complete -c titan-seed -l training.dataset_path -r -d 'Where the dataset is: a folder as Hugging Face datasets loads it, or a file, of JSON lines or a JSON array (plain, .gz, .zst), or - for lines on the standard input, which one process alone can read: several ranks need a file'
 complete -c titan-seed -l training.local_batch_size -x -d 'Sequences that a rank takes at a time'
 complete -c titan-seed -l training.global_batch_size -x -d 'Sequences in a step, gradients being accumulated; -1 for training.local_batch_size times the data-parallel degree'
 complete -c titan-seed -l training.seq_len -x -d 'Tokens in a sequence'

@@ -168,7 +168,7 @@ const struct tt_setting tt_settings[] = {
     { FIELD(training.dataset_path), TT_SET_MAYBE_STR, .def = "None",
       .text =
           "Where the dataset is: a folder as Hugging Face datasets loads it, or a file, of JSON lines or a JSON array (plain, .gz, "
-          ".zst), or - for lines on the standard input." },
+          ".zst), or - for lines on the standard input, which one process alone can read: several ranks need a file." },
     { FIELD(training.local_batch_size), TT_SET_INT, .def = "8", .bound = &at_least_1,
       .text = "Sequences that a rank takes at a time." },
     { FIELD(training.global_batch_size), TT_SET_INT, .def = "-1", .bound = &at_least_1_or_minus_1,

@@ -28,8 +28,9 @@ static tt_status open_text(struct tt_loader *l, const struct tt_dataset *dataset
     if (st != TT_OK)
         return st;
     const int64_t n = tt_text_count(l->text), w = l->opts.dp_world, r = l->opts.dp_rank;
-    if (n < 0 && w > 1)
-        return tt_err_set(err, TT_EINVAL, "%s: a pipe cannot be split between %d data-parallel ranks", l->path, l->opts.dp_world);
+    const int nranks = l->opts.nranks > l->opts.dp_world ? l->opts.nranks : l->opts.dp_world;
+    if (n < 0 && nranks > 1)
+        return tt_err_set(err, TT_EINVAL, "%s: a pipe cannot be read by each of %d ranks: they need a file", l->path, nranks);
     if (n < 0) {
         tt_log_line(l->opts.log, TT_LOG_WARNING,
                     "The standard input is read once. A checkpoint has how many of its samples were taken: a "

@@ -28,13 +28,14 @@ struct tt_loader_opts {
     const char *path;    /* a source as text.h has it */
     int64_t seq_len, local_batch;
     int dp_rank, dp_world;
+    int nranks;     /* that read the path, where several have the same dp_rank; else it may be 0 */
     int64_t nahead; /* batches that a thread makes ahead; 0: each is made when it is asked for. The batches are the same. */
     bool infinite;  /* start over at the end of the data */
     const struct tt_log *log; /* borrowed; "Dataset c4_test is being re-looped"; may be NULL */
 };
 
-/* tok is borrowed and must outlive the loader; the strings of opts are copied. TT_EINVAL: a rank without samples, a pipe with more
- * than one rank. */
+/* tok is borrowed and must outlive the loader; the strings of opts are copied. TT_EINVAL: a rank without samples, a pipe that
+ * several ranks would read. */
 TT_MUST_CHECK tt_status tt_loader_new(struct tt_loader **out, const struct tt_tokenizer *tok, const struct tt_loader_opts *opts,
                                       struct tt_err *err);
 void tt_loader_free(struct tt_loader *loader);

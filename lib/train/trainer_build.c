@@ -121,6 +121,7 @@ static tt_status open_data(struct tt_trainer *t, struct tt_err *err)
         .local_batch = training->local_batch_size,
         .dp_rank = tt_mesh_coord(&t->ranks.mesh, TT_MESH_BATCH),
         .dp_world = tt_mesh_size(&t->ranks.mesh, TT_MESH_BATCH),
+        .nranks = t->ranks.world->size,
         .nahead = count_ahead(t),
         .infinite = true,
         .log = t->log,
@@ -341,7 +342,7 @@ tt_status tt_trainer_build(struct tt_trainer *t, struct tt_err *err)
 {
     const struct tt_config_metrics *metrics = &t->config->metrics;
     const bool only_weights = wants_only_weights(t->config), only_plan = tt_trainer_only_plans(t->config);
-    tt_status status = only_weights || only_plan ? TT_OK : open_data(t, err);
+    tt_status status = only_weights || only_plan ? TT_OK : tt_ranks_agree(&t->ranks, open_data(t, err), err);
     if (status == TT_OK)
         status = tt_setup_model(&t->family, &t->args, &t->params, &t->arena, t->config, t->log, err);
     if (status == TT_OK)

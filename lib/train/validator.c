@@ -10,7 +10,8 @@ static tt_status check_config(const struct tt_config *config, struct tt_err *err
     const struct tt_config_validation *v = &config->validation;
     if (v->seq_len > config->training.seq_len)
         return tt_err_set(err, TT_EINVAL,
-                          "%s is %" PRId64 ": expected at most training.seq_len, %" PRId64 ", for the model has no positions beyond",
+                          "%s is %" PRId64 ": expected at most training.seq_len, %" PRId64
+                          ", for the model has no positions beyond",
                           tt_config_where(config, "validation.seq_len"), v->seq_len, config->training.seq_len);
     if (v->dataset_path && strcmp(v->dataset_path, "-") == 0)
         return tt_err_set(err, TT_EINVAL, "%s: the standard input cannot be read again and again",
@@ -62,6 +63,7 @@ tt_status tt_validator_open(struct tt_validator *v, const struct tt_tokenizer *t
     opts.infinite = c->steps != -1;
     opts.dp_rank = tt_mesh_coord(&v->ranks->mesh, TT_MESH_BATCH);
     opts.dp_world = tt_mesh_size(&v->ranks->mesh, TT_MESH_BATCH);
+    opts.nranks = v->ranks->world->size;
     tt_status status = tt_dataset_path(&opts.path, "validation", c->dataset, c->dataset_path, err);
     if (status != TT_OK)
         return status;
@@ -110,7 +112,7 @@ static tt_status read_batches(struct tt_validator *v, int64_t n, int64_t *nseq, 
     const tt_status told = tt_ranks_sum(v->ranks, word, NWORDS, &why);
 
     if (status == TT_OK && told != TT_OK)
-        return tt_err_set(err, told, "%s", why.msg);
+        return tt_err_copy(err, &why);
     if (told == TT_OK && word[FAILED])
         return tt_ranks_agree(v->ranks, status, err);
     *nseq = word[NSEQ] / copies;

@@ -226,6 +226,11 @@ static void test_ranks_without_samples_and_endless_nothing_are_errors(void **sta
     assert_non_null(strstr(err.msg, "2 samples leave none for data-parallel rank 2 of 3"));
     o.path = "-";
     assert_int_equal(tt_loader_new(&l, tok, &o, &err), TT_EINVAL);
+    o.dp_rank = 0;
+    o.dp_world = 1;
+    o.nranks = 2; /* of one batch */
+    assert_int_equal(tt_loader_new(&l, tok, &o, &err), TT_EINVAL);
+    assert_string_equal(err.msg, "-: a pipe cannot be read by each of 2 ranks: they need a file");
 }
 
 static void test_a_pipe_is_read_once_and_ends(void **state)
