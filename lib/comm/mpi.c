@@ -1,7 +1,7 @@
 /* Ranks that are processes which MPI started.
  *
  * One thread makes all calls of MPI. It goes through the operations that are under way, and sleeps between two rounds in which nothing
- * moved, longer and longer up to 200 us; where nothing is under way it sleeps until something is posted. Ranks that wait inside MPI's
+ * moved, longer and longer up to 200 us; where nothing is under way any more it sleeps, a while later, until something is posted. Ranks that wait inside MPI's
  * own calls would take the cores from those that work. */
 #include <inttypes.h>
 #include <pthread.h>
@@ -15,7 +15,7 @@
 #include "comm/launch.h"
 #include "comm/mpi_private.h"
 
-enum { GROUPS_MAX = 4096, SLEEP_MIN_NS = 5000, SLEEP_MAX_NS = 200000, ROUNDS_AWAKE = 20 };
+enum { GROUPS_MAX = 4096, SLEEP_MIN_NS = 5000, SLEEP_MAX_NS = 200000, ROUNDS_AWAKE = 20, ROUNDS_AFTER = 16 };
 
 struct mpi_world {
     struct tt_world world;
@@ -149,6 +149,15 @@ static bool go_round(struct mpi_world *w)
     return moved;
 }
 
+/* What looks sent to this rank may still be on its way out, which only calls of MPI bring on: over tcp, the word that it is all there. */
+static void go_on_sending(struct mpi_world *w)
+{
+    int any;
+    pthread_mutex_unlock(&w->lock);
+    MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_WORLD, &any, MPI_STATUS_IGNORE);
+    pthread_mutex_lock(&w->lock);
+}
+
 static void *thread_main(void *arg)
 {
     struct mpi_world *w = arg;
@@ -162,9 +171,12 @@ static void *thread_main(void *arg)
     pthread_cond_broadcast(&w->changed);
     for (int idle = 0; !w->aborted && (w->state == RUNNING || w->active);) {
         idle = go_round(w) ? 0 : idle + 1;
-        if (!w->aborted && !w->active && w->state == RUNNING) {
+        if (!w->aborted && !w->active && w->state == RUNNING && idle > ROUNDS_AFTER) {
             pthread_cond_wait(&w->posted, &w->lock);
             idle = 0;
+        } else if (!w->aborted && !w->active && w->state == RUNNING) {
+            go_on_sending(w);
+            rest(w, ROUNDS_AWAKE + idle);
         } else if (!w->aborted && idle > ROUNDS_AWAKE) {
             rest(w, idle);
         }

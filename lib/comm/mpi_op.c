@@ -1,6 +1,8 @@
 /* Operations as messages. Everybody sends to everybody at once: as many bytes as around a ring, one hop where a ring has n - 1, and the
  * parts arrive as they were sent, so that they can be summed in the order of ranks. MPI's own reductions know no bfloat16 (Open MPI 4.1),
  * and its own order. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +15,10 @@ tt_status tt_mpi_op_init(struct tt_mpi_op *op, int size, struct tt_err *err)
     *op = (struct tt_mpi_op){ .flow = calloc(nflows, sizeof *op->flow),
                               .request = calloc(nflows * TT_MPI_WINDOW, sizeof(MPI_Request)),
                               .index = calloc(nflows * TT_MPI_WINDOW, sizeof *op->index),
+                              .status = calloc(nflows * TT_MPI_WINDOW, sizeof *op->status),
                               .src = calloc(n, sizeof *op->src),
                               .from = calloc(n, sizeof *op->from) };
-    if (!op->flow || !op->request || !op->index || !op->src || !op->from) {
+    if (!op->flow || !op->request || !op->index || !op->status || !op->src || !op->from) {
         tt_mpi_op_release(op);
         return tt_err_nomem(err, nflows * sizeof *op->flow, "a communicator");
     }
@@ -28,6 +31,7 @@ void tt_mpi_op_release(struct tt_mpi_op *op)
     free(op->flow);
     free(op->request);
     free(op->index);
+    free(op->status);
     free(op->src);
     free(op->from);
     free(op->scratch);
@@ -350,6 +354,24 @@ static void land(const struct tt_mpi_comm *c, struct tt_mpi_flow *f, int slot)
         f->landed[f->done++ % TT_MPI_WINDOW] = false;
 }
 
+/* status is of a message that has arrived or gone, or has not: failed. */
+static tt_status check_message(const struct tt_mpi_comm *c, const struct tt_mpi_flow *f, int slot, MPI_Status *status, bool failed,
+                               struct tt_err *err)
+{
+    const int peer = c->comm.ranks[f->peer];
+    char call[64];
+    int n;
+
+    if (failed && status->MPI_ERROR != MPI_SUCCESS && status->MPI_ERROR != MPI_ERR_PENDING) {
+        snprintf(call, sizeof call, "a message %s rank %d", f->send ? "to" : "from", peer);
+        return tt_mpi_error(err, status->MPI_ERROR, call, c);
+    }
+    if (failed || f->send || (MPI_Get_count(status, MPI_BYTE, &n) == MPI_SUCCESS && n == f->under[slot].nbytes))
+        return TT_OK;
+    return tt_err_set(err, TT_EINVAL, "%s of %s in group %s: rank %d sends %d bytes where %" PRId64 " are expected",
+                      tt_coll_name(c->op.coll->kind), c->op.coll->what, c->comm.name, peer, n, f->under[slot].nbytes);
+}
+
 static tt_status land_messages(struct tt_mpi_comm *c, bool *moved, struct tt_err *err)
 {
     struct tt_mpi_op *op = &c->op;
@@ -357,14 +379,17 @@ static tt_status land_messages(struct tt_mpi_comm *c, bool *moved, struct tt_err
 
     if (op->nflows == 0)
         return TT_OK;
-    const int rc = MPI_Testsome(op->nflows * TT_MPI_WINDOW, op->request, &n, op->index, MPI_STATUSES_IGNORE);
-    if (rc != MPI_SUCCESS)
-        return tt_mpi_error(err, rc, "MPI_Testsome", c);
+    const int rc = MPI_Testsome(op->nflows * TT_MPI_WINDOW, op->request, &n, op->index, op->status);
     for (int i = 0; n != MPI_UNDEFINED && i < n; i++) {
-        land(c, &op->flow[op->index[i] / TT_MPI_WINDOW], op->index[i] % TT_MPI_WINDOW);
+        struct tt_mpi_flow *f = &op->flow[op->index[i] / TT_MPI_WINDOW];
+        const int slot = op->index[i] % TT_MPI_WINDOW;
+        const tt_status st = check_message(c, f, slot, &op->status[i], rc == MPI_ERR_IN_STATUS, err);
+        if (st != TT_OK)
+            return st;
+        land(c, f, slot);
         *moved = true;
     }
-    return TT_OK;
+    return rc == MPI_SUCCESS ? TT_OK : tt_mpi_error(err, rc, "MPI_Testsome", c);
 }
 
 static bool all_have(const struct tt_mpi_comm *c, int64_t message)

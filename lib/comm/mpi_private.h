@@ -35,6 +35,7 @@ struct tt_mpi_op {
     struct tt_mpi_flow *flow;
     MPI_Request *request; /* (TT_MPI_WINDOW) each flow */
     int *index;           /* what MPI_Testsome says */
+    MPI_Status *status;   /* (as request) of those in index */
 
     /* What is reduced in this phase: message i of every rank, once all are there. */
     bool reduces;

@@ -6,6 +6,7 @@ mpirun -n 5 "$TOOLS/comm_cases" cases 3
 mpirun -n 3 "$TOOLS/comm_cases" sent
 timeout 20 mpirun -n 3 "$TOOLS/comm_cases" fail
 echo "exit $?"
+for n in 60 140; do timeout 20 mpirun -n 2 "$TOOLS/comm_cases" unlike $n; done
 # A launcher that this MPI knows nothing of: each process would train by itself, into the same files.
 SLURM_STEP_NUM_TASKS=3 "$TOOLS/comm_cases" sent
 # The checkpoint programs load no MPI.
