@@ -220,8 +220,9 @@ two-hosts: all                            ## four ranks on two hosts, which are 
 peer-suite: all                           ## the settings of TorchTitan's own integration tests, on short sequences
 	@BIN=$(BIN) tests/peer_suite.sh
 
-torture: all tools                        ## 100 kills of ranks, and peer-suite at its native shapes: hours
+torture: all tools                        ## 100 kills of ranks, buffers of over 2 GiB, and peer-suite at its native shapes: hours
 	@BIN=$(BIN) B=$(B) RANK_KILLS=100 tests/kills_ranks.sh
+	. tests/cli/comm/mpi.inc && $(B)/tools/comm_cases large && mpirun -n 2 $(B)/tools/comm_cases large
 	@BIN=$(BIN) SHAPE=native tests/peer_suite.sh
 
 $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libtitan.a
