@@ -64,9 +64,11 @@ void tt_trace_add(struct tt_trace *trace, const struct tt_comm *comm, const stru
     pthread_mutex_unlock(&trace->lock);
 }
 
-static uint64_t oldest(const struct tt_trace *trace)
+/* Of the last n that are there. */
+static uint64_t oldest(const struct tt_trace *trace, int64_t n)
 {
-    return trace->n > (uint64_t)trace->cap ? trace->n - (uint64_t)trace->cap : 0;
+    const uint64_t most = (uint64_t)(n < trace->cap ? n : trace->cap);
+    return trace->n > most ? trace->n - most : 0;
 }
 
 bool tt_trace_find(struct tt_trace *trace, uint64_t comm, uint64_t number, struct tt_trace_entry *out)
@@ -74,7 +76,7 @@ bool tt_trace_find(struct tt_trace *trace, uint64_t comm, uint64_t number, struc
     bool found = false;
 
     pthread_mutex_lock(&trace->lock);
-    for (uint64_t i = trace->n; !found && i-- > oldest(trace);) {
+    for (uint64_t i = trace->n; !found && i-- > oldest(trace, trace->cap);) {
         const struct tt_trace_entry *e = &trace->entry[i % (uint64_t)trace->cap];
         found = e->comm == comm && e->number == number;
         if (found)
@@ -114,14 +116,14 @@ static void put_entry(struct tt_buf *out, const struct tt_world *world, const st
     tt_buf_printf(out, ", \"state\": \"%s\"}\n", e->number <= done ? "done" : e->number == done + 1 ? "under way" : "posted");
 }
 
-tt_status tt_trace_write(struct tt_world *world, const char *path, struct tt_err *err)
+tt_status tt_trace_write(struct tt_world *world, int64_t noperations, const char *path, struct tt_err *err)
 {
     struct tt_trace *trace = world->trace;
     struct tt_buf out = { 0 };
 
     pthread_mutex_lock(&world->lock);
     pthread_mutex_lock(&trace->lock);
-    for (uint64_t i = oldest(trace); i < trace->n; i++)
+    for (uint64_t i = oldest(trace, noperations); i < trace->n; i++)
         put_entry(&out, world, &trace->entry[i % (uint64_t)trace->cap]);
     pthread_mutex_unlock(&trace->lock);
     pthread_mutex_unlock(&world->lock);

@@ -34,6 +34,7 @@ void tt_trace_stop(struct tt_world *world);
 void tt_trace_add(struct tt_trace *trace, const struct tt_comm *comm, const struct tt_coll *coll, uint64_t number);
 /* The operation of that number; false where it is not among the last. */
 bool tt_trace_find(struct tt_trace *trace, uint64_t comm, uint64_t number, struct tt_trace_entry *out);
-TT_MUST_CHECK tt_status tt_trace_write(struct tt_world *world, const char *path, struct tt_err *err);
+/* The last noperations of those. */
+TT_MUST_CHECK tt_status tt_trace_write(struct tt_world *world, int64_t noperations, const char *path, struct tt_err *err);
 
 #endif

@@ -95,7 +95,7 @@ static void write_record(struct tt_watchdog *w)
 
     tt_status st = path ? tt_mkdir_p(tt_path_dir(&arena, path), &err) : tt_err_nomem(&err, 0, "a path");
     if (st == TT_OK)
-        st = tt_trace_write(w->world, path, &err);
+        st = tt_trace_write(w->world, w->opts.noperations, path, &err);
     if (st == TT_OK)
         tt_log_line(w->opts.log, TT_LOG_INFO, "the last operations of rank %d are in %s", w->world->rank, path);
     else
