@@ -96,6 +96,7 @@ struct tt_comm {
     atomic_ullong posted, done, collectives, sent_nbytes, messages;
     struct tt_comm *next; /* of the world's */
     uint64_t id;          /* the same for all of the group, and like no other's */
+    bool is_background;   /* for the watchdog */
     uint64_t watched;     /* by the watchdog: operations done, and since when this is so */
     double watched_since, finished_since; /* this: when another rank was first known to have done what is under way; 0: none is */
     struct tt_coll open; /* `more`: of what is not complete, count of all its buffers so far, what of the first */

@@ -27,7 +27,7 @@ static const double said_wait_s = 10;  /* for the last words to be written */
 
 struct heartbeat {
     int64_t step;
-    int64_t busy; /* with how much at once */
+    int64_t busy, busy_behind; /* with how much at once; behind: in the background */
 };
 
 struct seen {
@@ -36,9 +36,9 @@ struct seen {
 };
 
 struct peer {
-    bool ended;       /* said BYE */
-    double heard;     /* when */
-    double last_busy; /* when it last said so */
+    bool ended;                         /* said BYE */
+    double heard;                       /* when */
+    double last_busy, last_busy_behind; /* when it last said so */
     struct heartbeat beat;
     struct seen *seen; /* (nseen) */
     size_t nseen;
@@ -56,10 +56,11 @@ struct tt_watchdog {
     pid_t launcher;
     pthread_t thread;
     atomic_llong step; /* -1: none yet */
-    atomic_int busy;
+    atomic_int busy, busy_behind;
+    atomic_bool awaits; /* the background */
     atomic_bool trains; /* has come to a second step */
     atomic_bool stop;
-    bool has_warned; /* of the operation that is late now, that the rank that it waits for is busy */
+    bool has_warned[2]; /* of the operation that is late now, that the rank that it waits for is busy; [true]: in the background */
 };
 
 static double timeout_of(const struct tt_watchdog *w)
@@ -172,6 +173,14 @@ static bool has_finished(const struct peer *p, const struct late *late)
     return seen && !tt_coll_is_pair(late->op.kind) && seen->finished >= late->op.collective;
 }
 
+/* Busy with what bears on the operation, or was so lately. What a rank does in the background holds up the background's operations alone. */
+static bool is_busy(const struct tt_watchdog *w, const struct late *late, int r)
+{
+    const struct peer *p = &w->peer[r];
+    const double since = tt_seconds() - timeout_of(w);
+    return p->last_busy > since || (late->comm->is_background && p->last_busy_behind > since);
+}
+
 static bool is_waiting(const struct peer *p)
 {
     for (size_t i = 0; i < p->nseen; i++)
@@ -192,7 +201,7 @@ static bool is_culprit(struct tt_watchdog *w, const struct late *late, int r, bo
         is_member |= late->comm->ranks[i] == r;
     if (!is_member || r == w->world->rank || (has_entered(p, late, r) && !is_lost))
         return false;
-    return p->ended || is_lost || (tt_seconds() - p->last_busy > timeout_of(w) && (any || !is_waiting(p)));
+    return p->ended || is_lost || (!is_busy(w, late, r) && (any || !is_waiting(p)));
 }
 
 static void add_culprits(struct tt_names_text *names, struct tt_watchdog *w, const struct late *late, bool any)
@@ -236,11 +245,10 @@ static bool all_entered(const struct tt_watchdog *w, const struct late *late)
     return true;
 }
 
-/* Some rank is busy, or was so lately. */
-static bool any_busy(const struct tt_watchdog *w)
+static bool any_busy(const struct tt_watchdog *w, const struct late *late)
 {
     for (int r = 0; r < w->world->size; r++)
-        if (r != w->world->rank && tt_seconds() - w->peer[r].last_busy < timeout_of(w))
+        if (r != w->world->rank && is_busy(w, late, r))
             return true;
     return false;
 }
@@ -266,20 +274,21 @@ static _Noreturn void blame(struct tt_watchdog *w, const struct late *late, cons
 
 static void warn_of_busy(struct tt_watchdog *w, const struct late *late)
 {
+    bool *has_warned = &w->has_warned[late->comm->is_background];
     struct tt_buf text = { 0 };
 
-    if (!w->has_warned) {
+    if (!*has_warned) {
         describe(&text, w, late);
         tt_buf_str(&text, "another rank is busy, and waited for (it loads, saves or reads)");
         tt_log_line(w->opts.log, TT_LOG_WARNING, "%s", tt_buf_cstr(&text));
     }
-    w->has_warned = true;
+    *has_warned = true;
     tt_buf_release(&text);
 }
 
 static void judge(struct tt_watchdog *w, const struct late *late)
 {
-    const bool busy = any_busy(w);
+    const bool busy = any_busy(w, late);
     struct tt_names_text late_ranks = { 0 }, finished = { 0 };
 
     add_culprits(&late_ranks, w, late, false);
@@ -327,6 +336,7 @@ static void forgive(struct tt_watchdog *w, double pause_s)
     for (int r = 0; r < w->world->size; r++) {
         w->peer[r].heard += pause_s;
         w->peer[r].last_busy += w->peer[r].last_busy > 0 ? pause_s : 0;
+        w->peer[r].last_busy_behind += w->peer[r].last_busy_behind > 0 ? pause_s : 0;
     }
     pthread_mutex_lock(&w->world->lock);
     for (struct tt_comm *c = w->world->comms; c; c = c->next) {
@@ -336,26 +346,31 @@ static void forgive(struct tt_watchdog *w, double pause_s)
     pthread_mutex_unlock(&w->world->lock);
 }
 
+/* Of the background's operations the latest, and of the others: what excuses one need not excuse the other. */
 static void look_for_late(struct tt_watchdog *w)
 {
-    struct late late, latest = { 0 };
+    struct late late, latest[2] = { 0 };
 
     pthread_mutex_lock(&w->world->lock);
     for (struct tt_comm *c = w->world->comms; c; c = c->next)
-        if (find_late(w, c, &late) && late.for_s > latest.for_s)
-            latest = late;
+        if (find_late(w, c, &late) && late.for_s > latest[c->is_background].for_s)
+            latest[c->is_background] = late;
     pthread_mutex_unlock(&w->world->lock);
-    if (latest.comm) /* its rank waits in it: it is not freed meanwhile */
-        judge(w, &latest);
-    else
-        w->has_warned = false;
+    for (int i = 0; i < 2; i++)
+        if (latest[i].comm) /* its rank waits in it: it is not freed meanwhile */
+            judge(w, &latest[i]);
+        else
+            w->has_warned[i] = false;
 }
 
 /* --- telling and hearing ------------------------------------------------------------------------------------------------------ */
 
 static void tell_all(struct tt_watchdog *w)
 {
-    const struct heartbeat beat = { .step = atomic_load(&w->step), .busy = atomic_load(&w->busy) };
+    const int behind = atomic_load(&w->busy_behind);
+    const struct heartbeat beat = { .step = atomic_load(&w->step),
+                                    .busy = atomic_load(&w->busy) + (atomic_load(&w->awaits) ? behind : 0),
+                                    .busy_behind = behind };
 
     tt_buf_clear(&w->message);
     tt_buf_put(&w->message, &beat, sizeof beat);
@@ -391,6 +406,8 @@ static void hear_heartbeat(struct peer *p, const void *bytes, size_t nbytes)
     p->nseen = n;
     if (beat.busy > 0)
         p->last_busy = tt_seconds();
+    if (beat.busy_behind > 0)
+        p->last_busy_behind = tt_seconds();
     p->beat = beat;
 }
 
@@ -551,6 +568,36 @@ void tt_watchdog_done(struct tt_watchdog *watchdog)
 {
     if (watchdog)
         atomic_fetch_sub(&watchdog->busy, 1);
+}
+
+void tt_watchdog_set_background(struct tt_comm *group)
+{
+    pthread_mutex_lock(&group->world->lock);
+    group->is_background = true;
+    pthread_mutex_unlock(&group->world->lock);
+}
+
+static atomic_int *count_for(struct tt_watchdog *w, const struct tt_comm *group)
+{
+    return group->is_background ? &w->busy_behind : &w->busy;
+}
+
+void tt_watchdog_busy_for(struct tt_watchdog *watchdog, const struct tt_comm *group)
+{
+    if (watchdog)
+        atomic_fetch_add(count_for(watchdog, group), 1);
+}
+
+void tt_watchdog_done_for(struct tt_watchdog *watchdog, const struct tt_comm *group)
+{
+    if (watchdog)
+        atomic_fetch_sub(count_for(watchdog, group), 1);
+}
+
+void tt_watchdog_await_background(struct tt_watchdog *watchdog, bool awaits)
+{
+    if (watchdog)
+        atomic_store(&watchdog->awaits, awaits);
 }
 
 /* --- one failure of many ------------------------------------------------------------------------------------------------------ */

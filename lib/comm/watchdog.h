@@ -41,6 +41,14 @@ void tt_watchdog_step(struct tt_watchdog *watchdog, int64_t step);
 void tt_watchdog_busy(struct tt_watchdog *watchdog);
 void tt_watchdog_done(struct tt_watchdog *watchdog);
 
+/* A group of the background's: what a thread beside the one that trains does together with those of other ranks. In between busy_for and
+ * done_for that thread is busy, which excuses nothing but what is late in such groups; of any other group they are as busy and done.
+ * While the thread that trains waits for the background (awaits) it is as busy as that. */
+void tt_watchdog_set_background(struct tt_comm *group);
+void tt_watchdog_busy_for(struct tt_watchdog *watchdog, const struct tt_comm *group);
+void tt_watchdog_done_for(struct tt_watchdog *watchdog, const struct tt_comm *group);
+void tt_watchdog_await_background(struct tt_watchdog *watchdog, bool awaits);
+
 /* This rank needs no watching any more: it has done all it will do (failed NULL), or has failed, which ends the others. Where a lower rank
  * has failed alike it does not return: that one says it. */
 void tt_watchdog_stop(struct tt_watchdog *watchdog, const struct tt_err *failed);

@@ -92,6 +92,8 @@ static tt_status make_background(struct tt_checkpointer *c, const struct tt_trai
         c->background->ranks = *c->ranks;
         c->background->ranks.all = NULL;
         status = tt_comm_new(&c->background->ranks.all, c->ranks->world, NULL, c->ranks->world->size, "checkpoints", err);
+        if (status == TT_OK)
+            tt_watchdog_set_background(c->background->ranks.all);
     }
     if (status == TT_OK)
         tt_log_line(c->log, TT_LOG_INFO, "Checkpoints are saved in the background, from a copy of the state that takes %.2fGiB",
@@ -181,7 +183,9 @@ void tt_checkpointer_wait(struct tt_checkpointer *ckpt)
     if (!b || !b->is_running)
         return;
     tt_pace_hurry(&b->pace);
+    tt_watchdog_await_background(b->ranks.watchdog, true);
     pthread_join(b->thread, NULL);
+    tt_watchdog_await_background(b->ranks.watchdog, false);
     b->is_running = false;
     tt_arena_release(&b->arena);
     if (b->is_saved)
@@ -319,18 +323,20 @@ static tt_status save_last(struct tt_checkpointer *c, const struct tt_train_stat
     return c->ranks ? write_hf_together(c, state, err) : write_hf(c, state, NULL, err);
 }
 
-/* What is beyond keep_latest_k goes; that it stays where it cannot be removed is no failure of the save. */
-static void remove_old(const struct tt_checkpointer *c, int64_t saved)
+/* What is beyond keep_latest_k goes; that it stays where it cannot be removed is no failure of the save. ranks NULL: alone. */
+static void remove_old(const struct tt_checkpointer *c, const struct tt_ranks *ranks, int64_t saved)
 {
     const int64_t keep = c->config->checkpoint.keep_latest_k;
     struct tt_err why;
 
-    if (c->ranks && !tt_ranks_is_first(c->ranks))
+    if (ranks && !tt_ranks_is_first(ranks))
         return;
-    tt_watchdog_busy(c->ranks ? c->ranks->watchdog : NULL);
+    if (ranks)
+        tt_watchdog_busy_for(ranks->watchdog, ranks->all);
     if (keep > 0 && tt_step_dirs_retain(c->folder, keep, saved, c->log, &why) != TT_OK)
         tt_log_line(c->log, TT_LOG_WARNING, "Not all checkpoints beyond the latest %" PRId64 " were removed: %s", keep, why.msg);
-    tt_watchdog_done(c->ranks ? c->ranks->watchdog : NULL);
+    if (ranks)
+        tt_watchdog_done_for(ranks->watchdog, ranks->all);
 }
 
 static tt_status save_full(struct tt_checkpointer *c, const struct tt_train_state *state, struct tt_err *err)
@@ -339,7 +345,7 @@ static tt_status save_full(struct tt_checkpointer *c, const struct tt_train_stat
     if (status != TT_OK)
         return status;
     c->saved = state->step;
-    remove_old(c, state->step);
+    remove_old(c, c->ranks, state->step);
     return TT_OK;
 }
 
@@ -348,6 +354,7 @@ static void *background_main(void *ctx)
 {
     struct tt_checkpointer_background *b = ctx;
     const struct tt_save_opts opts = { .pace = &b->pace, .log = b->owner->log };
+    const struct tt_ranks *ranks = b->ranks.world ? &b->ranks : NULL;
     const double start = tt_seconds();
     struct tt_err why;
 
@@ -355,11 +362,11 @@ static void *background_main(void *ctx)
     pthread_mutex_unlock(&b->gate);
     if (!b->is_running)
         return NULL;
-    if (write_items(b->owner, b->ranks.world ? &b->ranks : NULL, b->step, NULL, b->items, b->nitems, &opts, &why) == TT_OK) {
+    if (write_items(b->owner, ranks, b->step, NULL, b->items, b->nitems, &opts, &why) == TT_OK) {
         b->is_saved = true;
         tt_log_line(b->owner->log, TT_LOG_INFO, "Saved step %" PRId64 " in the background in %.2f seconds.", b->step,
                     tt_seconds() - start);
-        remove_old(b->owner, b->step);
+        remove_old(b->owner, ranks, b->step);
     } else {
         tt_err_name_rank(&why);
         tt_log_line(b->owner->log, TT_LOG_WARNING, "%s", why.msg);

@@ -10,9 +10,9 @@
 static tt_status begin(struct tt_dcp_save **save, char tmp[PATH_MAX], const struct tt_ranks *ranks, const char *dir,
                        const struct tt_log *log, struct tt_err *err)
 {
-    tt_watchdog_busy(ranks->watchdog);
+    tt_watchdog_busy_for(ranks->watchdog, ranks->all);
     tt_status st = tt_ranks_is_first(ranks) ? tt_dcp_save_begin(save, dir, log, err) : TT_OK;
-    tt_watchdog_done(ranks->watchdog);
+    tt_watchdog_done_for(ranks->watchdog, ranks->all);
     if (st == TT_OK && *save && strlen(tt_dcp_save_tmp(*save)) >= PATH_MAX)
         st = tt_err_set(err, TT_EINVAL, "%s: too long a name", tt_dcp_save_tmp(*save));
     st = tt_ranks_agree(ranks, st, err);
@@ -24,9 +24,9 @@ static tt_status begin(struct tt_dcp_save **save, char tmp[PATH_MAX], const stru
 static tt_status write_own(struct tt_entries *written, const struct tt_ranks *ranks, const char *tmp,
                            const struct tt_save_item *items, size_t n, const struct tt_save_opts *opts, struct tt_err *err)
 {
-    tt_watchdog_busy(ranks->watchdog);
+    tt_watchdog_busy_for(ranks->watchdog, ranks->all);
     const tt_status st = tt_dcp_write_rank(written, tmp, ranks->world->rank, items, n, opts, err);
-    tt_watchdog_done(ranks->watchdog);
+    tt_watchdog_done_for(ranks->watchdog, ranks->all);
     return tt_ranks_agree(ranks, st, err);
 }
 
@@ -79,9 +79,9 @@ static tt_status save_many(const struct tt_ranks *ranks, const char *dir, const 
     if (st == TT_OK)
         st = gather(parts, ranks, &written, err);
     if (st == TT_OK) {
-        tt_watchdog_busy(ranks->watchdog);
+        tt_watchdog_busy_for(ranks->watchdog, ranks->all);
         st = save ? commit(save, parts, (size_t)ranks->world->size, err) : TT_OK;
-        tt_watchdog_done(ranks->watchdog);
+        tt_watchdog_done_for(ranks->watchdog, ranks->all);
         st = tt_ranks_agree(ranks, st, err);
         save = NULL;
     }

@@ -91,6 +91,15 @@ bool tt_validator_is_due(const struct tt_validator *v, int64_t step)
     return v->step && (step == 1 || step % v->config->validation.freq == 0);
 }
 
+/* To its first sample, before which all others of a compressed file may lie. */
+static tt_status restart(struct tt_validator *v, struct tt_err *err)
+{
+    tt_watchdog_busy(v->ranks->watchdog);
+    const tt_status status = tt_loader_restart(v->loader, err);
+    tt_watchdog_done(v->ranks->watchdog);
+    return status;
+}
+
 /* The next batch of a validation that has had n; *nseq 0: there is none. Behind the last of validation.steps batches lies one that is
  * read and not counted. */
 static tt_status read_batch(struct tt_validator *v, int64_t n, int64_t *nseq, struct tt_err *err)
@@ -101,7 +110,8 @@ static tt_status read_batch(struct tt_validator *v, int64_t n, int64_t *nseq, st
     return status;
 }
 
-/* The same of all ranks: *nseq in all, and their labels. */
+/* The same of all ranks: *nseq in all, and their labels. They wait for each other in each batch, so a validation may take any time, but a
+ * batch no longer than a step. */
 static tt_status read_batches(struct tt_validator *v, int64_t n, int64_t *nseq, int64_t *nlabels, struct tt_err *err)
 {
     enum { NSEQ, NLABELS, FAILED, NWORDS };
@@ -141,7 +151,7 @@ tt_status tt_validator_run(struct tt_validator *v, int64_t step, struct tt_metri
     int64_t n = 0, nseq = 0, nlabels = 0, all = 0;
     float sum = 0;
 
-    tt_status status = tt_loader_restart(v->loader, err);
+    tt_status status = restart(v, err);
     if (status == TT_OK)
         status = read_batches(v, n, &nseq, &nlabels, err);
     while (status == TT_OK && nseq > 0) {

@@ -5,6 +5,9 @@
  *   late    rank 1 does not enter step 3, and sleeps
  *   chain   rank 3 sleeps in step 3, rank 2 waits for it in a group of their own, and the others for rank 2
  *   busy    rank 1 enters step 3 after three times the timeout, being busy meanwhile; then all end
+ *   awaits  as busy, but it is its background that is busy, and rank 1 waits for that
+ *   behind  as busy, but it is an operation of the background's that rank 1 enters so late
+ *   beside  as late, with rank 1 busy in the background, where the others have waited for it for longer
  *   fails   the last rank fails at step 3
  *   meet    rank 0 does not start its watchdog
  *   group   rank 0 does not make the group of everybody
@@ -23,7 +26,7 @@ struct run {
     const char *mode;
     double timeout_s;
     struct tt_watchdog *watchdog;
-    struct tt_comm *all, *pair; /* pair: of ranks 2 and 3 */
+    struct tt_comm *all, *pair, *background; /* pair: of ranks 2 and 3 */
 };
 
 static void say(void *ctx, enum tt_log_level level, const char *line)
@@ -32,6 +35,11 @@ static void say(void *ctx, enum tt_log_level level, const char *line)
     if (level >= TT_LOG_WARNING)
         fprintf(stderr, "%s\n", line);
 }
+
+static bool is_mode(const struct run *r, const char *mode) { return strcmp(r->mode, mode) == 0; }
+
+/* They end by themselves. */
+static bool is_slow(const struct run *r) { return is_mode(r, "busy") || is_mode(r, "awaits") || is_mode(r, "behind"); }
 
 static void nap(double seconds)
 {
@@ -42,26 +50,39 @@ static void nap(double seconds)
 /* Rank 0 of a run of that mode stays there. */
 static void stay(const struct run *r, const char *mode, const struct tt_world *world)
 {
-    if (strcmp(r->mode, mode) == 0 && world->rank == 0)
+    if (is_mode(r, mode) && world->rank == 0)
         nap(1000);
 }
 
 static tt_status step_3(struct run *r, struct tt_err *err)
 {
-    const struct tt_coll barrier = { .kind = TT_COLL_BARRIER, .what = "the pair" };
+    const struct tt_coll pair = { .kind = TT_COLL_BARRIER, .what = "the pair" },
+                         save = { .kind = TT_COLL_BARRIER, .what = "a save" };
+    const struct tt_comm *busy = is_mode(r, "busy") ? r->all : r->background;
     const int rank = r->all->rank;
-    const bool is_chain = strcmp(r->mode, "chain") == 0;
+    const bool is_chain = is_mode(r, "chain");
 
-    if ((strcmp(r->mode, "late") == 0 && rank == 1) || (is_chain && rank == 3))
+    if (is_mode(r, "beside") && rank == 1) {
+        tt_watchdog_busy_for(r->watchdog, r->background);
+    } else if (is_mode(r, "beside")) {
+        const tt_status st = tt_comm_post(r->background, &save, NULL, err);
+        nap(r->timeout_s / 2);
+        return st;
+    }
+    if (((is_mode(r, "late") || is_mode(r, "beside")) && rank == 1) || (is_chain && rank == 3))
         nap(1000);
     if (is_chain && rank == 2)
-        return tt_comm_do(r->pair, &barrier, err);
-    if (strcmp(r->mode, "busy") == 0 && rank == 1) {
-        tt_watchdog_busy(r->watchdog);
+        return tt_comm_do(r->pair, &pair, err);
+    if (is_slow(r) && rank == 1) {
+        tt_watchdog_await_background(r->watchdog, is_mode(r, "awaits"));
+        tt_watchdog_busy_for(r->watchdog, busy);
         nap(3 * r->timeout_s);
-        tt_watchdog_done(r->watchdog);
+        tt_watchdog_done_for(r->watchdog, busy);
+        tt_watchdog_await_background(r->watchdog, false);
     }
-    return strcmp(r->mode, "fails") == 0 && rank == r->all->size - 1 ? tt_err_set(err, TT_ENOENT, "no data") : TT_OK;
+    if (is_mode(r, "behind"))
+        return tt_comm_do(r->background, &save, err);
+    return is_mode(r, "fails") && rank == r->all->size - 1 ? tt_err_set(err, TT_ENOENT, "no data") : TT_OK;
 }
 
 static tt_status steps(struct run *r, struct tt_err *err)
@@ -72,7 +93,7 @@ static tt_status steps(struct run *r, struct tt_err *err)
     };
     tt_status st = TT_OK;
 
-    for (int64_t step = 1; st == TT_OK && !((strcmp(r->mode, "busy") == 0 || strcmp(r->mode, "part") == 0) && step > 6); step++) {
+    for (int64_t step = 1; st == TT_OK && !((is_slow(r) || is_mode(r, "part")) && step > 6); step++) {
         if (step == 3)
             st = step_3(r, err);
         if (st == TT_OK)
@@ -87,7 +108,7 @@ static tt_status run(struct tt_world *world, void *ctx, struct tt_err *err)
 {
     struct run *r = ctx;
     const struct tt_log log = { .write = say };
-    const struct tt_watchdog_opts opts = { .init_timeout_s = strcmp(r->mode, "group") == 0 ? r->timeout_s : 30,
+    const struct tt_watchdog_opts opts = { .init_timeout_s = is_mode(r, "group") ? r->timeout_s : 30,
                                            .train_timeout_s = r->timeout_s,
                                            .noperations = 5,
                                            .record = "record/rank_",
@@ -107,12 +128,17 @@ static tt_status run(struct tt_world *world, void *ctx, struct tt_err *err)
     if (st == TT_OK && world->rank >= 2)
         st = tt_comm_new(&r->pair, world, pair, 2, "pair", err);
     if (st == TT_OK)
+        st = tt_comm_new(&r->background, world, NULL, 0, "background", err);
+    if (st == TT_OK)
+        tt_watchdog_set_background(r->background);
+    if (st == TT_OK)
         st = steps(r, err);
     tt_watchdog_stop(r->watchdog, st == TT_OK ? NULL : err);
     if (st != TT_OK)
         tt_world_abort(world, err);
     tt_comm_free(r->all);
     tt_comm_free(r->pair);
+    tt_comm_free(r->background);
     stay(r, "part", world);
     return st;
 }
@@ -122,7 +148,7 @@ int main(int argc, char **argv)
     struct run r = { .timeout_s = argc > 2 ? atof(argv[1]) : 1, .mode = argc > 2 ? argv[2] : "steps" };
     struct tt_err err;
 
-    const double limit_s = strcmp(r.mode, "meet") == 0 ? r.timeout_s : strcmp(r.mode, "part") == 0 ? 15 : 30;
+    const double limit_s = is_mode(&r, "meet") ? r.timeout_s : is_mode(&r, "part") ? 15 : 30;
 
     signal(SIGTERM, SIG_IGN); /* mpirun's, when the first rank has gone: titan-train catches it too */
     if (tt_mpi_run(run, &r, limit_s, &err) == TT_OK)
