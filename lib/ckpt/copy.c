@@ -21,8 +21,6 @@ void tt_copy_free(struct tt_copy *copy)
 {
     if (!copy)
         return;
-    for (size_t i = 0; i < copy->ndata; i++)
-        tt_crc_pieces_release(&copy->data[i].pieces);
     for (size_t i = 0; i < copy->nsegments; i++)
         if (copy->segments[i].kind == COPY_ARCHIVE || copy->segments[i].kind == COPY_ITEM)
             tt_copy_close_archive(copy->segments[i].u.archive);

@@ -3,6 +3,7 @@
 #define TT_CKPT_COPY_PRIVATE_H
 
 #include "ckpt/copy.h"
+#include "ckpt/crc_sum.h"
 #include "ckpt/output.h"
 #include "format/pt.h"
 
@@ -10,7 +11,7 @@
 struct copy_data {
     struct tt_output_box box;
     uint64_t left; /* bytes that are not written yet */
-    struct tt_crc_pieces pieces; /* archives */
+    struct tt_crc_sum written; /* archives */
 };
 
 /* The layout of an archive while it is written: what stands before, between and behind its storages. */

@@ -294,17 +294,28 @@ static tt_status write_head(struct worker *w, struct copy_segment *s)
     return st == TT_OK ? finish_one(w, s) : st;
 }
 
-/* Storage i of the archive is complete. */
+/* Which storage of the archive the data is, and its record. */
+static size_t storage_of(const struct worker *w, const struct copy_segment *s, const struct copy_data *data)
+{
+    return (size_t)(data - w->run->copy->data) - s->first_data;
+}
+
+static struct tt_zip_record *record_of(const struct worker *w, const struct copy_segment *s, const struct copy_data *data)
+{
+    return &s->u.archive->records.items[TT_PT_DATA0 + storage_of(w, s, data)];
+}
+
+/* The storage is complete. */
 static tt_status finish_storage(struct worker *w, struct copy_segment *s, struct copy_data *data)
 {
-    const size_t i = (size_t)(data - w->run->copy->data) - s->first_data;
+    const size_t i = storage_of(w, s, data);
     struct copy_archive *a = s->u.archive;
-    struct tt_zip_record *record = &a->records.items[TT_PT_DATA0 + i];
+    struct tt_zip_record *record = record_of(w, s, data);
     tt_status st = TT_OK;
 
-    if (!tt_crc_pieces_join(&data->pieces, record->nbytes, &record->crc))
+    if (!tt_crc_sum_is_whole(&data->written, record->nbytes))
         return tt_err_set(&w->err, TT_EINVAL, "key %s: the blocks of its copy do not tile it", data->box.output->fqn);
-    tt_crc_pieces_release(&data->pieces);
+    record->crc = data->written.crc;
     if (i + 1 < s->ndata) {
         tt_buf_clear(&w->text);
         tt_pt_put_between(&w->text, &a->records, i);
@@ -317,24 +328,20 @@ static tt_status finish_storage(struct worker *w, struct copy_segment *s, struct
 
 static uint64_t data_at(const struct worker *w, const struct copy_segment *s, const struct copy_data *data)
 {
-    return s->kind == COPY_ELEMENTS ? 0
-                                    : s->u.archive->records.items[TT_PT_DATA0 + (size_t)(data - w->run->copy->data) - s->first_data]
-                                          .data_offset;
+    return s->kind == COPY_ELEMENTS ? 0 : record_of(w, s, data)->data_offset;
 }
 
 /* nbytes of the data, from `begin`, are written; crc is theirs. */
 static tt_status note_written(struct worker *w, struct copy_segment *s, struct copy_data *data, uint64_t begin, uint64_t nbytes,
                               uint32_t crc)
 {
-    tt_status st = TT_OK;
-
     pthread_mutex_lock(&w->run->lock);
-    if (s->kind != COPY_ELEMENTS && nbytes)
-        st = tt_crc_pieces_add(&data->pieces, begin, nbytes, crc, &w->err);
+    if (s->kind != COPY_ELEMENTS)
+        tt_crc_sum_add(&data->written, record_of(w, s, data)->nbytes, begin, nbytes, crc);
     data->left -= nbytes;
     const bool complete = data->left == 0;
     pthread_mutex_unlock(&w->run->lock);
-    return st == TT_OK && complete && s->kind != COPY_ELEMENTS ? finish_storage(w, s, data) : st;
+    return complete && s->kind != COPY_ELEMENTS ? finish_storage(w, s, data) : TT_OK;
 }
 
 static tt_status do_piece(struct worker *w, const struct job *job, const struct tt_region *piece, int64_t first, int64_t numel)

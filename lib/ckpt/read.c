@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ckpt/ckpt_private.h"
+#include "ckpt/crc_sum.h"
 #include "ckpt/unpack.h"
 #include "format/pt.h"
 
@@ -26,7 +27,6 @@ enum {
      * and larger reads are faster. */
     WASTE_MAX = 4,
     SMALL_SPAN_NBYTES = 1 << 16,
-    PIECES_MAX = 4096,      /* of a storage that are remembered: what is read in more of them is read again at the end */
     CALL_NBYTES = 6 << 10,  /* as many bytes as are copied from the page cache while another call is made */
     EXACT_RUN_NBYTES = 256, /* shorter runs are never worth a call each */
 };
@@ -48,8 +48,8 @@ struct tt_verify_storage {
     const char *fqn;
     uint64_t nbytes, wanted; /* bytes of the storage, and of all elements that were asked for */
     uint32_t crc;
-    bool is_done, is_untidy; /* verified; in too many pieces to remember */
-    struct tt_crc_pieces pieces;
+    bool is_done; /* verified */
+    struct tt_crc_sum read;
 };
 
 tt_status tt_verify_init(struct tt_verify *verify, struct tt_err *err)
@@ -61,8 +61,6 @@ tt_status tt_verify_init(struct tt_verify *verify, struct tt_err *err)
 
 void tt_verify_release(struct tt_verify *verify)
 {
-    for (size_t i = 0; i < verify->n; i++)
-        tt_crc_pieces_release(&verify->items[i].pieces);
     free(verify->items);
     tt_map_release(&verify->by_storage);
     pthread_mutex_destroy(&verify->lock);
@@ -125,14 +123,10 @@ static tt_status note_read(struct tt_reader *r, const struct view *view, uint64_
     if (!whole) {
         pthread_mutex_lock(&r->verify->lock);
         st = find_storage(r->verify, r->ckpt, view, &s, err);
-        const bool is_open = st == TT_OK && !s->is_done && !s->is_untidy;
-        if (is_open)
-            st = tt_crc_pieces_add(&s->pieces, begin, nbytes, crc, err);
-        if (is_open && st == TT_OK && tt_crc_pieces_join(&s->pieces, view->nbytes, &crc))
-            whole = s->is_done = true;
-        if (is_open && (whole || s->pieces.n > PIECES_MAX)) {
-            s->is_untidy = !whole;
-            tt_crc_pieces_release(&s->pieces);
+        if (st == TT_OK && !s->is_done) {
+            tt_crc_sum_add(&s->read, view->nbytes, begin, nbytes, crc);
+            whole = s->is_done = tt_crc_sum_is_whole(&s->read, view->nbytes);
+            crc = s->read.crc;
         }
         pthread_mutex_unlock(&r->verify->lock);
     }

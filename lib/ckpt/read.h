@@ -10,19 +10,6 @@ enum {
     TT_PIECE_NBYTES = 1 << 20, /* and no more than that without need: it stays in a core's cache from read to write */
 };
 
-/* A piece of a run of bytes with its CRC; pieces come in any order. */
-struct tt_crc_pieces {
-    struct tt_crc_piece { uint64_t begin, nbytes; uint32_t crc; } *items;
-    size_t n, cap;
-    uint64_t total; /* bytes in all pieces */
-};
-
-void tt_crc_pieces_release(struct tt_crc_pieces *pieces);
-TT_MUST_CHECK tt_status tt_crc_pieces_add(struct tt_crc_pieces *pieces, uint64_t begin, uint64_t nbytes, uint32_t crc,
-                                          struct tt_err *err);
-/* Whether the pieces tile [0, nbytes); then *crc is that of all. */
-bool tt_crc_pieces_join(struct tt_crc_pieces *pieces, uint64_t nbytes, uint32_t *crc);
-
 /* Which storages were read, and whether what was read is what was written. One a copy, shared by its threads. */
 struct tt_verify {
     pthread_mutex_t lock;
