@@ -30,4 +30,7 @@ TT_MUST_CHECK tt_status tt_item_source(struct tt_source *out, struct tt_arena *a
 TT_MUST_CHECK tt_status tt_check_blob(const struct tt_entry *entry, const struct tt_chunk *chunk, const struct tt_value *root,
                                       const char *name, struct tt_err *err);
 
+/* TT_EFORMAT: the storage of the key, at the offset of the file, has another CRC than was stored for it. */
+tt_status tt_crc_damaged(const char *path, const char *fqn, uint64_t offset, uint32_t expected, uint32_t found, struct tt_err *err);
+
 #endif

@@ -63,8 +63,9 @@ struct tt_sink {
 };
 
 struct tt_copy_opts {
-    bool no_verify;                     /* CRCs of what is read are not checked */
-    bool exact;                         /* the sources are read as tt_reader_read_exactly says */
+    bool no_verify;                    /* CRCs of what is read are not checked */
+    bool exact;                        /* the sources are read as tt_reader_read_exactly says */
+    struct tt_buf *shares;             /* gets a struct tt_crc_share of each storage that is not read as a whole; or NULL */
     const volatile sig_atomic_t *stop; /* not 0: a signal asked to end, which is TT_EIO; NULL: nobody asks */
 };
 

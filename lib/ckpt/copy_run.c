@@ -539,6 +539,7 @@ tt_status tt_copy_run(struct tt_copy *copy, struct tt_pool *pool, const struct t
     tt_status st = tt_verify_init(&run.verify, err);
     if (st != TT_OK)
         return st;
+    run.verify.is_shared = run.opts->shares != NULL;
     const int rc = pthread_mutex_init(&run.lock, NULL);
     if (rc) {
         tt_verify_release(&run.verify);
@@ -550,6 +551,10 @@ tt_status tt_copy_run(struct tt_copy *copy, struct tt_pool *pool, const struct t
         st = tt_err_set(err, run.status, "%s", run.err.msg);
     else
         st = tt_verify_finish(&run.verify, err);
+    if (st == TT_OK && run.opts->shares) {
+        tt_verify_shares(&run.verify, run.opts->shares);
+        st = tt_buf_check(run.opts->shares, "checksums", err);
+    }
     pthread_mutex_destroy(&run.lock);
     tt_verify_release(&run.verify);
     return st;

@@ -87,15 +87,15 @@ struct target {
     struct tt_output_box box;
 };
 
-static tt_status run(struct tt_copy *copy, struct tt_pool *pool, struct tt_err *err)
+static tt_status run(struct tt_copy *copy, struct tt_pool *pool, struct tt_buf *shares, struct tt_err *err)
 {
-    static const struct tt_copy_opts exactly = { .exact = true };
+    const struct tt_copy_opts opts = { .exact = true, .shares = shares };
     const tt_status st = tt_copy_arrange(copy, false, err);
-    return st == TT_OK ? tt_copy_run(copy, pool, NULL, &exactly, err) : st;
+    return st == TT_OK ? tt_copy_run(copy, pool, NULL, &opts, err) : st;
 }
 
-tt_status tt_recipe_load(const struct tt_recipe *recipe, const char *name, const struct tt_want *wants, size_t n,
-                         struct tt_pool *pool, struct tt_err *err)
+static tt_status load(const struct tt_recipe *recipe, const char *name, const struct tt_want *wants, size_t n, struct tt_pool *pool,
+                      struct tt_buf *shares, struct tt_err *err)
 {
     struct target *targets = calloc(n + 1, sizeof *targets);
     struct tt_copy *copy = NULL;
@@ -116,13 +116,20 @@ tt_status tt_recipe_load(const struct tt_recipe *recipe, const char *name, const
         st = tt_copy_add_memory(copy, &t->box, wants[i].dst, err);
     }
     if (st == TT_OK)
-        st = run(copy, pool, err);
+        st = run(copy, pool, shares, err);
     tt_copy_free(copy);
     free(targets);
     return st;
 }
 
-tt_status tt_ckpt_load(struct tt_ckpt *ckpt, const struct tt_want *wants, size_t n, struct tt_pool *pool, struct tt_err *err)
+tt_status tt_recipe_load(const struct tt_recipe *recipe, const char *name, const struct tt_want *wants, size_t n,
+                         struct tt_pool *pool, struct tt_err *err)
+{
+    return load(recipe, name, wants, n, pool, NULL, err);
+}
+
+tt_status tt_ckpt_load_share(struct tt_ckpt *ckpt, const struct tt_want *wants, size_t n, struct tt_pool *pool,
+                             struct tt_buf *shares, struct tt_err *err)
 {
     struct tt_recipe recipe = { 0 };
     tt_status st = TT_OK;
@@ -133,7 +140,12 @@ tt_status tt_ckpt_load(struct tt_ckpt *ckpt, const struct tt_want *wants, size_t
             st = tt_recipe_add_entry(&recipe, ckpt, entry, err);
     }
     if (st == TT_OK)
-        st = tt_recipe_load(&recipe, ckpt->path, wants, n, pool, err);
+        st = load(&recipe, ckpt->path, wants, n, pool, shares, err);
     tt_recipe_release(&recipe);
     return st;
+}
+
+tt_status tt_ckpt_load(struct tt_ckpt *ckpt, const struct tt_want *wants, size_t n, struct tt_pool *pool, struct tt_err *err)
+{
+    return tt_ckpt_load_share(ckpt, wants, n, pool, NULL, err);
 }

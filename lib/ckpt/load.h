@@ -24,6 +24,11 @@ struct tt_want {
 TT_MUST_CHECK tt_status tt_ckpt_load(struct tt_ckpt *ckpt, const struct tt_want *wants, size_t n, struct tt_pool *pool,
                                      struct tt_err *err);
 
+/* The same by one of several readers, each with wants of its own. shares: for tt_crc_shares_check (ckpt/crc_share.h), which tells wrong
+ * CRCs where none of them reads all that they are of; or NULL. */
+TT_MUST_CHECK tt_status tt_ckpt_load_share(struct tt_ckpt *ckpt, const struct tt_want *wants, size_t n, struct tt_pool *pool,
+                                           struct tt_buf *shares, struct tt_err *err);
+
 /* The same of what a recipe makes; `name` is its input's, for messages. */
 TT_MUST_CHECK tt_status tt_recipe_load(const struct tt_recipe *recipe, const char *name, const struct tt_want *wants, size_t n,
                                        struct tt_pool *pool, struct tt_err *err);

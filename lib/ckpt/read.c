@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "ckpt/ckpt_private.h"
-#include "ckpt/crc_sum.h"
+#include "ckpt/crc_share.h"
 #include "ckpt/unpack.h"
 #include "format/pt.h"
 
@@ -66,7 +66,7 @@ void tt_verify_release(struct tt_verify *verify)
     pthread_mutex_destroy(&verify->lock);
 }
 
-static tt_status damaged(const char *path, const char *fqn, uint64_t offset, uint32_t expected, uint32_t found, struct tt_err *err)
+tt_status tt_crc_damaged(const char *path, const char *fqn, uint64_t offset, uint32_t expected, uint32_t found, struct tt_err *err)
 {
     return tt_err_set(err, TT_EFORMAT, "%s: offset %" PRIu64 ": key %s: expected CRC-32 %08" PRIx32 ", found %08" PRIx32
                       ": the bytes are damaged", path, offset, fqn, expected, found);
@@ -109,30 +109,46 @@ static tt_status find_storage(struct tt_verify *verify, struct tt_ckpt *ckpt, co
     return st;
 }
 
+static bool is_noted(const struct tt_reader *r, const struct view *view) { return view->crc != 0 && r->verify; }
+
+static tt_status check_crc(const struct tt_reader *r, const struct view *view, uint32_t crc, struct tt_err *err)
+{
+    if (tt_crc32_agrees(view->crc, crc))
+        return TT_OK;
+    return tt_crc_damaged(r->file->path, view->fqn, view->offset, view->crc, crc, err);
+}
+
+/* Some bytes of the storage were read. */
+static tt_status note_sum(struct tt_reader *r, const struct view *view, const struct tt_crc_sum *sum, struct tt_err *err)
+{
+    struct tt_verify_storage *s = NULL;
+    bool whole = false;
+    uint32_t crc = 0;
+
+    pthread_mutex_lock(&r->verify->lock);
+    const tt_status st = find_storage(r->verify, r->ckpt, view, &s, err);
+    if (st == TT_OK && !s->is_done) {
+        tt_crc_sum_join(&s->read, sum);
+        whole = s->is_done = tt_crc_sum_is_whole(&s->read, view->nbytes);
+        crc = s->read.crc;
+    }
+    pthread_mutex_unlock(&r->verify->lock);
+    return whole ? check_crc(r, view, crc, err) : st;
+}
+
 /* Bytes [begin, begin + nbytes) of the storage were read. */
 static tt_status note_read(struct tt_reader *r, const struct view *view, uint64_t begin, const void *bytes, uint64_t nbytes,
                            struct tt_err *err)
 {
-    if (view->crc == 0 || !r->verify)
-        return TT_OK;
-    uint32_t crc = tt_crc32(0, bytes, (size_t)nbytes);
-    struct tt_verify_storage *s = NULL;
-    tt_status st = TT_OK;
-    bool whole = nbytes == view->nbytes; /* most tensors are read in one go: no need to remember them */
+    struct tt_crc_sum sum = { 0 };
 
-    if (!whole) {
-        pthread_mutex_lock(&r->verify->lock);
-        st = find_storage(r->verify, r->ckpt, view, &s, err);
-        if (st == TT_OK && !s->is_done) {
-            tt_crc_sum_add(&s->read, view->nbytes, begin, nbytes, crc);
-            whole = s->is_done = tt_crc_sum_is_whole(&s->read, view->nbytes);
-            crc = s->read.crc;
-        }
-        pthread_mutex_unlock(&r->verify->lock);
-    }
-    if (st == TT_OK && whole && !tt_crc32_agrees(view->crc, crc))
-        st = damaged(r->file->path, view->fqn, view->offset, view->crc, crc, err);
-    return st;
+    if (!is_noted(r, view))
+        return TT_OK;
+    const uint32_t crc = tt_crc32(0, bytes, (size_t)nbytes);
+    if (nbytes == view->nbytes) /* most tensors are read in one go: no need to remember them */
+        return check_crc(r, view, crc, err);
+    tt_crc_sum_add(&sum, view->nbytes, begin, nbytes, crc);
+    return note_sum(r, view, &sum, err);
 }
 
 /* Elements were asked for that reads may have covered in no tidy way. */
@@ -140,7 +156,7 @@ static tt_status note_wanted(struct tt_reader *r, const struct view *view, uint6
 {
     struct tt_verify_storage *s = NULL;
 
-    if (view->crc == 0 || !r->verify)
+    if (!is_noted(r, view))
         return TT_OK;
     pthread_mutex_lock(&r->verify->lock);
     const tt_status st = find_storage(r->verify, r->ckpt, view, &s, err);
@@ -167,7 +183,7 @@ static tt_status read_again(const struct tt_verify_storage *s, uint8_t *buf, str
         at += n;
     }
     if (st == TT_OK && !tt_crc32_agrees(s->crc, crc))
-        st = damaged(file->path, s->fqn, s->key.offset, s->crc, crc, err);
+        st = tt_crc_damaged(file->path, s->fqn, s->key.offset, s->crc, crc, err);
     tt_files_unpin(files, s->key.file);
     return st;
 }
@@ -184,9 +200,27 @@ tt_status tt_verify_finish(struct tt_verify *verify, struct tt_err *err)
             st = tt_err_nomem(err, TT_PIECE_NBYTES, "a buffer");
         if (st == TT_OK)
             st = read_again(&verify->items[i], buf, err);
+        verify->items[i].is_done = st == TT_OK;
     }
     free(buf);
     return st;
+}
+
+void tt_verify_shares(const struct tt_verify *verify, struct tt_buf *shares)
+{
+    for (size_t i = 0; i < verify->n; i++) {
+        const struct tt_verify_storage *s = &verify->items[i];
+        const struct tt_entries *entries = &s->key.ckpt->entries;
+        const struct tt_crc_share share = { .offset = s->key.offset,
+                                            .nbytes = s->nbytes,
+                                            .where = s->read.where,
+                                            .found = s->read.crc,
+                                            .file = s->key.file,
+                                            .entry = (uint32_t)(tt_entries_find(entries, s->fqn) - entries->items),
+                                            .crc = s->crc };
+        if (!s->is_done)
+            tt_buf_put(shares, &share, sizeof share);
+    }
 }
 
 /* --- opening chunks ----------------------------------------------------------------------------------------------------------- */
@@ -359,53 +393,84 @@ static bool is_exact(const struct tt_reader *r, const struct view *view, const s
     return r->exact && !view->packed && runs->n > 1 && runs->length * (int64_t)b->unit >= EXACT_RUN_NBYTES;
 }
 
+/* A walk over the runs of a box: where each lies. */
+struct walk {
+    int64_t at, i; /* in elements of the storage; its number */
+    int64_t index[TT_NDIM_MAX];
+};
+
+static void go_on(struct walk *w, const struct box *b, const struct runs *runs)
+{
+    w->i++;
+    for (int k = runs->outer - 1; k >= 0; k--) {
+        const int d = runs->dims[k];
+        w->at += b->src[d];
+        if (++w->index[k] < b->sizes[d])
+            break;
+        w->at -= b->src[d] * b->sizes[d];
+        w->index[k] = 0;
+    }
+}
+
 /* Each run by a call of its own, one behind the other into `to`. wait: for the disk. False: a call failed, or, without waiting, not all of
  * them were in the page cache. */
 static bool read_runs(const struct tt_reader *r, const struct view *view, const struct box *b, const struct runs *runs, int64_t at,
                       char *to, bool wait)
 {
     const size_t nbytes = (size_t)runs->length * b->unit;
-    int64_t index[TT_NDIM_MAX] = { 0 };
 
-    for (int64_t i = 0; i < runs->n; i++) {
-        const uint64_t offset = view->offset + (uint64_t)at * b->unit;
-        char *run = to + (size_t)i * nbytes;
+    for (struct walk w = { .at = at }; w.i < runs->n; go_on(&w, b, runs)) {
+        const uint64_t offset = view->offset + (uint64_t)w.at * b->unit;
+        char *run = to + (size_t)w.i * nbytes;
         if (!tt_infile_pread_cached(r->file, run, nbytes, offset) &&
             !(wait && tt_infile_pread(r->file, run, nbytes, offset, NULL) == TT_OK))
             return false;
-        for (int k = runs->outer - 1; k >= 0; k--) {
-            const int d = runs->dims[k];
-            at += b->src[d];
-            if (++index[k] < b->sizes[d])
-                break;
-            at -= b->src[d] * b->sizes[d];
-            index[k] = 0;
-        }
     }
     return true;
 }
 
+/* The runs were read: one behind the other, or (apart) with what lies between them. Where others read that, they are noted. */
+static tt_status note_runs(struct tt_reader *r, const struct view *view, const struct box *b, const struct runs *runs, int64_t at,
+                           const char *bytes, bool apart, struct tt_err *err)
+{
+    const size_t nbytes = (size_t)runs->length * b->unit;
+    struct tt_crc_sum sum = { 0 };
+    struct tt_crc_comb comb = tt_crc_comb_begin(&sum, view->nbytes, nbytes);
+
+    if (!is_noted(r, view) || !r->verify->is_shared)
+        return TT_OK;
+    for (struct walk w = { .at = at }; w.i < runs->n; go_on(&w, b, runs)) {
+        const size_t from = apart ? (size_t)(w.at - at) * b->unit : (size_t)w.i * nbytes;
+        tt_crc_comb_add(&comb, (uint64_t)w.at * b->unit, tt_crc32(0, bytes + from, nbytes));
+    }
+    tt_crc_comb_end(&comb);
+    return note_sum(r, view, &sum, err);
+}
+
 /* Reads the box without what lies between its runs, where that is asked for or worth it: it lies far apart, and in the page cache. What is
  * not there comes with larger reads, which wait for the disk less often. */
-static bool read_apart(const struct tt_reader *r, const struct view *view, const struct box *b, int64_t numel, int64_t span,
-                       int64_t at, char *dst)
+static tt_status read_apart(struct tt_reader *r, const struct view *view, const struct box *b, int64_t numel, int64_t span,
+                            int64_t at, char *dst, bool *done, struct tt_err *err)
 {
     const int64_t call = CALL_NBYTES / (int64_t)b->unit;
+
+    *done = false;
     if (numel > (int64_t)(TT_BLOCK_NBYTES / b->unit) || (!r->exact && (span - numel) / call <= 1))
-        return false;
+        return TT_OK;
     const struct runs runs = runs_of(b);
     const bool exact = is_exact(r, view, b, &runs);
     bool in_place = true;
     if (!exact && ((span - numel) / call <= 1 || (span - numel) / runs.n < call))
-        return false;
+        return TT_OK;
     for (int d = 0; d < b->ndim; d++)
         in_place &= b->sizes[d] == 1 || b->dst[d] == runs.strides[d];
     char *to = in_place ? dst : tt_io_buffer_once(r->scratch, TT_BLOCK_NBYTES);
     if (!to || !read_runs(r, view, b, &runs, at, to, exact))
-        return false;
+        return TT_OK;
     if (!in_place)
         tt_box_copy(dst, b->dst, to, runs.strides, b->ndim, b->sizes, b->unit);
-    return true;
+    *done = true;
+    return note_runs(r, view, b, &runs, at, to, false, err);
 }
 
 /* The box, its first element at `at` of the storage. It is read as one run of bytes where that does not waste much, else in two
@@ -425,13 +490,19 @@ static tt_status read_box(struct tt_reader *r, const struct view *view, const st
         const tt_status st = read_bytes(r, view, dst, nbytes, begin, err);
         return st == TT_OK ? note_read(r, view, begin, dst, nbytes, err) : st;
     }
-    if (read_apart(r, view, b, numel, span, at, dst))
-        return TT_OK;
+    bool done;
+    tt_status st = read_apart(r, view, b, numel, span, at, dst, &done, err);
+    if (done)
+        return st;
     if (nbytes <= TT_BLOCK_NBYTES && (nbytes <= SMALL_SPAN_NBYTES || span / WASTE_MAX <= numel)) {
         void *scratch = tt_io_buffer_once(r->scratch, TT_BLOCK_NBYTES);
-        tt_status st = scratch ? read_bytes(r, view, scratch, nbytes, begin, err) : tt_err_nomem(err, TT_BLOCK_NBYTES, "a buffer");
-        if (st == TT_OK && span == numel)
+        st = scratch ? read_bytes(r, view, scratch, nbytes, begin, err) : tt_err_nomem(err, TT_BLOCK_NBYTES, "a buffer");
+        if (st == TT_OK && span == numel) {
             st = note_read(r, view, begin, scratch, nbytes, err);
+        } else if (st == TT_OK) {
+            const struct runs runs = runs_of(b);
+            st = note_runs(r, view, b, &runs, at, scratch, true, err);
+        }
         if (st == TT_OK)
             tt_box_copy(dst, b->dst, scratch, b->src, b->ndim, b->sizes, b->unit);
         return st;
@@ -440,7 +511,7 @@ static tt_status read_box(struct tt_reader *r, const struct view *view, const st
     struct box low = *b, high = *b;
     low.sizes[d] = b->sizes[d] / 2;
     high.sizes[d] = b->sizes[d] - low.sizes[d];
-    const tt_status st = read_box(r, view, &low, at, dst, err);
+    st = read_box(r, view, &low, at, dst, err);
     return st != TT_OK ? st
                        : read_box(r, view, &high, at + low.sizes[d] * b->src[d],
                                   dst + low.sizes[d] * b->dst[d] * (int64_t)b->unit, err);

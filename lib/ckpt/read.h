@@ -12,6 +12,7 @@ enum {
 
 /* Which storages were read, and whether what was read is what was written. One a copy, shared by its threads. */
 struct tt_verify {
+    bool is_shared; /* others read parts of the same storages: runs that lie apart count too, for tt_verify_shares */
     pthread_mutex_t lock;
     struct tt_map by_storage;
     struct tt_verify_storage *items;
@@ -22,6 +23,8 @@ TT_MUST_CHECK tt_status tt_verify_init(struct tt_verify *verify, struct tt_err *
 void tt_verify_release(struct tt_verify *verify);
 /* Reads again, in order, what was asked for as a whole but not read in pieces that tile it (transposed storages). */
 TT_MUST_CHECK tt_status tt_verify_finish(struct tt_verify *verify, struct tt_err *err);
+/* Then: appends the struct tt_crc_share of each storage that is not verified. */
+void tt_verify_shares(const struct tt_verify *verify, struct tt_buf *shares);
 
 /* A thread's reader: buffers, and the chunks that it opened. *scratch: (TT_BLOCK_NBYTES) for all readers of a thread, or NULL until
  * one needs it; it is the caller's to free. scratch NULL: one of its own. */

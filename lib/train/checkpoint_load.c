@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -9,6 +10,7 @@
 #include "base/names.h"
 #include "base/sha256.h"
 #include "ckpt/ckpt.h"
+#include "ckpt/crc_share.h"
 #include "ckpt/save_dir.h"
 #include "convert/hf_convert.h"
 #include "format/metadata.h"
@@ -189,7 +191,7 @@ static tt_status load_hf(struct tt_checkpointer *c, struct tt_train_state *state
 
 /* What keys that are missing, or of another shape, are an error about comes after what is left out and recast. */
 static tt_status load_tensors(struct tt_checkpointer *c, struct tt_train_state *state, struct tt_ckpt *ckpt, unsigned parts,
-                              struct tt_err *err)
+                              struct tt_buf *shares, struct tt_err *err)
 {
     struct tt_names_text unexpected = { 0 };
     size_t nrecast;
@@ -199,7 +201,7 @@ static tt_status load_tensors(struct tt_checkpointer *c, struct tt_train_state *
     say_text(c, &unexpected, ckpt->path, left_out);
     if (status == TT_OK) {
         say_changes(c, ckpt->path, 0, nrecast);
-        status = tt_state_load(state, ckpt, parts, c->pool, &why);
+        status = tt_state_load(state, ckpt, parts, c->pool, shares, &why);
     }
     if (status == TT_OK)
         return TT_OK;
@@ -218,51 +220,55 @@ static void load_validation(struct tt_checkpointer *c, struct tt_train_state *st
 
 static struct tt_watchdog *watchdog_of(const struct tt_checkpointer *c) { return c->ranks ? c->ranks->watchdog : NULL; }
 
+static bool is_shared(const struct tt_checkpointer *c) { return c->ranks && c->ranks->world->size > 1; }
+
 static bool is_damage(tt_status status) { return status == TT_EFORMAT || status == TT_EIO || status == TT_ENOENT; }
 
-/* *unfit: it cannot be read, or lacks a part, which another checkpoint may well not; else the failure is one of the settings.
- * Tensors are read before the position in the data is looked at: that of another checkpoint can still be gone to. *opened is
- * for `settle`. */
-static tt_status load_from(struct tt_ckpt **opened, struct tt_checkpointer *c, struct tt_train_state *state,
-                           const struct source *source, unsigned *loaded, bool *unfit, struct tt_err *err)
-{
-    static const unsigned tensors = TT_STATE_MODEL | TT_STATE_OPTIMIZER;
-    const unsigned parts = source->model_only ? TT_STATE_MODEL : TT_STATE_ALL & ~c->exclude;
-    struct tt_ckpt *ckpt;
+static const unsigned tensor_parts = TT_STATE_MODEL | TT_STATE_OPTIMIZER;
 
-    *opened = NULL;
-    *unfit = source->is_hf && parts & ~TT_STATE_MODEL;
-    *loaded = parts;
-    if (*unfit)
+/* A checkpoint that is being loaded. */
+struct loading {
+    struct tt_ckpt *ckpt; /* NULL: it is not open, or in Hugging Face's form */
+    unsigned parts;
+    bool unfit; /* it cannot be read, or lacks a part, which another one may well not; else a failure is one of the settings */
+    struct tt_buf shares; /* of several ranks: what this one read of storages that none reads as a whole */
+};
+
+/* Tensors are read before the position in the data is looked at: that of another checkpoint can still be gone to. */
+static tt_status begin_load(struct tt_checkpointer *c, struct tt_train_state *state, const struct source *source, struct loading *l,
+                            struct tt_err *err)
+{
+    const unsigned parts = l->parts = source->model_only ? TT_STATE_MODEL : TT_STATE_ALL & ~c->exclude;
+
+    l->unfit = source->is_hf && parts & ~TT_STATE_MODEL;
+    if (l->unfit)
         return refuse_parts(source->path, parts & ~TT_STATE_MODEL, c->exclude, err);
     if (source->is_hf)
         return load_hf(c, state, source->path, err);
-    tt_status status = tt_ckpt_open(&ckpt, source->path, err);
-    *unfit = is_damage(status);
+    tt_status status = tt_ckpt_open(&l->ckpt, source->path, err);
+    l->unfit = is_damage(status);
     if (status != TT_OK)
         return status;
-    const unsigned missing = parts & ~TT_STATE_MODEL & ~tt_state_parts_in(&ckpt->entries);
-    status = missing ? refuse_parts(source->path, missing, c->exclude, err) : tt_state_check(ckpt, parts, err);
-    *unfit = is_damage(status);
+    const unsigned missing = parts & ~TT_STATE_MODEL & ~tt_state_parts_in(&l->ckpt->entries);
+    status = missing ? refuse_parts(source->path, missing, c->exclude, err) : tt_state_check(l->ckpt, parts, err);
+    l->unfit = is_damage(status);
     if (status == TT_OK) {
-        status = load_tensors(c, state, ckpt, parts & tensors, err);
-        *unfit = status == TT_EFORMAT || status == TT_EIO; /* all files are there: what is missing is a key */
+        status = load_tensors(c, state, l->ckpt, parts & tensor_parts, is_shared(c) ? &l->shares : NULL, err);
+        l->unfit = status == TT_EFORMAT || status == TT_EIO; /* all files are there: what is missing is a key */
     }
-    if (status == TT_OK)
-        status = tt_state_load(state, ckpt, parts & ~tensors, c->pool, err);
-    if (status == TT_OK)
-        *opened = ckpt;
-    else
-        tt_ckpt_close(ckpt);
     return status;
 }
 
-/* What is taken when it is known that this checkpoint is the one that all ranks take. NULL: a folder in another form. */
-static void settle(struct tt_checkpointer *c, struct tt_train_state *state, struct tt_ckpt *ckpt, unsigned parts, tt_status status)
+static tt_status end_load(struct tt_checkpointer *c, struct tt_train_state *state, const struct loading *l, struct tt_err *err)
 {
-    if (status == TT_OK && ckpt && parts & TT_STATE_DATALOADER)
-        load_validation(c, state, ckpt);
-    tt_ckpt_close(ckpt);
+    return l->ckpt ? tt_state_load(state, l->ckpt, l->parts & ~tensor_parts, c->pool, NULL, err) : TT_OK;
+}
+
+/* What is taken when it is known that this checkpoint is the one that all ranks take. */
+static void settle(struct tt_checkpointer *c, struct tt_train_state *state, const struct loading *l)
+{
+    if (l->ckpt && l->parts & TT_STATE_DATALOADER)
+        load_validation(c, state, l->ckpt);
 }
 
 /* Settings that a checkpoint brings along: what it says counts, as in PyTorch, whatever the configuration says. */
@@ -356,26 +362,80 @@ static tt_status agree_on_load(const struct tt_checkpointer *c, tt_status status
     int64_t not_unfit = status != TT_OK && !*unfit;
     const tt_status agreed = tt_ranks_agree(c->ranks, status, err);
     const tt_status told = tt_ranks_sum(c->ranks, &not_unfit, 1, agreed == TT_OK ? err : NULL);
-    *unfit = told == TT_OK && not_unfit == 0;
+    *unfit = agreed != TT_OK && told == TT_OK && not_unfit == 0;
     return agreed == TT_OK ? told : agreed;
+}
+
+/* Rank 0: all ranks' shares. */
+static tt_status check_shares(struct tt_ckpt *ckpt, struct tt_buf *parts, size_t nranks, struct tt_err *err)
+{
+    for (size_t i = 1; i < nranks; i++) {
+        tt_buf_put(&parts[0], parts[i].data, parts[i].len);
+        tt_buf_release(&parts[i]);
+    }
+    const tt_status status = tt_buf_check(&parts[0], "checksums", err);
+    if (status != TT_OK)
+        return status;
+    return tt_crc_shares_check(ckpt, (struct tt_crc_share *)(void *)parts[0].data, parts[0].len / sizeof(struct tt_crc_share), err);
+}
+
+/* Whether what the ranks read of storages that none of them read as a whole is what was written. */
+static tt_status check_together(const struct tt_checkpointer *c, struct loading *l, struct tt_err *err)
+{
+    const size_t n = (size_t)c->ranks->world->size;
+    struct tt_buf *parts = calloc(n, sizeof *parts);
+    tt_status status = parts ? TT_OK : tt_err_nomem(err, n * sizeof *parts, "checksums");
+
+    status = tt_ranks_agree(c->ranks, status, err);
+    if (status == TT_OK)
+        status = tt_ranks_gather(c->ranks, l->shares.data, l->shares.len, parts, err);
+    if (status == TT_OK && tt_ranks_is_first(c->ranks)) {
+        status = check_shares(l->ckpt, parts, n, err);
+        l->unfit = status == TT_EFORMAT || status == TT_EIO;
+    }
+    for (size_t i = 0; parts && i < n; i++)
+        tt_buf_release(&parts[i]);
+    free(parts);
+    return agree_on_load(c, status, &l->unfit, err);
+}
+
+/* status: so far. All ranks come here, whatever theirs is, and leave with the same one. */
+static tt_status load_from(struct tt_checkpointer *c, struct tt_train_state *state, const struct source *source, tt_status status,
+                           unsigned *loaded, bool *unfit, struct tt_err *err)
+{
+    struct loading l = { .unfit = is_damage(status) };
+
+    tt_watchdog_busy(watchdog_of(c));
+    if (status == TT_OK)
+        status = begin_load(c, state, source, &l, err);
+    tt_watchdog_done(watchdog_of(c));
+    status = agree_on_load(c, status, &l.unfit, err);
+    if (status == TT_OK && is_shared(c))
+        status = check_together(c, &l, err);
+    if (status == TT_OK) {
+        tt_watchdog_busy(watchdog_of(c));
+        status = end_load(c, state, &l, err);
+        tt_watchdog_done(watchdog_of(c));
+        status = agree_on_load(c, status, &l.unfit, err);
+    }
+    if (status == TT_OK)
+        settle(c, state, &l);
+    *loaded = l.parts;
+    *unfit = l.unfit;
+    tt_buf_release(&l.shares);
+    tt_ckpt_close(l.ckpt);
+    return status;
 }
 
 static tt_status load_source(struct tt_checkpointer *c, struct tt_train_state *state, const struct source *source, unsigned *loaded,
                              bool *unfit, struct tt_err *err)
 {
     const double start = tt_seconds();
-    struct tt_ckpt *ckpt = NULL;
-    unsigned parts = 0;
+    unsigned parts;
 
     tt_log_line(c->log, TT_LOG_INFO, "Loading the checkpoint from %s.", source->path);
     tt_status status = c->ranks && tt_ranks_is_first(c->ranks) ? give_order(c, source, err) : TT_OK;
-    *unfit = is_damage(status);
-    tt_watchdog_busy(watchdog_of(c));
-    if (status == TT_OK)
-        status = load_from(&ckpt, c, state, source, &parts, unfit, err);
-    tt_watchdog_done(watchdog_of(c));
-    status = agree_on_load(c, status, unfit, err);
-    settle(c, state, ckpt, parts, status);
+    status = load_from(c, state, source, status, &parts, unfit, err);
     if (status == TT_OK) {
         *loaded = parts;
         warn_overrides(c, state, source->path, parts);
@@ -440,17 +500,12 @@ static tt_status load_as_told(struct tt_checkpointer *c, struct tt_train_state *
         if (status != TT_OK || order.is_end)
             return status;
         const struct source source = { .path = order.path, .model_only = order.model_only, .is_hf = order.is_hf };
-        struct tt_ckpt *ckpt = NULL;
-        unsigned parts = 0;
+        unsigned parts;
+        bool unfit;
         tt_watchdog_busy(watchdog_of(c));
         status = check_digest(&order, &why);
-        bool unfit = is_damage(status);
-        if (status == TT_OK)
-            status = load_from(&ckpt, c, state, &source, &parts, &unfit, &why);
         tt_watchdog_done(watchdog_of(c));
-        status = agree_on_load(c, status, &unfit, &why);
-        settle(c, state, ckpt, parts, status);
-        *loaded = status == TT_OK ? parts : 0;
+        *loaded = load_from(c, state, &source, status, &parts, &unfit, &why) == TT_OK ? parts : 0;
     }
 }
 

@@ -129,7 +129,7 @@ static tt_status receive(const struct tt_ranks *r, int peer, struct tt_buf *part
     tt_status status = move(r, TT_COLL_RECV, peer, &nbytes, sizeof nbytes, err);
     if (status != TT_OK)
         return status;
-    if (!tt_buf_reserve(part, nbytes))
+    if (nbytes && !tt_buf_reserve(part, nbytes))
         return tt_err_nomem(err, nbytes, "what a rank sends");
     status = move(r, TT_COLL_RECV, peer, part->data, nbytes, err);
     part->len = nbytes;

@@ -696,14 +696,14 @@ tt_status tt_state_compare(struct tt_names_text *unexpected, size_t *nrecast, co
 }
 
 static tt_status load_tensors(struct tt_train_state *state, struct tt_ckpt *ckpt, unsigned parts, struct tt_pool *pool,
-                              struct tt_err *err)
+                              struct tt_buf *shares, struct tt_err *err)
 {
     struct tt_arena arena = { 0 };
     struct wants wants;
     tt_status status = make_wants(&wants, &arena, state, parts, err);
 
     if (status == TT_OK)
-        status = tt_ckpt_load(ckpt, wants.want, wants.n, pool, err);
+        status = tt_ckpt_load_share(ckpt, wants.want, wants.n, pool, shares, err);
     if (status == TT_OK && parts & TT_STATE_OPTIMIZER)
         status = check_steps(state, ckpt, wants.steps, err);
     tt_arena_release(&arena);
@@ -733,7 +733,7 @@ tt_status tt_state_check(struct tt_ckpt *ckpt, unsigned parts, struct tt_err *er
 }
 
 tt_status tt_state_load(struct tt_train_state *state, struct tt_ckpt *ckpt, unsigned parts, struct tt_pool *pool,
-                        struct tt_err *err)
+                        struct tt_buf *shares, struct tt_err *err)
 {
     tt_status status = TT_OK;
     if (parts & TT_STATE_TRAIN)
@@ -745,7 +745,7 @@ tt_status tt_state_load(struct tt_train_state *state, struct tt_ckpt *ckpt, unsi
     if (status == TT_OK && parts & TT_STATE_DATALOADER && state->loader)
         status = load_loader(state, ckpt, err);
     if (status == TT_OK && parts & (TT_STATE_MODEL | TT_STATE_OPTIMIZER))
-        status = load_tensors(state, ckpt, parts, pool, err);
+        status = load_tensors(state, ckpt, parts, pool, shares, err);
     return status;
 }
 

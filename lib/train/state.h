@@ -94,9 +94,10 @@ TT_MUST_CHECK tt_status tt_state_compare(struct tt_names_text *unexpected, size_
                                          const struct tt_ckpt *ckpt, unsigned parts, struct tt_err *err);
 
 /* Reads the parts; every key of them must be there. After a failure the state is not to be used. TT_EUNSUPPORTED: an optimizer
- * that titan does not have (amsgrad, maximize), parameters whose groups or step counts differ or that have none where others do. */
+ * that titan does not have (amsgrad, maximize), parameters whose groups or step counts differ or that have none where others do.
+ * shares: tt_ckpt_load_share's. */
 TT_MUST_CHECK tt_status tt_state_load(struct tt_train_state *state, struct tt_ckpt *ckpt, unsigned parts, struct tt_pool *pool,
-                                      struct tt_err *err);
+                                      struct tt_buf *shares, struct tt_err *err);
 
 /* Goes to the checkpoint's position in the validation data, where both have one. Where it is not such a position, or not one of this
  * data, nothing is changed. */

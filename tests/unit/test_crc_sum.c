@@ -64,6 +64,26 @@ static void test_bytes_met_twice_or_not_at_all_are_not_the_whole(void **state)
     assert_false(tt_crc_sum_is_whole(&all, N));
 }
 
+/* As they come from a file: in rows, in rows of two kinds of blocks, and back and forth. */
+static void test_a_comb_is_the_sum_of_its_pieces(void **state)
+{
+    (void)state;
+    static const uint64_t begins[] = { 0, 10, 20, 30, 40, 100, 110, 120, 140, 990, 500, 520, 505, 510, 700 };
+    struct tt_crc_sum one = { 0 }, many = { 0 }, none = { 0 };
+    struct tt_crc_comb comb = tt_crc_comb_begin(&many, N, 5);
+
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+        add(&one, begins[i], begins[i] + 5);
+        tt_crc_comb_add(&comb, begins[i], tt_crc32(0, bytes + begins[i], 5));
+    }
+    tt_crc_comb_end(&comb);
+    assert_true(one.where == many.where);
+    assert_int_equal(one.crc, many.crc);
+    comb = tt_crc_comb_begin(&none, N, 5);
+    tt_crc_comb_end(&comb);
+    assert_true(none.where == 0 && none.crc == 0);
+}
+
 static void test_nothing_is_a_whole_of_no_bytes(void **state)
 {
     (void)state;
@@ -76,6 +96,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pieces_in_any_order_are_the_whole),
         cmocka_unit_test(test_bytes_met_twice_or_not_at_all_are_not_the_whole),
+        cmocka_unit_test(test_a_comb_is_the_sum_of_its_pieces),
         cmocka_unit_test(test_nothing_is_a_whole_of_no_bytes),
     };
     return cmocka_run_group_tests(tests, fill_bytes, NULL);

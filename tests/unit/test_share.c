@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "ckpt/ckpt.h"
+#include "ckpt/crc_share.h"
 #include "test_flavor.h"
 #include "train/init.h"
 #include "train/share.h"
@@ -155,18 +156,52 @@ static int64_t file_nbytes(const char *dir, int rank)
     return st.st_size;
 }
 
-/* Loads into each rank of the job what it holds. */
-static void load(struct shape *s, const char *dir)
+/* All shares of one storage. */
+static void assert_checked(struct tt_ckpt *ckpt, struct tt_crc_share *s, size_t n, bool replicas)
 {
+    OK(tt_crc_shares_check(ckpt, s, n, &err));
+    for (size_t i = 0; i < n; i++) {
+        s[i].found ^= 1;
+        if (tt_crc_shares_check(ckpt, s, n, &err) != TT_EFORMAT || !strstr(err.msg, "the bytes are damaged"))
+            fail_msg("%s: share %zu of %zu is not checked", ckpt->entries.items[s->entry].fqn, i, n);
+        if (!replicas && n > 1) /* who has not all of it cannot say */
+            OK(tt_crc_shares_check(ckpt, i ? s : s + 1, i ? i : n - 1, &err));
+        s[i].found ^= 1;
+    }
+}
+
+/* What the ranks read together they can check together. *n: how many storages. */
+static void check_shares(struct tt_ckpt *ckpt, const struct tt_buf *shares, bool replicas, size_t *n)
+{
+    struct tt_crc_share *s = (struct tt_crc_share *)(void *)shares->data;
+    const size_t nshares = shares->len / sizeof *s;
+
+    OK(tt_crc_shares_check(ckpt, s, nshares, &err));
+    for (size_t i = 0, end; i < nshares; i = end, ++*n) {
+        for (end = i + 1; end < nshares && s[end].file == s[i].file && s[end].offset == s[i].offset; end++)
+            ;
+        assert_checked(ckpt, s + i, end - i, replicas);
+    }
+}
+
+/* Loads into each rank of the job what it holds; *nshared: storages that several read. */
+static void load(struct shape *s, const char *dir, size_t *nshared)
+{
+    struct tt_buf shares = { 0 };
+    struct tt_ckpt *ckpt;
+
     for (int r = 0; r < s->n; r++) {
-        struct tt_ckpt *ckpt;
         for (int i = 0; i < s->job.params.n; i++)
             memset(s->rank[r].tensors[i].weight, 0xff, nbytes_of(&s->rank[r].part[i]));
         OK(tt_ckpt_open(&ckpt, dir, &err));
-        OK(tt_state_load(&s->rank[r].state, ckpt, TT_STATE_MODEL | TT_STATE_OPTIMIZER, NULL, &err));
+        OK(tt_state_load(&s->rank[r].state, ckpt, TT_STATE_MODEL | TT_STATE_OPTIMIZER, NULL, &shares, &err));
         assert_int_equal(s->rank[r].state.optimizer_steps, 3);
         tt_ckpt_close(ckpt);
     }
+    OK(tt_ckpt_open(&ckpt, dir, &err));
+    check_shares(ckpt, &shares, s->job.degrees.dp_replicate > 1, nshared);
+    tt_ckpt_close(ckpt);
+    tt_buf_release(&shares);
 }
 
 static const struct {
@@ -209,8 +244,11 @@ static void test_what_any_job_saves_any_other_loads(void **state)
         snprintf(dir, sizeof dir, "%s/step-%d", folder, i);
         save(&from, dir);
         for (int j = 0; j < NSHAPES; j += i + 1) {
+            size_t nshared = 0;
             begin_nth(&to, j);
-            load(&to, dir);
+            load(&to, dir, &nshared);
+            if (i == 0) /* of one rank's checkpoint one rank, and replicas, read storages as a whole */
+                assert_int_equal(nshared > 0, j != 0 && j != 3);
             compare(&to, &whole, &held);
             end(&to);
         }
