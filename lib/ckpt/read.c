@@ -387,10 +387,10 @@ static struct runs runs_of(const struct box *b)
     return r;
 }
 
-/* Does a reader that reads exactly take these apart? What is compressed is decoded as a whole anyway. */
-static bool is_exact(const struct tt_reader *r, const struct view *view, const struct box *b, const struct runs *runs)
+/* Does a reader that reads exactly take these apart? */
+static bool is_exact(const struct tt_reader *r, const struct box *b, const struct runs *runs)
 {
-    return r->exact && !view->packed && runs->n > 1 && runs->length * (int64_t)b->unit >= EXACT_RUN_NBYTES;
+    return r->exact && runs->n > 1 && runs->length * (int64_t)b->unit >= EXACT_RUN_NBYTES;
 }
 
 /* A walk over the runs of a box: where each lies. */
@@ -448,17 +448,17 @@ static tt_status note_runs(struct tt_reader *r, const struct view *view, const s
 }
 
 /* Reads the box without what lies between its runs, where that is asked for or worth it: it lies far apart, and in the page cache. What is
- * not there comes with larger reads, which wait for the disk less often. */
+ * not there comes with larger reads, which wait for the disk less often; what is compressed is decoded as a whole anyway. */
 static tt_status read_apart(struct tt_reader *r, const struct view *view, const struct box *b, int64_t numel, int64_t span,
                             int64_t at, char *dst, bool *done, struct tt_err *err)
 {
     const int64_t call = CALL_NBYTES / (int64_t)b->unit;
 
     *done = false;
-    if (numel > (int64_t)(TT_BLOCK_NBYTES / b->unit) || (!r->exact && (span - numel) / call <= 1))
+    if (view->packed || numel > (int64_t)(TT_BLOCK_NBYTES / b->unit) || (!r->exact && (span - numel) / call <= 1))
         return TT_OK;
     const struct runs runs = runs_of(b);
-    const bool exact = is_exact(r, view, b, &runs);
+    const bool exact = is_exact(r, b, &runs);
     bool in_place = true;
     if (!exact && ((span - numel) / call <= 1 || (span - numel) / runs.n < call))
         return TT_OK;

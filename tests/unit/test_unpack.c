@@ -25,21 +25,23 @@
 
 /* 6 MB of ints that do not compress away: more than one block, and than zstd's window. */
 enum { ROWS = 1500, COLS = 1000, NUMEL = ROWS * COLS, BANDS = 12, BAND = COLS / BANDS };
-static const int64_t shape[] = { ROWS, COLS }, top[] = { 0, 0 };
+enum { WIDE = 10 }; /* rows one behind the other, so that columns lie far apart */
+static const int64_t shape[] = { ROWS, COLS }, wide_shape[] = { ROWS / WIDE, COLS *WIDE }, top[] = { 0, 0 };
 
 struct fixture {
-    char dir[64], whole[96], bands[96], out[96];
+    char dir[64], whole[96], bands[96], wide[96], out[96];
     int32_t data[NUMEL], got[NUMEL];
 };
 
 /* The tensor as DCP items, compressed: the boxes, all in one file. */
-static void save(const struct fixture *f, const char *path, const struct tt_placed *placed, uint32_t nplaced)
+static void save(const struct fixture *f, const char *path, const int64_t *of, const struct tt_placed *placed, uint32_t nplaced)
 {
     struct tt_ckpt *memory = NULL;
     struct tt_recipe recipe = { 0 };
-    struct tt_chunk chunk = { .codec = TT_CODEC_MEMORY, .offsets = top, .sizes = shape, .data = f->data };
-    const struct tt_entry entry = { .fqn = "w", .kind = TT_ENTRY_TENSOR, .dtype = TT_I32, .ndim = 2, .shape = shape, .chunks = &chunk,
-                                    .nchunks = 1 };
+    struct tt_chunk chunk = { .codec = TT_CODEC_MEMORY, .offsets = top, .sizes = of, .data = f->data };
+    const struct tt_entry entry = {
+        .fqn = "w", .kind = TT_ENTRY_TENSOR, .dtype = TT_I32, .ndim = 2, .shape = of, .chunks = &chunk, .nchunks = 1
+    };
     const struct tt_target target = { .format = TT_CKPT_DCP, .path = path, .zstd_level = 3 };
 
     assert_ok(tt_ckpt_memory(&memory, &e_));
@@ -64,6 +66,7 @@ static int set_up(void **state)
         return -1;
     snprintf(f->whole, sizeof f->whole, "%s/whole", f->dir);
     snprintf(f->bands, sizeof f->bands, "%s/bands", f->dir);
+    snprintf(f->wide, sizeof f->wide, "%s/wide", f->dir);
     snprintf(f->out, sizeof f->out, "%s/out", f->dir);
     for (int i = 0; i < NUMEL; i++) {
         x = x * 1664525 + 1013904223;
@@ -75,8 +78,9 @@ static int set_up(void **state)
         sizes[b][1] = b + 1 < BANDS ? BAND : COLS - b * BAND;
         bands[b] = (struct tt_placed){ .offsets = offsets[b], .sizes = sizes[b] };
     }
-    save(f, f->whole, NULL, 0);
-    save(f, f->bands, bands, BANDS);
+    save(f, f->whole, shape, NULL, 0);
+    save(f, f->bands, shape, bands, BANDS);
+    save(f, f->wide, wide_shape, NULL, 0);
     *state = f;
     return 0;
 }
@@ -117,11 +121,12 @@ static void check_box(struct open *o, const struct fixture *f, int64_t r, int64_
 {
     int32_t *dst = malloc((size_t)(nr * nc) * sizeof *dst);
     const struct tt_region want = tt_region_make(2, (const int64_t[]){ r, c }, (const int64_t[]){ nr, nc });
+    const int64_t width = o->w->shape[1];
 
     assert_non_null(dst);
     assert_ok(tt_read_region(o->reader, o->w, &want, dst, &e_));
     for (int64_t i = 0; i < nr; i++)
-        assert_memory_equal(dst + i * nc, f->data + (r + i) * COLS + c, (size_t)nc * sizeof *dst);
+        assert_memory_equal(dst + i * nc, f->data + (r + i) * width + c, (size_t)nc * sizeof *dst);
     free(dst);
 }
 
@@ -150,6 +155,18 @@ static void test_rows_that_are_wanted_alone_are_found(void **state)
 }
 
 /* As threads do that read one item: the second piece first. What was passed over was kept, a piece of it or all. */
+/* Where a plain file is read by a call a row. */
+static void test_columns_far_apart_are_found(void **state)
+{
+    const struct fixture *f = *state;
+    struct open o;
+    open_one(&o, f->wide);
+    check_box(&o, f, 0, 5, ROWS / WIDE, 3);
+    tt_reader_read_exactly(o.reader);
+    check_box(&o, f, 1, 7000, ROWS / WIDE - 1, 300);
+    close_one(&o);
+}
+
 static void test_pieces_in_almost_the_right_order_are_decoded_once(void **state)
 {
     const struct fixture *f = *state;
@@ -368,6 +385,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_tensor_read_forward_is_not_spilled),
         cmocka_unit_test(test_rows_that_are_wanted_alone_are_found),
+        cmocka_unit_test(test_columns_far_apart_are_found),
         cmocka_unit_test(test_pieces_in_almost_the_right_order_are_decoded_once),
         cmocka_unit_test(test_any_order_gives_the_elements),
         cmocka_unit_test(test_more_bands_than_may_be_open_are_decoded_twice_at_most),
