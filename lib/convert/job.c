@@ -125,8 +125,9 @@ static tt_status index_params(struct tt_job *job, struct tt_err *err)
 {
     tt_status st = TT_OK;
     job->found = tt_arena_array(&job->arena, (size_t)job->params.n, sizeof *job->found);
-    if (!job->found)
-        return tt_err_nomem(err, (size_t)job->params.n * sizeof *job->found, "the parameters");
+    job->bases = tt_arena_array(&job->arena, (size_t)job->params.n, sizeof *job->bases);
+    if (!job->found || !job->bases)
+        return tt_err_nomem(err, (size_t)job->params.n * sizeof *job->bases, "the parameters");
     for (int i = 0; i < job->params.n && st == TT_OK; i++)
         st = tt_map_put(&job->by_fqn, job->params.p[i].fqn, strlen(job->params.p[i].fqn), (uint64_t)i, NULL, NULL, err);
     return st;
@@ -174,46 +175,48 @@ struct shape_key {
 static tt_status make_shards(const struct tt_shards **out, struct tt_job *job, const char *fqn, const struct tt_spread *how, int ndim,
                              const int64_t *shape, struct tt_err *err)
 {
-    struct shape_key *key = tt_arena_alloc(&job->arena, sizeof *key);
-    struct tt_shards *shards = tt_arena_alloc(&job->arena, sizeof *shards);
+    struct shape_key key;
     uint64_t found;
 
-    if (!key || !shards)
-        return tt_err_nomem(err, sizeof *key, "the shards of a tensor");
-    key->how.whole = how->whole;
-    key->how.experts = how->experts;
-    key->how.tp_dim = how->tp_dim;
-    key->ndim = ndim;
+    memset(&key, 0, sizeof key); /* it is compared with what lies between its fields */
+    key.how.whole = how->whole;
+    key.how.experts = how->experts;
+    key.how.tp_dim = how->tp_dim;
+    key.ndim = ndim;
     if (ndim)
-        memcpy(key->size, shape, (size_t)ndim * sizeof *shape);
-    if (tt_map_get(&job->by_shape, (const char *)key, sizeof *key, &found)) {
+        memcpy(key.size, shape, (size_t)ndim * sizeof *shape);
+    if (tt_map_get(&job->by_shape, (const char *)&key, sizeof key, &found)) {
         *out = (const struct tt_shards *)(uintptr_t)found;
         return TT_OK;
     }
+    struct tt_shards *shards = tt_arena_alloc(&job->arena, sizeof *shards);
+    char *kept = tt_arena_alloc(&job->arena, sizeof key);
+    if (!shards || !kept)
+        return tt_err_nomem(err, sizeof key, "the shards of a tensor");
+    memcpy(kept, &key, sizeof key);
     tt_status st = tt_shards_make(shards, &job->arena, &job->degrees, how, fqn, ndim, shape, err);
     if (st == TT_OK)
-        st = tt_map_put(&job->by_shape, (const char *)key, sizeof *key, (uintptr_t)shards, NULL, NULL, err);
+        st = tt_map_put(&job->by_shape, kept, sizeof key, (uintptr_t)shards, NULL, NULL, err);
     *out = shards;
     return st;
 }
 
-static tt_status find_stages(struct tt_holders *out, struct tt_job *job, const char *fqn, const char *param, struct tt_err *err)
+static tt_status make_bases(struct tt_bases *out, struct tt_job *job, const char *fqn, const char *param, struct tt_err *err)
 {
-    uint32_t *bases = tt_arena_array(&job->arena, (size_t)job->degrees.pp, sizeof *bases);
+    uint32_t *bases = tt_arena_array(&job->arena, (size_t)job->degrees.pp, sizeof *bases), n = 0;
     if (!bases)
         return tt_err_nomem(err, (size_t)job->degrees.pp * sizeof *bases, "the ranks of a stage");
-    out->nbases = 0;
     for (int64_t s = 0; s < job->stages.n; s++) {
         const uint32_t base = (uint32_t)(job->stages.rank[s] * tt_degrees_stage_nranks(&job->degrees));
         bool listed = false;
-        for (uint32_t i = 0; i < out->nbases; i++)
+        for (uint32_t i = 0; i < n; i++)
             listed |= bases[i] == base;
         if (!listed && tt_stage_has(&job->stages, s, param))
-            bases[out->nbases++] = base;
+            bases[n++] = base;
     }
-    out->bases = bases;
-    if (out->nbases == 0)
+    if (n == 0)
         return tt_err_set(err, TT_EINVAL, "key %s: no part of module_fqns_per_model_part has it", fqn);
+    *out = (struct tt_bases){ bases, n };
     return TT_OK;
 }
 
@@ -241,6 +244,10 @@ tt_status tt_job_find(struct tt_holders *out, struct tt_job *job, const char *fq
                                    .experts = p->row->kind == TT_PARAM_EXPERT,
                                    .tp_dim = scalar ? -1 : tp_dim(p->row) };
     job->found[i] |= key.kind == TT_KEY_MODEL;
-    const tt_status st = make_shards(&out->shards, job, p->fqn, &how, ndim, shape, err);
-    return st == TT_OK ? find_stages(out, job, fqn, p->fqn, err) : st;
+    tt_status st = make_shards(&out->shards, job, p->fqn, &how, ndim, shape, err);
+    if (st == TT_OK && !job->bases[i].n)
+        st = make_bases(&job->bases[i], job, fqn, p->fqn, err);
+    out->bases = job->bases[i].v;
+    out->nbases = job->bases[i].n;
+    return st;
 }

@@ -8,6 +8,11 @@
 #include "config/config.h"
 #include "family/family.h"
 
+struct tt_bases {
+    const uint32_t *v;
+    uint32_t n;
+};
+
 struct tt_job {
     struct tt_arena arena;
     const char *title; /* "llama3 8B", for messages */
@@ -19,6 +24,7 @@ struct tt_job {
     struct tt_degrees degrees;
     struct tt_stages stages;
     struct tt_map by_shape; /* to shards, which rows and layers of one shape share */
+    struct tt_bases *bases; /* (params.n) those of struct tt_holders; none: not asked for so far */
 };
 
 /* Of [model] and [parallelism], and for a dp_shard of -1 the number of ranks (0: not known, an error). TT_EINVAL: degrees that make no

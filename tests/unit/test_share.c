@@ -275,12 +275,30 @@ static void test_ranks_share_the_writing_of_what_they_all_hold(void **state)
     }
 }
 
+/* A run saves as often as it likes. */
+static void test_a_second_save_takes_no_more_of_the_jobs_memory(void **state)
+{
+    (void)state;
+    struct shape s;
+    char dir[64];
+    size_t used;
+
+    begin_nth(&s, 5);
+    snprintf(dir, sizeof dir, "%s/again", folder);
+    save(&s, dir);
+    used = s.job.arena.used;
+    save(&s, dir);
+    assert_int_equal(s.job.arena.used, used);
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_rank_draws_its_part_of_the_one_stream),
         cmocka_unit_test(test_what_any_job_saves_any_other_loads),
         cmocka_unit_test(test_ranks_share_the_writing_of_what_they_all_hold),
+        cmocka_unit_test(test_a_second_save_takes_no_more_of_the_jobs_memory),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
