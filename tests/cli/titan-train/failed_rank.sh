@@ -3,21 +3,22 @@
 . "$ROOT/tests/cli/titan-train/tiny.inc"
 . "$ROOT/tests/cli/titan-train/ranks.inc"
 
-stopped() {
+stopped() { # RANK
 	local t rc
 	start --checkpoint.enable --checkpoint.interval 1000000 --comm.trace_buf_size 30
 	await_step 20
 	sleep 1 # until it has said so
 	t=$SECONDS
-	kill -STOP "$(pid 2)"
+	kill -STOP "$(pid "$1")"
 	wait "$job"
 	rc=$?
 	[ $((SECONDS - t)) -le $((T + 4)) ] || echo "it took $((SECONDS - t)) s"
 	gone
 	said | of_steps
-	echo "exit $rc, records: $(cd out/comm_traces && echo rank_[013])" # the launcher may wake rank 2 before it ends it
-	wc -l out/comm_traces/rank_[013] | grep -c ' 30 '
-	tail -qn 1 out/comm_traces/rank_[013] | grep -c '"state": "\(under way\|posted\|done\)"'
+	rm -f "out/comm_traces/rank_$1" # the launcher may wake it before it ends it
+	echo "exit $rc, records: $(cd out/comm_traces && echo rank_?)"
+	wc -l out/comm_traces/rank_? | grep -c ' 30 '
+	tail -qn 1 out/comm_traces/rank_? | grep -c '"state": "\(under way\|posted\|done\)"'
 }
 
 # An fsync of twice the timeout, of a save as of a profile: the others wait for it.
@@ -91,7 +92,8 @@ lost() {
 	said | of_steps
 }
 
-run "rank 2 stopped" stopped
+run "rank 2 stopped" stopped 2
+run "rank 0 stopped" stopped 0
 run "a slow disk" slow_disk
 run "the launcher killed" no_launcher
 run "SIGUSR1" notice
