@@ -267,7 +267,7 @@ static _Noreturn void blame(struct tt_watchdog *w, const struct late *late, cons
 
     describe(&why, w, late);
     tt_buf_printf(&why, "%s%s%s", reason, names, rest);
-    while (speaker != w->world->rank && (is_silent(w, speaker) || is_culprit(w, late, speaker, true)))
+    while (speaker != w->world->rank && (is_silent(w, speaker) || is_culprit(w, late, speaker, false)))
         speaker++;
     end_all(w, tt_buf_cstr(&why), speaker);
 }
