@@ -294,9 +294,11 @@ static tt_status write_hf_together(struct tt_checkpointer *c, const struct tt_tr
 {
     struct tt_arena arena = { 0 };
     const char *dir = tt_path_join(&arena, c->folder, tt_staged_model);
-    tt_status status = dir ? write_step(c, state, tt_staged_model, TT_STATE_MODEL, true, err)
-                           : tt_err_nomem(err, strlen(c->folder), "a folder's name");
+    tt_status status = dir ? TT_OK : tt_err_nomem(err, strlen(c->folder), "a folder's name");
 
+    status = tt_ranks_agree(c->ranks, status, err);
+    if (status == TT_OK)
+        status = write_step(c, state, tt_staged_model, TT_STATE_MODEL, true, err);
     if (status == TT_OK && tt_ranks_is_first(c->ranks)) {
         struct tt_err why;
         tt_watchdog_busy(c->ranks->watchdog);

@@ -267,8 +267,10 @@ static tt_status end_load(struct tt_checkpointer *c, struct tt_train_state *stat
 /* What is taken when it is known that this checkpoint is the one that all ranks take. */
 static void settle(struct tt_checkpointer *c, struct tt_train_state *state, const struct loading *l)
 {
+    tt_watchdog_busy(watchdog_of(c));
     if (l->ckpt && l->parts & TT_STATE_DATALOADER)
         load_validation(c, state, l->ckpt);
+    tt_watchdog_done(watchdog_of(c));
 }
 
 /* Settings that a checkpoint brings along: what it says counts, as in PyTorch, whatever the configuration says. */
