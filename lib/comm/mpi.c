@@ -1,9 +1,10 @@
 /* Ranks that are processes which MPI started.
  *
  * One thread makes all calls of MPI. It goes through the operations that are under way, and sleeps between two rounds in which nothing
- * moved, longer and longer up to 200 us; where nothing is under way any more it sleeps, a while later, until something is posted. Ranks that wait inside MPI's
- * own calls would take the cores from those that work. */
+ * moved, longer and longer up to 200 us; where nothing is under way any more it sleeps, 0.3 s later, until something is posted. Ranks
+ * that wait inside MPI's own calls would take the cores from those that work. */
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 #include "comm/launch.h"
 #include "comm/mpi_private.h"
 
-enum { GROUPS_MAX = 4096, SLEEP_MIN_NS = 5000, SLEEP_MAX_NS = 200000, ROUNDS_AWAKE = 20, ROUNDS_AFTER = 16 };
+enum { GROUPS_MAX = 4096, SLEEP_MIN_NS = 5000, SLEEP_MAX_NS = 200000, ROUNDS_AWAKE = 20, DOUBLINGS = 6, ROUNDS_AFTER = 16 };
 
 struct mpi_world {
     struct tt_world world;
@@ -80,14 +81,13 @@ static tt_status init(struct mpi_world *w, struct tt_err *err)
 }
 
 /* Sleeps for a while, longer each time, until something is posted. With the lock held. */
-static void rest(struct mpi_world *w, int idle)
+static void rest(struct mpi_world *w, int times, long most_ns)
 {
-    const int doublings = idle - ROUNDS_AWAKE < 6 ? idle - ROUNDS_AWAKE : 6;
-    const long ns = (long)SLEEP_MIN_NS << doublings;
+    const long ns = (long)SLEEP_MIN_NS << times;
     struct timespec until;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += ns < SLEEP_MAX_NS ? ns : SLEEP_MAX_NS;
+    until.tv_nsec += ns < most_ns ? ns : most_ns;
     if (until.tv_nsec >= 1000000000) {
         until.tv_nsec -= 1000000000;
         until.tv_sec++;
@@ -149,7 +149,8 @@ static bool go_round(struct mpi_world *w)
     return moved;
 }
 
-/* What looks sent to this rank may still be on its way out, which only calls of MPI bring on: over tcp, the word that it is all there. */
+/* What looks sent to this rank may still be on its way out, which only calls of MPI bring on: over tcp, the word that it is all there. In
+ * 0.3 s a slow network has taken what a socket holds. */
 static void go_on_sending(struct mpi_world *w)
 {
     int any;
@@ -176,9 +177,9 @@ static void *thread_main(void *arg)
             idle = 0;
         } else if (!w->aborted && !w->active && w->state == RUNNING) {
             go_on_sending(w);
-            rest(w, ROUNDS_AWAKE + idle);
+            rest(w, idle, LONG_MAX);
         } else if (!w->aborted && idle > ROUNDS_AWAKE) {
-            rest(w, idle);
+            rest(w, idle - ROUNDS_AWAKE < DOUBLINGS ? idle - ROUNDS_AWAKE : DOUBLINGS, SLEEP_MAX_NS);
         }
     }
     const bool end = !w->aborted;
