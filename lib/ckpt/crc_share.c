@@ -42,11 +42,11 @@ static tt_status check_storage(struct tt_ckpt *ckpt, const struct tt_crc_share *
             tt_crc_sum_join(&all, &(struct tt_crc_sum){ s[i].where, s[i].found });
         else if (s[i].found != s[i - 1].found)
             other = s[i].found ^ s[i - 1].found;
-    if (!tt_crc_sum_is_whole(&all, s->nbytes))
+    if (other != 0)
+        return damaged(ckpt, s, s->crc ^ other, err);
+    if (!tt_crc_sum_is_whole(&all, s->nbytes) || tt_crc32_agrees(s->crc, all.crc))
         return TT_OK;
-    if (tt_crc32_agrees(s->crc, all.crc))
-        all.crc ^= other;
-    return tt_crc32_agrees(s->crc, all.crc) ? TT_OK : damaged(ckpt, s, all.crc, err);
+    return damaged(ckpt, s, all.crc, err);
 }
 
 tt_status tt_crc_shares_check(struct tt_ckpt *ckpt, struct tt_crc_share *shares, size_t n, struct tt_err *err)

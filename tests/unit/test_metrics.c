@@ -178,9 +178,13 @@ static void test_tokens_a_second_are_one_ranks(void **state)
     m.sharers = 3;
     assert_int_equal(tt_metrics_open(&m, &config, 0, false, NULL), TT_OK);
     assert_int_equal(tt_metrics_validation(&m, &report, NULL), TT_OK);
+    step_through(&m, 1, 1);
     assert_int_equal(tt_metrics_close(&m, NULL), TT_OK);
     assert_int_equal(tt_file_read_all(&text, path, 1 << 20, NULL), TT_OK);
-    assert_non_null(strstr(tt_buf_cstr(&text), "\"validation_ntokens\": 600, \"validation_tps\": 100, "));
+    const char *json = tt_buf_cstr(&text), *tps = strstr(json, "\"tps\": "), *seconds = strstr(json, "\"seconds\": ");
+    assert_non_null(strstr(json, "\"validation_ntokens\": 600, \"validation_tps\": 100, "));
+    assert_true(tps && seconds);
+    assert_true(fabs(strtod(tps + 7, NULL) * strtod(seconds + 11, NULL) - 100 / 3.0) < 1e-4);
     tt_buf_release(&text);
     unlink(path);
 }

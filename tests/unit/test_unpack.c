@@ -154,7 +154,6 @@ static void test_rows_that_are_wanted_alone_are_found(void **state)
     close_one(&o);
 }
 
-/* As threads do that read one item: the second piece first. What was passed over was kept, a piece of it or all. */
 /* Where a plain file is read by a call a row. */
 static void test_columns_far_apart_are_found(void **state)
 {
@@ -167,6 +166,7 @@ static void test_columns_far_apart_are_found(void **state)
     close_one(&o);
 }
 
+/* As threads do that read one item: the second piece first. What was passed over was kept, a piece of it or all. */
 static void test_pieces_in_almost_the_right_order_are_decoded_once(void **state)
 {
     const struct fixture *f = *state;
