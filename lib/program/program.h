@@ -208,12 +208,12 @@ enum tt_give_back { TT_GIVE_BACK_BUT_LAST /* the last unit's, whose backward is 
 
 /* Where the group of TT_Q_GATHER, which is that of TT_Q_REDUCE, has several ranks: parameters and all that belongs to them are cut over
  * them in dimension 0 (tt_chunk). A unit is gathered in each forward and backward while the unit before it works, and its gradients are
- * scattered while the one behind it does: each microbatch's float32 sum is added to the gradient; where that is not of float32, the
- * replicas' sum. Once; the last of the passes but for the next one and tt_program_step_in_backward. */
+ * scattered while the one behind it does: each microbatch's float32 sum is added to the gradient; where that is not of float32, its sum
+ * over the groups of TT_Q_TP and TT_Q_REPLICATE. Once; the last of the passes but for the next one and tt_program_step_in_backward. */
 TT_MUST_CHECK tt_status tt_program_shard(struct tt_program *prog, enum tt_give_back how, struct tt_err *err);
 
-/* Where the group of TT_Q_REPLICATE has several ranks, and tt_program_shard has not done it: sums each unit's gradients over them in a step's
- * last backward, once they are complete (TT_R). Once. */
+/* Where the group of TT_Q_REPLICATE has several ranks, and tt_program_shard has not done it: sums each unit's gradients over them in a
+ * step's last backward, once they are complete (TT_R). Once. */
 TT_MUST_CHECK tt_status tt_program_replicate(struct tt_program *prog, struct tt_err *err);
 
 /* The optimizer's step over all parameters: norms, clipping, Adam; phase TT_S. The norm is that of all ranks of `group` (TT_NQ of

@@ -22,6 +22,7 @@ struct sharding {
     uint8_t *read;      /* [value] of a parameter: in which directions */
     tt_val *whole;      /* [value] of a parameter, as it is read now; of a gradient, of one microbatch */
     tt_val *piece;      /* [value] of a gradient: of all ranks' sum, of one microbatch */
+    bool *is_term;      /* [value] of a gradient: the ranks of a tensor parallel group have terms of it */
     struct unit *unit;  /* (nunits) */
     int nunits, *order; /* (nunits) of the units, by first use */
     int pending;        /* whose gradients are being scattered; -1: none */
@@ -63,6 +64,8 @@ static void find_units(struct sharding *s)
             u->first[way] = i < u->first[way] ? i : u->first[way];
             s->read[op->in[j]] |= (uint8_t)way;
         }
+        if (op->phase == TT_R)
+            s->is_term[op->out[0]] = true;
         if (way && is_grad(prog, op->out[0]))
             s->unit[unit_of(prog, op->out[0])].last_gradient = i;
     }
@@ -167,19 +170,19 @@ static void scatter(struct sharding *s, int unit)
     tt_rec_together(rec, first);
 }
 
-/* Do replicas add up each microbatch's float32 sums, before they are rounded to what gradients are kept in? */
-static bool replicates_pieces(const struct tt_program *prog)
+/* Do other groups add up each microbatch's float32 sums, before they are rounded to what gradients are kept in? */
+static bool adds_up_pieces(const struct tt_program *prog)
 {
-    return prog->group[TT_Q_REPLICATE].size > 1 && prog->group[TT_Q_GATHER].size > 1 && prog->param_dtype != TT_F32;
+    return prog->group[TT_Q_GATHER].size > 1 && prog->param_dtype != TT_F32;
 }
 
-static void add_up_pieces(struct sharding *s, int unit)
+static void add_up_pieces(struct sharding *s, int unit, enum tt_queue queue)
 {
     const int first = s->rec.prog->nops;
 
-    for (tt_val v = 0; v < s->nvals; v++)
-        if (is_grad_of(s->rec.prog, v, unit))
-            reduce(s, TT_OP_ALL_REDUCE, TT_Q_REPLICATE, 0, s->piece[v], s->piece[v], v);
+    for (tt_val v = 0; v < s->nvals && s->rec.prog->group[queue].size > 1; v++)
+        if (is_grad_of(s->rec.prog, v, unit) && (queue != TT_Q_TP || s->is_term[v]))
+            reduce(s, TT_OP_ALL_REDUCE, queue, 0, s->piece[v], s->piece[v], v);
     tt_rec_together(&s->rec, first);
 }
 
@@ -191,8 +194,10 @@ static void add_pending(struct sharding *s)
     if (s->pending < 0)
         return;
     rec->phase = TT_W;
-    if (replicates_pieces(rec->prog))
-        add_up_pieces(s, s->pending);
+    if (adds_up_pieces(rec->prog)) {
+        add_up_pieces(s, s->pending, TT_Q_TP);
+        add_up_pieces(s, s->pending, TT_Q_REPLICATE);
+    }
     for (tt_val v = 0; v < s->nvals; v++) {
         if (!is_grad_of(rec->prog, v, s->pending))
             continue;
@@ -247,7 +252,8 @@ static void write_ops(struct sharding *s, enum tt_give_back how)
         gather_before(s, i, now, how);
         if (s->op[i].phase == TT_R)
             add_pending(s);
-        copy_op(s, s->op[i]);
+        if (s->op[i].phase != TT_R || !adds_up_pieces(s->rec.prog))
+            copy_op(s, s->op[i]);
         scatter_behind(s, i);
     }
     add_pending(s);
@@ -274,9 +280,10 @@ tt_status tt_program_shard(struct tt_program *prog, enum tt_give_back how, struc
     s.read = calloc(n, sizeof *s.read);
     s.whole = calloc(n, sizeof *s.whole);
     s.piece = calloc(n, sizeof *s.piece);
+    s.is_term = calloc(n, sizeof *s.is_term);
     s.unit = calloc(nunits, sizeof *s.unit);
     s.order = calloc(nunits, sizeof *s.order);
-    if (!s.read || !s.whole || !s.piece || !s.unit || !s.order) {
+    if (!s.read || !s.whole || !s.piece || !s.is_term || !s.unit || !s.order) {
         status = tt_err_nomem(err, n * sizeof *s.whole, "a program");
     } else {
         prog->op = NULL;
@@ -290,6 +297,7 @@ tt_status tt_program_shard(struct tt_program *prog, enum tt_give_back how, struc
     free(s.read);
     free(s.whole);
     free(s.piece);
+    free(s.is_term);
     free(s.unit);
     free(s.order);
     return status;
@@ -326,7 +334,7 @@ tt_status tt_program_replicate(struct tt_program *prog, struct tt_err *err)
     struct tt_op *op = prog->op;
     int *last = NULL;
 
-    if (prog->group[TT_Q_REPLICATE].size <= 1 || replicates_pieces(prog))
+    if (prog->group[TT_Q_REPLICATE].size <= 1 || adds_up_pieces(prog))
         return TT_OK;
     last = malloc((size_t)prog->params->nunits * sizeof *last);
     if (!last)

@@ -34,11 +34,13 @@ CASES = {
     "dp 2 x tp 2, bfloat16": (4, {TP: 2, **BF16}, BF16_TOL),
     "fsdp 2, bfloat16 parameters, accumulation over 2": (2, {**STORED, "training.global_batch_size": 8}, STORED_TOL),
     "hsdp 2x2, bfloat16 parameters, accumulation over 2": (4, {REPLICATE: 2, **STORED, "training.global_batch_size": 16}, STORED_TOL),
+    "dp 2 x tp 2, bfloat16 parameters, accumulation over 2": (4, {TP: 2, **STORED, "training.global_batch_size": 8}, STORED_TOL),
+    "dp 2 x tp 2, bfloat16 parameters, steps in the backward": (4, {TP: 2, **STORED, **EARLY, "training.global_batch_size": 8}, STORED_TOL),
     "ddp 2, bfloat16": (2, {REPLICATE: 2, **DDP, **BF16}, BF16_TOL),
 }  # fmt: skip
 FULL_ONLY = ("fsdp 2, accumulation over 3", "dp 2 x tp 2, accumulation over 2, validation", "hsdp 2x2, steps in the backward",
              "dp 2 x tp 2, steps in the backward", "fsdp 2, bfloat16", "hsdp 2x2, bfloat16",
-             "ddp 2, bfloat16")  # fmt: skip
+             "dp 2 x tp 2, bfloat16 parameters, accumulation over 2", "ddp 2, bfloat16")  # fmt: skip
 CHOSEN = CASES if os.environ.get("TITAN_INTEROP_FULL") else [name for name in CASES if name not in FULL_ONLY]
 
 

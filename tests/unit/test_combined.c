@@ -92,10 +92,15 @@ static void fill_params(struct tt_step *step, const struct tt_mesh *mesh)
         const struct tt_param *p = param[k].param;
         const struct tt_run rows = run_of(p, 0, mesh), columns = run_of(p, 1, mesh);
         float *value = param[k].value;
+        uint16_t *rounded = param[k].value;
         for (int64_t i = rows.at; i < rows.at + rows.len; i++)
             for (int64_t j = columns.at; j < columns.at + columns.len; j++) {
                 const float u = uniform((unsigned)(100003 * k + i * (p->ndim > 1 ? p->size[1] : 1) + j));
-                *value++ = p->ndim == 1 ? 1 + 0.1f * u : 0.2f * u;
+                const float x = p->ndim == 1 ? 1 + 0.1f * u : 0.2f * u;
+                if (param[k].dtype == TT_F32)
+                    *value++ = x;
+                else
+                    *rounded++ = tt_f32_to_bf16(x);
             }
     }
 }
@@ -166,6 +171,32 @@ static void run(struct job *job, const struct tt_step_opts *how, int ndata, int 
         fail_msg("%d x %d x %d ranks: %s", replicate, shard, tp, err.msg);
 }
 
+/* The loss of step i of all ranks; those of a tensor parallel group have the same, and all have the same norm. */
+static float loss_of(const struct job *job, int i)
+{
+    const int tp = (int)job->degrees.tp, nranks = (int)tt_degrees_nranks(&job->degrees);
+    float loss = 0;
+
+    for (int r = 0; r < nranks; r++) {
+        loss += r % tp == 0 ? job->loss[r][i] : 0;
+        assert_true(job->loss[r][i] == job->loss[r / tp * tp][i]);
+        assert_true(job->norm[r][i] == job->norm[0][i]);
+    }
+    return loss;
+}
+
+static void check(const struct job *expected, const struct job *found, float loss_tol, float norm_tol)
+{
+    const struct tt_degrees *d = &found->degrees;
+
+    for (int i = 0; i < NSTEPS; i++) {
+        const float loss[] = { loss_of(expected, i), loss_of(found, i) }, norm[] = { expected->norm[0][i], found->norm[0][i] };
+        if (!(fabsf(loss[1] - loss[0]) <= loss_tol) || !(fabsf(norm[1] - norm[0]) <= norm_tol * norm[0]))
+            fail_msg("step %d of %d x %d x %d ranks: loss %.9g, norm %.9g, expected %.9g, %.9g", i + 1, (int)d->dp_replicate,
+                     (int)d->dp_shard, (int)d->tp, (double)loss[1], (double)norm[1], (double)loss[0], (double)norm[0]);
+    }
+}
+
 /* Losses and norms as TorchTitan's layouts are held to: 5e-5 and 1e-4. */
 static void compare(const struct tt_step_opts *how, int replicate, int shard, int tp)
 {
@@ -176,17 +207,7 @@ static void compare(const struct tt_step_opts *how, int replicate, int shard, in
     plain.overlap = plain.whole_logits = false;
     run(&one, &plain, replicate * shard, 1, 1, 1);
     run(&many, how, replicate * shard, replicate, shard, tp);
-    for (int i = 0; i < NSTEPS; i++) {
-        float loss = 0;
-        for (int r = 0; r < replicate * shard * tp; r++) {
-            loss += r % tp == 0 ? many.loss[r][i] : 0;
-            assert_true(many.loss[r][i] == many.loss[r / tp * tp][i]);
-            assert_true(many.norm[r][i] == many.norm[0][i]);
-        }
-        if (!(fabsf(loss - one.loss[0][i]) <= 5e-5f) || !(fabsf(many.norm[0][i] - one.norm[0][i]) <= 1e-4f * one.norm[0][i]))
-            fail_msg("step %d of %d x %d x %d ranks: loss %.9g, norm %.9g, expected %.9g, %.9g", i + 1, replicate, shard, tp,
-                     (double)loss, (double)many.norm[0][i], (double)one.loss[0][i], (double)one.norm[0][i]);
-    }
+    check(&one, &many, 5e-5f, 1e-4f);
 }
 
 /* --- what meets -------------------------------------------------------------------------------------------------------------- */
@@ -255,6 +276,21 @@ static void test_no_part_of_the_vocabulary_and_shards(void **state)
     }
 }
 
+/* Ranks that have the same sums of float32 round them to the same bfloat16. Plain products, whose order is no machine's own. */
+static void test_gradients_are_rounded_once_a_microbatch(void **state)
+{
+    static const int layouts[][3] = { { 2, 4, 1 }, { 1, 4, 2 }, { 2, 2, 2 } };
+    const struct tt_step_opts how = { .prec = TT_PREC_PARAM_F32, .param_dtype = TT_BF16, .kernels = &tt_kernels_ref };
+    struct job fsdp, other;
+
+    (void)state;
+    run(&fsdp, &how, 8, 1, 8, 1);
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
+        run(&other, &how, 8, layouts[i][0], layouts[i][1], layouts[i][2]);
+        check(&fsdp, &other, 1e-6f, 1e-6f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +300,7 @@ int main(void)
         cmocka_unit_test(test_steps_in_the_backward_and_whole_logits),
         cmocka_unit_test(test_layers_made_again_and_parameters_that_are_not_given_back),
         cmocka_unit_test(test_no_part_of_the_vocabulary_and_shards),
+        cmocka_unit_test(test_gradients_are_rounded_once_a_microbatch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

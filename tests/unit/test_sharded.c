@@ -321,11 +321,13 @@ static void test_a_unit_is_one_operation_and_replicas_add_up_beside_the_last_bac
     tt_arena_release(&arena);
 }
 
-/* Of gradients that are kept as bfloat16, replicas add up the float32 sums of each microbatch. */
-static void test_replicas_add_up_what_is_not_rounded_yet(void **state)
+/* Of gradients that are kept as bfloat16, replicas add up the float32 sums of each microbatch, and so do the ranks of a tensor parallel
+ * group where each has a term. */
+static void test_other_groups_add_up_what_is_not_rounded_yet(void **state)
 {
     struct tt_step_opts opts = { .family = tt_family_find("llama3"),
                                  .args = &small,
+                                 .prec = TT_PREC_PARAM_F32,
                                  .param_dtype = TT_BF16,
                                  .local_batch = BATCH,
                                  .seq_len = SEQ_LEN,
@@ -336,9 +338,9 @@ static void test_replicas_add_up_what_is_not_rounded_yet(void **state)
 
     (void)state;
     opts.group[TT_Q_GATHER] = opts.group[TT_Q_REDUCE] = (struct tt_group){ 3, 1 };
-    opts.group[TT_Q_REPLICATE] = (struct tt_group){ 2, 1 };
+    opts.group[TT_Q_REPLICATE] = opts.group[TT_Q_TP] = (struct tt_group){ 2, 1 };
     for (int early = 0; early < 2; early++) {
-        int nsums = 0, nparams;
+        int nsums = 0, nterms = 0, nparams;
         opts.step_in_backward = early;
         if (tt_step_new(&step, &opts, &err) != TT_OK)
             fail_msg("%s", err.msg);
@@ -348,10 +350,13 @@ static void test_replicas_add_up_what_is_not_rounded_yet(void **state)
             int mb;
             const struct tt_op *op = tt_plan_op(plan, i, &prog, &mb);
             nsums += op->queue == TT_Q_REPLICATE;
+            nterms += op->queue == TT_Q_TP && op->phase == TT_W;
+            assert_int_not_equal(op->phase, TT_R);
             assert_true(op->queue == TT_Q_COMPUTE || op->queue == TT_Q_GATHER || prog->val[op->in[0]].dtype != TT_BF16);
         }
         tt_step_params(step, &nparams);
         assert_int_equal(nsums, NMB * nparams);
+        assert_int_equal(nterms, NMB * (2 * small.n_layers + 1)); /* norms */
         tt_step_free(step);
     }
 }
@@ -365,7 +370,7 @@ int main(void)
         cmocka_unit_test(test_layers_that_are_made_again_read_gathered_parameters),
         cmocka_unit_test(test_bfloat16_parameters_are_gathered_as_such),
         cmocka_unit_test(test_a_unit_is_one_operation_and_replicas_add_up_beside_the_last_backward),
-        cmocka_unit_test(test_replicas_add_up_what_is_not_rounded_yet),
+        cmocka_unit_test(test_other_groups_add_up_what_is_not_rounded_yet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
