@@ -50,7 +50,13 @@ static void begin(struct world *w, struct tt_rec *rec, enum tt_prec prec)
         }
     }
     w->params = (struct tt_params){ .p = w->param, .n = NPARAMS, .nunits = 1 };
-    const struct tt_rec_opts opts = { .params = &w->params, .prec = prec, .batch = B, .seq_len = T };
+    const struct tt_rec_opts opts = {
+        .params = &w->params,
+        .prec = prec,
+        .param_dtype = prec == TT_PREC_PARAM_F32 ? TT_BF16 : TT_F32,
+        .batch = B,
+        .seq_len = T,
+    };
     assert_int_equal(tt_rec_begin(rec, &opts, &err), TT_OK);
 }
 

@@ -82,9 +82,15 @@ static const struct tt_model_args small = {
                            .original_max_position_embeddings = 8192 }, .depth_init = true,
 };
 
+/* PARAM_F32 is F32 where parameters are float32. */
 static struct tt_step_opts small_opts(enum tt_prec prec)
 {
-    return (struct tt_step_opts){ .family = tt_family_find("llama3"), .args = &small, .prec = prec, .local_batch = 2, .seq_len = 37,
+    return (struct tt_step_opts){ .family = tt_family_find("llama3"),
+                                  .args = &small,
+                                  .prec = prec,
+                                  .param_dtype = prec == TT_PREC_PARAM_F32 ? TT_BF16 : TT_F32,
+                                  .local_batch = 2,
+                                  .seq_len = 37,
                                   .nmicrobatches = 2 };
 }
 
@@ -303,7 +309,8 @@ static void test_two_runs_are_equal_bit_for_bit(void **state)
     for (int prec = TT_PREC_F32; prec < TT_NPRECS; prec++) {
         struct tt_step_opts opts = small_opts((enum tt_prec)prec);
         opts.pool = pool;
-        assert_same(&opts, &opts);
+        if (opts.param_dtype != TT_BF16)
+            assert_same(&opts, &opts);
         opts.param_dtype = TT_BF16;
         assert_same(&opts, &opts);
     }
@@ -488,7 +495,8 @@ static void test_steps_in_the_backward_are_those_of_each_microbatch(void **state
             struct tt_step_opts opts = small_opts((enum tt_prec)prec);
             opts.keep = keeps[i];
             opts.keep_budget = 0.4;
-            check_steps_in_backward(opts);
+            if (opts.param_dtype != TT_BF16)
+                check_steps_in_backward(opts);
             opts.param_dtype = TT_BF16;
             check_steps_in_backward(opts);
         }
