@@ -57,7 +57,7 @@ complete -c titan-seed -l training.steps -x -d 'Steps to train'
 complete -c titan-seed -l training.enable_cpu_offload -d 'Keep parameters, gradients and optimizer state in the memory of the CPU'
 complete -c titan-seed -l training.no_enable_cpu_offload
 complete -c titan-seed -l training.dtype -x -a 'bfloat16 float32' -d 'The type of parameters, gradients and optimizer state'
-complete -c titan-seed -l training.mixed_precision_param -x -a 'bfloat16 float32' -d 'The type that matrix products are computed in; on one rank by autocast'
+complete -c titan-seed -l training.mixed_precision_param -x -a 'bfloat16 float32' -d 'The type that FSDP and HSDP gather parameters in'
 complete -c titan-seed -l training.mixed_precision_reduce -x -a 'float32' -d 'The type that gradients are summed over ranks in'
 complete -c titan-seed -l training.gc_freq -x -d 'Steps between runs of Python\'s garbage collector'
 complete -c titan-seed -l training.gc_debug -d 'Look for cycles of garbage'

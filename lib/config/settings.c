@@ -184,7 +184,9 @@ const struct tt_setting tt_settings[] = {
     { FIELD(training.dtype), TT_SET_CHOICE, .def = "float32", .choices = train_dtypes,
       .text = "The type of parameters, gradients and optimizer state." },
     { FIELD(training.mixed_precision_param), TT_SET_CHOICE, .def = "bfloat16", .choices = train_dtypes,
-      .text = "The type that matrix products are computed in; on one rank by autocast." },
+      .text =
+          "The type that FSDP and HSDP gather parameters in. On one rank and under DDP bfloat16 is autocast, and float32 leaves "
+          "parameters as they are stored; under tensor parallelism alone it has no effect." },
     { FIELD(training.mixed_precision_reduce), TT_SET_CHOICE, .def = "float32", .choices = reduce_dtypes,
       .text = "The type that gradients are summed over ranks in." },
     { FIELD(training.gc_freq), TT_SET_INT, .def = "50", .bound = &at_least_1, .honour = TT_IGNORED,
