@@ -7,7 +7,8 @@
  * A step's line, and TensorBoard's numbers, come at step 1 and every log_freq steps, a validation's always; memory is the peak of
  * resident memory since the last line of either, tps what one process does: the tokens of this data-parallel rank since then over
  * the time and the ranks that share them. mfu is held against what the machine reaches in products of the run's type
- * (train/peak.h), which is measured when the first step is reported and logged then. TorchTitan, which knows accelerators only, takes an A100's 312 TFLOPS for any other device. */
+ * (train/peak.h), which is measured when the first step is reported and logged then. TorchTitan, which knows accelerators only, takes an
+ * A100's 312 TFLOPS for any other device. */
 #ifndef TT_TRAIN_METRICS_H
 #define TT_TRAIN_METRICS_H
 
