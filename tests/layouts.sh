@@ -40,7 +40,7 @@ layout() {
 	rm -rf "$out"
 }
 
-early=--optimizer.early_step_in_backward async="--parallelism.enable_async_tensor_parallel --compile.enable"
+early=--optimizer.early_step_in_backward async=--parallelism.enable_async_tensor_parallel
 cases=("2 1 1" "3 1 1" "4 1 1" "2 2 1" "1 4 1" "1 1 2" "1 1 4" "2 1 2" "3 1 2" "2 2 2"
 	"3 1 1 $early" "2 2 1 $early" "2 1 2 $early"
 	"4 1 1 --parallelism.fsdp_reshard_after_forward always --training.mixed_precision_param bfloat16 --activation_checkpoint.mode full"
