@@ -385,7 +385,10 @@ tt_status tt_comm_wait(struct tt_comm *comm, uint64_t ticket, struct tt_err *err
 {
     if (ticket > atomic_load(&comm->posted))
         return tt_err_set(err, TT_EINVAL, "group %s: operation %" PRIu64 " was not posted", comm->name, ticket);
-    return comm->ops->wait(comm, ticket, err);
+    atomic_fetch_add(&comm->waits, 1);
+    const tt_status st = comm->ops->wait(comm, ticket, err);
+    atomic_fetch_sub(&comm->waits, 1);
+    return st;
 }
 
 tt_status tt_comm_do(struct tt_comm *comm, const struct tt_coll *coll, struct tt_err *err)

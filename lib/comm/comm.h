@@ -94,6 +94,7 @@ struct tt_comm {
     /* For lib/comm alone; tt_comm_seen reads it. */
     const struct tt_comm_ops *ops;
     atomic_ullong posted, done, collectives, sent_nbytes, messages;
+    atomic_int waits;     /* threads in tt_comm_wait */
     struct tt_comm *next; /* of the world's */
     uint64_t id;          /* the same for all of the group, and like no other's */
     bool is_background;   /* for the watchdog */

@@ -33,6 +33,7 @@ struct heartbeat {
 struct seen {
     uint64_t comm, posted, done;
     uint64_t collectives, finished; /* without send and recv: posted, done */
+    int64_t waits;                  /* for one that is not done: what is only posted ahead holds nobody up */
 };
 
 struct peer {
@@ -184,7 +185,7 @@ static bool is_busy(const struct tt_watchdog *w, const struct late *late, int r)
 static bool is_waiting(const struct peer *p)
 {
     for (size_t i = 0; i < p->nseen; i++)
-        if (p->seen[i].posted > p->seen[i].done)
+        if (p->seen[i].waits > 0 && p->seen[i].posted > p->seen[i].done)
             return true;
     return false;
 }
@@ -382,7 +383,7 @@ static void tell_all(struct tt_watchdog *w)
         struct tt_trace_entry last = { .collective = now.posted == now.done ? collectives : 0 };
         if (now.posted > now.done)
             (void)tt_trace_find(w->world->trace, c->id, now.done, &last);
-        const struct seen seen = { c->id, now.posted, now.done, collectives, last.collective };
+        const struct seen seen = { c->id, now.posted, now.done, collectives, last.collective, atomic_load(&c->waits) };
         tt_buf_put(&w->message, &seen, sizeof seen);
     }
     pthread_mutex_unlock(&w->world->lock);

@@ -8,6 +8,7 @@
  *   awaits  as busy, but it is its background that is busy, and rank 1 waits for that
  *   behind  as busy, but it is an operation of the background's that rank 1 enters so late
  *   beside  as late, with rank 1 busy in the background, where the others have waited for it for longer
+ *   ahead   as late, with an operation that rank 1 has only posted, of a group that nobody else comes to; ranks 2 and 3 are busy
  *   fails   the last rank fails at step 3
  *   meet    rank 0 does not start its watchdog
  *   group   rank 0 does not make the group of everybody
@@ -54,22 +55,36 @@ static void stay(const struct run *r, const char *mode, const struct tt_world *w
         nap(1000);
 }
 
+static const struct tt_coll pair = { .kind = TT_COLL_BARRIER, .what = "the pair" };
+static const struct tt_coll save = { .kind = TT_COLL_BARRIER, .what = "a save" };
+
+/* What each has to do besides, in modes in which rank 1 is late. */
+static tt_status besides(const struct run *r, struct tt_err *err)
+{
+    const int rank = r->all->rank;
+    tt_status st = TT_OK;
+
+    if (is_mode(r, "beside") && rank == 1)
+        tt_watchdog_busy_for(r->watchdog, r->background);
+    if (is_mode(r, "ahead") && rank >= 2)
+        tt_watchdog_busy_for(r->watchdog, r->all);
+    if (is_mode(r, "beside") ? rank != 1 : is_mode(r, "ahead") && rank == 1)
+        st = tt_comm_post(r->background, &save, NULL, err);
+    if (is_mode(r, "beside"))
+        nap(r->timeout_s / 2);
+    return st;
+}
+
 static tt_status step_3(struct run *r, struct tt_err *err)
 {
-    const struct tt_coll pair = { .kind = TT_COLL_BARRIER, .what = "the pair" },
-                         save = { .kind = TT_COLL_BARRIER, .what = "a save" };
     const struct tt_comm *busy = is_mode(r, "busy") ? r->all : r->background;
     const int rank = r->all->rank;
-    const bool is_chain = is_mode(r, "chain");
+    const bool is_chain = is_mode(r, "chain"), is_late = is_mode(r, "late") || is_mode(r, "beside") || is_mode(r, "ahead");
+    const tt_status st = besides(r, err);
 
-    if (is_mode(r, "beside") && rank == 1) {
-        tt_watchdog_busy_for(r->watchdog, r->background);
-    } else if (is_mode(r, "beside")) {
-        const tt_status st = tt_comm_post(r->background, &save, NULL, err);
-        nap(r->timeout_s / 2);
+    if (st != TT_OK)
         return st;
-    }
-    if (((is_mode(r, "late") || is_mode(r, "beside")) && rank == 1) || (is_chain && rank == 3))
+    if ((is_late && rank == 1) || (is_chain && rank == 3))
         nap(1000);
     if (is_chain && rank == 2)
         return tt_comm_do(r->pair, &pair, err);
@@ -113,7 +128,7 @@ static tt_status run(struct tt_world *world, void *ctx, struct tt_err *err)
                                            .noperations = 5,
                                            .record = "record/rank_",
                                            .log = &log };
-    static const int pair[] = { 2, 3 };
+    static const int pair_ranks[] = { 2, 3 };
     char path[64], pid[32];
 
     snprintf(path, sizeof path, "pid.%d", world->rank);
@@ -126,7 +141,7 @@ static tt_status run(struct tt_world *world, void *ctx, struct tt_err *err)
     if (st == TT_OK)
         st = tt_comm_new(&r->all, world, NULL, 0, "everybody", err);
     if (st == TT_OK && world->rank >= 2)
-        st = tt_comm_new(&r->pair, world, pair, 2, "pair", err);
+        st = tt_comm_new(&r->pair, world, pair_ranks, 2, "pair", err);
     if (st == TT_OK)
         st = tt_comm_new(&r->background, world, NULL, 0, "background", err);
     if (st == TT_OK)
