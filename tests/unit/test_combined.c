@@ -8,10 +8,7 @@
 
 #include <cmocka.h>
 
-#include "comm/mesh.h"
-#include "tensor/region.h"
 #include "test_layouts.h"
-#include "train/step.h"
 
 enum { NMB = 2, SEQ_LEN = 12, NSTEPS = 4, NRANKS_MAX = 8 };
 
@@ -24,38 +21,8 @@ struct job {
     float loss[NRANKS_MAX][NSTEPS], norm[NRANKS_MAX][NSTEPS];
 };
 
-static const struct {
-    enum tt_queue queue;
-    enum tt_mesh_dim dim;
-} groups[] = {
-    { TT_Q_GATHER, TT_MESH_FSDP }, { TT_Q_REDUCE, TT_MESH_FSDP }, { TT_Q_REPLICATE, TT_MESH_REPLICATE }, { TT_Q_TP, TT_MESH_TP }
-};
-
-/* From -1 to 1, by its number. */
-static float uniform(unsigned number)
-{
-    for (int i = 0; i < 3; i++)
-        number = number * 1664525u + 1013904223u;
-    return (float)(number >> 8) / (float)(1 << 23) - 1;
-}
-
-static int32_t draw_token(unsigned number, int64_t vocab) { return (int32_t)((uniform(number) + 1) * 0.499f * (float)vocab); }
-
-/* Microbatch mb of rank `data`; returns how many labels count. */
-static int fill_sequence(int32_t *tokens, int32_t *labels, int mb, int data, int64_t vocab)
-{
-    int n = 0;
-    for (int i = 0; i < SEQ_LEN; i++) {
-        const unsigned number = (unsigned)(7001 * mb + 331 * data + 5 * i);
-        tokens[i] = draw_token(number, vocab);
-        labels[i] = uniform(number + 1) > 0.7f ? TT_IGNORE_INDEX : draw_token(number + 2, vocab);
-        n += labels[i] != TT_IGNORE_INDEX;
-    }
-    return n;
-}
-
 /* The rank's own; returns how many labels of all ranks count. */
-static int fill_tokens(struct tt_step *step, const struct job *job, const struct tt_mesh *mesh)
+static int fill_sequences(struct tt_step *step, const struct job *job, const struct tt_mesh *mesh)
 {
     const int own = tt_mesh_coord(mesh, TT_MESH_BATCH), n = job->ndata / tt_mesh_size(mesh, TT_MESH_BATCH);
     int32_t tokens[SEQ_LEN], labels[SEQ_LEN];
@@ -65,52 +32,20 @@ static int fill_tokens(struct tt_step *step, const struct job *job, const struct
         for (int data = 0; data < job->ndata; data++) {
             const int at = data - own * n;
             const bool here = at >= 0 && at < n;
-            all += fill_sequence(here ? tt_step_tokens(step, mb) + at * SEQ_LEN : tokens,
-                                 here ? tt_step_labels(step, mb) + at * SEQ_LEN : labels, mb, data, job->opts.args->vocab_size);
+            unsigned seed = (unsigned)(100 + mb * job->ndata + data);
+            all += fill_tokens(here ? tt_step_tokens(step, mb) + at * SEQ_LEN : tokens,
+                               here ? tt_step_labels(step, mb) + at * SEQ_LEN : labels, SEQ_LEN, job->opts.args->vocab_size, &seed);
         }
     return all;
 }
 
-/* What the rank has of a dimension: its piece of the tensor parallel group's, and of that one its shard. */
-static struct tt_run run_of(const struct tt_param *p, int dim, const struct tt_mesh *mesh)
+static tt_status train(void *ctx, struct tt_step *step, const struct tt_mesh *mesh, struct tt_err *err)
 {
-    struct tt_run run = { 0, dim < p->ndim ? p->size[dim] : 1 };
-    if ((int)p->row->tp == (int)TT_TP_SHARD0 + dim)
-        run = tt_chunk(run.len, tt_mesh_size(mesh, TT_MESH_TP), tt_mesh_coord(mesh, TT_MESH_TP));
-    if (dim > 0)
-        return run;
-    const struct tt_run shard = tt_chunk(run.len, tt_mesh_size(mesh, TT_MESH_FSDP), tt_mesh_coord(mesh, TT_MESH_FSDP));
-    return (struct tt_run){ run.at + shard.at, shard.len };
-}
-
-static void fill_params(struct tt_step *step, const struct tt_mesh *mesh)
-{
-    int n;
-    const struct tt_step_param *param = tt_step_params(step, &n);
-
-    for (int k = 0; k < n; k++) {
-        const struct tt_param *p = param[k].param;
-        const struct tt_run rows = run_of(p, 0, mesh), columns = run_of(p, 1, mesh);
-        float *value = param[k].value;
-        uint16_t *rounded = param[k].value;
-        for (int64_t i = rows.at; i < rows.at + rows.len; i++)
-            for (int64_t j = columns.at; j < columns.at + columns.len; j++) {
-                const float u = uniform((unsigned)(100003 * k + i * (p->ndim > 1 ? p->size[1] : 1) + j));
-                const float x = p->ndim == 1 ? 1 + 0.1f * u : 0.2f * u;
-                if (param[k].dtype == TT_F32)
-                    *value++ = x;
-                else
-                    *rounded++ = tt_f32_to_bf16(x);
-            }
-    }
-}
-
-static tt_status train(struct job *job, struct tt_step *step, const struct tt_mesh *mesh, struct tt_err *err)
-{
+    struct job *job = ctx;
     int64_t number = 1;
 
     fill_params(step, mesh);
-    const int ntokens = fill_tokens(step, job, mesh);
+    const int ntokens = fill_sequences(step, job, mesh);
     for (int i = 0; i < NSTEPS; i++) {
         const struct tt_step_in in = {
             .hyper = { 1e-3, 0.9, 0.95, 1e-8, 0.1, true }, .step = number, .max_norm = 1, .global_tokens = ntokens
@@ -131,28 +66,9 @@ static tt_status run_rank(struct tt_world *world, void *ctx, struct tt_err *err)
     struct job *job = ctx;
     const struct tt_mesh mesh = { job->degrees, world->rank };
     struct tt_step_opts opts = job->opts;
-    struct tt_step *step = NULL;
-    tt_status status = TT_OK;
 
     opts.local_batch = job->ndata / tt_mesh_size(&mesh, TT_MESH_BATCH);
-    for (size_t g = 0; g < sizeof groups / sizeof *groups && status == TT_OK; g++) {
-        const enum tt_mesh_dim dim = groups[g].dim;
-        int ranks[NRANKS_MAX];
-        opts.group[groups[g].queue] = (struct tt_group){ tt_mesh_size(&mesh, dim), tt_mesh_coord(&mesh, dim) };
-        for (int i = 0; i < tt_mesh_size(&mesh, dim); i++)
-            ranks[i] = tt_mesh_peer(&mesh, dim, i);
-        status = tt_comm_new(&opts.comm[groups[g].queue], world, ranks, tt_mesh_size(&mesh, dim), tt_mesh_names[dim], err);
-    }
-    if (status == TT_OK)
-        status = tt_step_new(&step, &opts, err);
-    if (status == TT_OK)
-        status = train(job, step, &mesh, err);
-    if (status != TT_OK)
-        tt_world_abort(world, err);
-    tt_step_free(step);
-    for (int q = 0; q < TT_NQ; q++)
-        tt_comm_free(opts.comm[q]);
-    return status;
+    return run_rank_of(world, &job->degrees, opts, train, job, err);
 }
 
 static void run(struct job *job, const struct tt_step_opts *how, int ndata, int replicate, int shard, int tp)

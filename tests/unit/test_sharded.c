@@ -11,10 +11,7 @@
 
 #include <cmocka.h>
 
-#include "comm/mesh.h"
-#include "tensor/region.h"
 #include "test_layouts.h"
-#include "train/step.h"
 
 enum { NMB = 2, BATCH = 2, SEQ_LEN = 12, NSTEPS = 3, NTOKENS = BATCH * SEQ_LEN };
 
@@ -28,41 +25,21 @@ struct job {
     float **value;     /* [param] after the last step */
 };
 
-static float uniform(unsigned *seed)
+/* Sequences of the rank's own: those of all ranks are the microbatches of the one that is alone. Returns how many labels of all ranks
+ * count. */
+static int fill_sequences(struct tt_step *step, int nmb, int nranks, int rank)
 {
-    *seed = *seed * 1664525u + 1013904223u;
-    return (float)(*seed >> 8) / (float)(1 << 23) - 1;
-}
+    int32_t tokens[NTOKENS], labels[NTOKENS];
+    int all = 0;
 
-static void fill_params(struct tt_step *step, const struct tt_mesh *mesh)
-{
-    unsigned seed = 9;
-    int n;
-    const struct tt_step_param *p = tt_step_params(step, &n);
-
-    for (int i = 0; i < n; i++) {
-        const struct tt_param *param = p[i].param;
-        const int64_t width = param->numel / param->size[0];
-        const struct tt_run rows = tt_chunk(param->size[0], tt_mesh_size(mesh, TT_MESH_FSDP), tt_mesh_coord(mesh, TT_MESH_FSDP));
-        for (int64_t j = 0; j < param->numel; j++) {
-            const float x = param->ndim == 1 ? 1 + 0.1f * uniform(&seed) : 0.2f * uniform(&seed);
-            if (j / width >= rows.at && j / width < rows.at + rows.len)
-                ((float *)p[i].value)[j - rows.at * width] = x;
-        }
+    for (int i = 0; i < nmb * nranks; i++) {
+        const int mb = i - nmb * rank;
+        const bool here = mb >= 0 && mb < nmb;
+        unsigned seed = (unsigned)(100 + i);
+        all += fill_tokens(here ? tt_step_tokens(step, mb) : tokens, here ? tt_step_labels(step, mb) : labels, NTOKENS,
+                           small.vocab_size, &seed);
     }
-}
-
-/* Sequences of the rank's own: those of all ranks are the microbatches of the one that is alone. */
-static void fill_tokens(struct tt_step *step, int64_t vocab, int nmb, int first)
-{
-    for (int mb = 0; mb < nmb; mb++) {
-        unsigned seed = (unsigned)(100 + first + mb);
-        for (int i = 0; i < NTOKENS; i++) {
-            tt_step_tokens(step, mb)[i] = (int32_t)((uniform(&seed) + 1) * 0.499f * (float)vocab);
-            tt_step_labels(step, mb)[i] =
-                uniform(&seed) > 0.7f ? TT_IGNORE_INDEX : (int32_t)((uniform(&seed) + 1) * 0.499f * (float)vocab);
-        }
-    }
+    return all;
 }
 
 /* The first replica's ranks write what they have. */
@@ -80,23 +57,13 @@ static void hand_in(struct job *job, const struct tt_step *step, const struct tt
     }
 }
 
-static tt_status count_all(int64_t *n, const struct tt_step *step, struct tt_comm *all, struct tt_err *err)
+static tt_status train(void *ctx, struct tt_step *step, const struct tt_mesh *mesh, struct tt_err *err)
 {
-    const struct tt_coll coll = {
-        .kind = TT_COLL_ALL_REDUCE, .wire = TT_I64, .sum = TT_I64, .src = n, .dst = n, .count = 1, .what = "tokens"
-    };
-    *n = tt_step_ntokens(step);
-    return tt_comm_do(all, &coll, err);
-}
-
-static tt_status train(struct job *job, struct tt_step *step, const struct tt_mesh *mesh, struct tt_comm *all, struct tt_err *err)
-{
-    const int alone = all->size == 1;
-    int64_t ntokens;
+    struct job *job = ctx;
+    tt_status status = TT_OK;
 
     fill_params(step, mesh);
-    fill_tokens(step, small.vocab_size, job->opts.nmicrobatches, alone ? 0 : NMB * mesh->rank);
-    tt_status status = count_all(&ntokens, step, all, err);
+    const int ntokens = fill_sequences(step, job->opts.nmicrobatches, (int)tt_degrees_nranks(&job->degrees), mesh->rank);
     for (int i = 0; i < NSTEPS && status == TT_OK; i++) {
         const struct tt_step_in in = {
             .hyper = { 1e-3, 0.9, 0.95, 1e-8, 0.1, true }, .step = i + 1, .max_norm = 1, .global_tokens = ntokens
@@ -111,43 +78,10 @@ static tt_status train(struct job *job, struct tt_step *step, const struct tt_me
     return status;
 }
 
-static tt_status open_group(struct tt_step_opts *opts, enum tt_queue queue, struct tt_world *world, const struct tt_mesh *mesh,
-                            enum tt_mesh_dim dim, struct tt_err *err)
-{
-    int ranks[16];
-    const int n = tt_mesh_size(mesh, dim);
-    for (int i = 0; i < n; i++)
-        ranks[i] = tt_mesh_peer(mesh, dim, i);
-    opts->group[queue] = (struct tt_group){ n, tt_mesh_coord(mesh, dim) };
-    return tt_comm_new(&opts->comm[queue], world, ranks, n, tt_mesh_names[dim], err);
-}
-
 static tt_status run_rank(struct tt_world *world, void *ctx, struct tt_err *err)
 {
-    struct job *job = ctx;
-    const struct tt_mesh mesh = { job->degrees, world->rank };
-    struct tt_step_opts opts = job->opts;
-    struct tt_comm *all = NULL;
-    struct tt_step *step = NULL;
-
-    tt_status status = tt_comm_new(&all, world, NULL, 0, "all", err);
-    if (status == TT_OK)
-        status = open_group(&opts, TT_Q_GATHER, world, &mesh, TT_MESH_FSDP, err);
-    if (status == TT_OK)
-        status = open_group(&opts, TT_Q_REDUCE, world, &mesh, TT_MESH_FSDP, err);
-    if (status == TT_OK)
-        status = open_group(&opts, TT_Q_REPLICATE, world, &mesh, TT_MESH_REPLICATE, err);
-    if (status == TT_OK)
-        status = tt_step_new(&step, &opts, err);
-    if (status == TT_OK)
-        status = train(job, step, &mesh, all, err);
-    if (status != TT_OK)
-        tt_world_abort(world, err);
-    tt_step_free(step);
-    for (int q = 0; q < TT_NQ; q++)
-        tt_comm_free(opts.comm[q]);
-    tt_comm_free(all);
-    return status;
+    const struct job *job = ctx;
+    return run_rank_of(world, &job->degrees, job->opts, train, ctx, err);
 }
 
 static void run(struct job *job, struct tt_arena *arena, struct tt_step_opts how, int replicate, int shard, int nmb)

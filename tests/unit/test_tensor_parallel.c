@@ -10,9 +10,7 @@
 
 #include <cmocka.h>
 
-#include "tensor/region.h"
 #include "test_layouts.h"
-#include "train/step.h"
 
 enum { NMB = 2, BATCH = 2, SEQ_LEN = 12, NSTEPS = 10 };
 
@@ -26,88 +24,35 @@ struct job {
     float *losses;         /* [rank * NSTEPS + step] */
 };
 
-static float uniform(unsigned *seed)
+/* Puts the rank's region of a parameter where it belongs in the whole. */
+static void put_region(float *whole, const float *part, const struct tt_param *p, const struct tt_mesh *mesh)
 {
-    *seed = *seed * 1664525u + 1013904223u;
-    return (float)(*seed >> 8) / (float)(1 << 23) - 1;
-}
+    const struct tt_run rows = run_of(p, 0, mesh), columns = run_of(p, 1, mesh);
+    const int64_t width = p->numel / p->size[0];
 
-/* The rank's region of a parameter. */
-static struct tt_region region_of(const struct tt_param *p, int tp, int rank)
-{
-    struct tt_region r = tt_region_make(p->ndim, NULL, p->size);
-    const int dim = (int)p->row->tp - (int)TT_TP_SHARD0;
-
-    if (dim >= 0) {
-        const struct tt_run run = tt_chunk(p->size[dim], tp, rank);
-        r.offset[dim] = run.at;
-        r.size[dim] = run.len;
-    }
-    return r;
-}
-
-/* Between a whole tensor and the rank's region of it. */
-static void copy_region(float *whole, float *part, const struct tt_param *p, const struct tt_region *r, bool in)
-{
-    int64_t ws[2], ps[2], at = 0;
-
-    tt_strides_row_major(ws, p->ndim, p->size);
-    tt_strides_row_major(ps, p->ndim, r->size);
-    for (int d = 0; d < p->ndim; d++)
-        at += r->offset[d] * ws[d];
-    if (in)
-        tt_box_copy(part, ps, whole + at, ws, p->ndim, r->size, sizeof *whole);
-    else
-        tt_box_copy(whole + at, ws, part, ps, p->ndim, r->size, sizeof *whole);
-}
-
-static void fill_params(struct tt_step *step, int tp, int rank)
-{
-    unsigned seed = 9;
-    int n;
-    const struct tt_step_param *p = tt_step_params(step, &n);
-
-    for (int i = 0; i < n; i++) {
-        const struct tt_region r = region_of(p[i].param, tp, rank);
-        float *whole = calloc((size_t)p[i].param->numel, sizeof *whole);
-        for (int64_t j = 0; j < p[i].param->numel; j++)
-            whole[j] = p[i].param->ndim == 1 ? 1 + 0.1f * uniform(&seed) : 0.2f * uniform(&seed);
-        copy_region(whole, p[i].value, p[i].param, &r, true);
-        free(whole);
-    }
-}
-
-static void fill_tokens(struct tt_step *step, int nmb, int64_t vocab)
-{
-    unsigned seed = 4;
-
-    for (int mb = 0; mb < nmb; mb++)
-        for (int i = 0; i < BATCH * SEQ_LEN; i++) {
-            tt_step_tokens(step, mb)[i] = (int32_t)((uniform(&seed) + 1) * 0.499f * (float)vocab);
-            tt_step_labels(step, mb)[i] =
-                uniform(&seed) > 0.7f ? TT_IGNORE_INDEX : (int32_t)((uniform(&seed) + 1) * 0.499f * (float)vocab);
-        }
+    for (int64_t i = 0; i < rows.len; i++)
+        memcpy(whole + (rows.at + i) * width + columns.at, part + i * columns.len, (size_t)columns.len * sizeof *part);
 }
 
 /* Each rank writes its regions, of which the first has those that all have. */
-static void hand_in(struct job *job, const struct tt_step *step, int rank)
+static void hand_in(struct job *job, const struct tt_step *step, const struct tt_mesh *mesh)
 {
     int n;
     const struct tt_step_param *p = tt_step_params(step, &n);
 
-    for (int i = 0; i < n; i++) {
-        const struct tt_region r = region_of(p[i].param, job->tp, rank);
-        if (rank > 0 && p[i].param->row->tp == TT_TP_REPLICATE)
-            continue;
-        if (p[i].grad)
-            copy_region(job->grad[i], p[i].grad, p[i].param, &r, false);
-    }
+    for (int i = 0; i < n; i++)
+        if (p[i].grad && (mesh->rank == 0 || p[i].param->row->tp != TT_TP_REPLICATE))
+            put_region(job->grad[i], p[i].grad, p[i].param, mesh);
 }
 
-static tt_status train(struct job *job, struct tt_step *step, int rank, struct tt_err *err)
+static tt_status train(void *ctx, struct tt_step *step, const struct tt_mesh *mesh, struct tt_err *err)
 {
-    fill_params(step, job->tp, rank);
-    fill_tokens(step, job->opts.nmicrobatches, job->opts.args->vocab_size);
+    struct job *job = ctx;
+    unsigned seed = 4;
+
+    fill_params(step, mesh);
+    for (int mb = 0; mb < job->opts.nmicrobatches; mb++)
+        fill_tokens(tt_step_tokens(step, mb), tt_step_labels(step, mb), BATCH * SEQ_LEN, job->opts.args->vocab_size, &seed);
     for (int i = 0; i < NSTEPS; i++) {
         const struct tt_step_in in = { .hyper = { 1e-3, 0.9, 0.95, 1e-8, 0.1, true }, .step = i + 1, .max_norm = 1 };
         struct tt_step_out out;
@@ -115,9 +60,9 @@ static tt_status train(struct job *job, struct tt_step *step, int rank, struct t
         if (status != TT_OK)
             return status;
         if (i == 0)
-            hand_in(job, step, rank);
-        job->losses[rank * NSTEPS + i] = out.loss;
-        if (rank == 0) {
+            hand_in(job, step, mesh);
+        job->losses[mesh->rank * NSTEPS + i] = out.loss;
+        if (mesh->rank == 0) {
             job->loss[i] = out.loss;
             job->grad_norm[i] = out.grad_norm;
         }
@@ -127,25 +72,9 @@ static tt_status train(struct job *job, struct tt_step *step, int rank, struct t
 
 static tt_status run_rank(struct tt_world *world, void *ctx, struct tt_err *err)
 {
-    struct job *job = ctx;
-    struct tt_step_opts opts = job->opts;
-    struct tt_comm *comm;
-    struct tt_step *step = NULL;
-    tt_status status = tt_comm_new(&comm, world, NULL, 0, "tp", err);
-    if (status != TT_OK)
-        return status;
-
-    opts.args = job->opts.args;
-    opts.comm[TT_Q_TP] = comm;
-    opts.group[TT_Q_TP] = (struct tt_group){ comm->size, comm->rank };
-    status = tt_step_new(&step, &opts, err);
-    if (status == TT_OK)
-        status = train(job, step, comm->rank, err);
-    if (status != TT_OK)
-        tt_world_abort(world, err);
-    tt_step_free(step);
-    tt_comm_free(comm);
-    return status;
+    const struct job *job = ctx;
+    const struct tt_degrees degrees = { .dp_replicate = 1, .dp_shard = 1, .cp = 1, .tp = job->tp, .pp = 1, .ep = 1, .etp = 1 };
+    return run_rank_of(world, &degrees, job->opts, train, ctx, err);
 }
 
 static void run(struct job *job, struct tt_arena *arena, const struct tt_model_args *args, const struct tt_step_opts *how, int tp)
