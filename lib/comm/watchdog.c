@@ -28,18 +28,20 @@ static const double said_wait_s = 10;  /* for the last words to be written */
 struct heartbeat {
     int64_t step;
     int64_t busy, busy_behind; /* with how much at once; behind: in the background */
+    int64_t awaits;            /* the background */
 };
 
 struct seen {
     uint64_t comm, posted, done;
     uint64_t collectives, finished; /* without send and recv: posted, done */
     int64_t waits;                  /* for one that is not done: what is only posted ahead holds nobody up */
+    int64_t is_background;
 };
 
 struct peer {
-    bool ended;                         /* said BYE */
-    double heard;                       /* when */
-    double last_busy, last_busy_behind; /* when it last said so */
+    bool ended;                                      /* said BYE */
+    double heard;                                    /* when */
+    double last_busy, last_busy_behind, last_awaits; /* when it last said so */
     struct heartbeat beat;
     struct seen *seen; /* (nseen) */
     size_t nseen;
@@ -174,18 +176,32 @@ static bool has_finished(const struct peer *p, const struct late *late)
     return seen && !tt_coll_is_pair(late->op.kind) && seen->finished >= late->op.collective;
 }
 
-/* Busy with what bears on the operation, or was so lately. What a rank does in the background holds up the background's operations alone. */
+static bool any_busy_behind(const struct tt_watchdog *w, double since)
+{
+    bool any = atomic_load(&w->busy_behind) > 0;
+    for (int r = 0; r < w->world->size; r++)
+        any |= w->peer[r].last_busy_behind > since;
+    return any;
+}
+
+/* Busy with what bears on the operation, or was so lately. What a rank does in the background holds up the background's operations alone,
+ * and ranks that wait for their own background, which waits for that one. */
 static bool is_busy(const struct tt_watchdog *w, const struct late *late, int r)
 {
     const struct peer *p = &w->peer[r];
     const double since = tt_seconds() - timeout_of(w);
-    return p->last_busy > since || (late->comm->is_background && p->last_busy_behind > since);
+    if (p->last_busy > since || (late->comm->is_background && p->last_busy_behind > since))
+        return true;
+    return p->last_awaits > since && any_busy_behind(w, since);
 }
 
-static bool is_waiting(const struct peer *p)
+/* With a thread on which its coming to the operation depends: the background is begun by the thread that trains, and holds that up only where
+ * it is waited for. */
+static bool is_waiting(const struct tt_watchdog *w, const struct late *late, const struct peer *p)
 {
+    const bool any = late->comm->is_background || p->last_awaits > tt_seconds() - timeout_of(w);
     for (size_t i = 0; i < p->nseen; i++)
-        if (p->seen[i].waits > 0 && p->seen[i].posted > p->seen[i].done)
+        if (p->seen[i].waits > 0 && p->seen[i].posted > p->seen[i].done && (any || !p->seen[i].is_background))
             return true;
     return false;
 }
@@ -202,7 +218,7 @@ static bool is_culprit(struct tt_watchdog *w, const struct late *late, int r, bo
         is_member |= late->comm->ranks[i] == r;
     if (!is_member || r == w->world->rank || (has_entered(p, late, r) && !is_lost))
         return false;
-    return p->ended || is_lost || (!is_busy(w, late, r) && (any || !is_waiting(p)));
+    return p->ended || is_lost || (!is_busy(w, late, r) && (any || !is_waiting(w, late, p)));
 }
 
 static void add_culprits(struct tt_names_text *names, struct tt_watchdog *w, const struct late *late, bool any)
@@ -338,6 +354,7 @@ static void forgive(struct tt_watchdog *w, double pause_s)
         w->peer[r].heard += pause_s;
         w->peer[r].last_busy += w->peer[r].last_busy > 0 ? pause_s : 0;
         w->peer[r].last_busy_behind += w->peer[r].last_busy_behind > 0 ? pause_s : 0;
+        w->peer[r].last_awaits += w->peer[r].last_awaits > 0 ? pause_s : 0;
     }
     pthread_mutex_lock(&w->world->lock);
     for (struct tt_comm *c = w->world->comms; c; c = c->next) {
@@ -368,10 +385,10 @@ static void look_for_late(struct tt_watchdog *w)
 
 static void tell_all(struct tt_watchdog *w)
 {
-    const int behind = atomic_load(&w->busy_behind);
     const struct heartbeat beat = { .step = atomic_load(&w->step),
-                                    .busy = atomic_load(&w->busy) + (atomic_load(&w->awaits) ? behind : 0),
-                                    .busy_behind = behind };
+                                    .busy = atomic_load(&w->busy),
+                                    .busy_behind = atomic_load(&w->busy_behind),
+                                    .awaits = atomic_load(&w->awaits) };
 
     tt_buf_clear(&w->message);
     tt_buf_put(&w->message, &beat, sizeof beat);
@@ -383,7 +400,8 @@ static void tell_all(struct tt_watchdog *w)
         struct tt_trace_entry last = { .collective = now.posted == now.done ? collectives : 0 };
         if (now.posted > now.done)
             (void)tt_trace_find(w->world->trace, c->id, now.done, &last);
-        const struct seen seen = { c->id, now.posted, now.done, collectives, last.collective, atomic_load(&c->waits) };
+        const struct seen seen = { c->id,           now.posted, now.done, collectives, last.collective, atomic_load(&c->waits),
+                                   c->is_background };
         tt_buf_put(&w->message, &seen, sizeof seen);
     }
     pthread_mutex_unlock(&w->world->lock);
@@ -409,6 +427,8 @@ static void hear_heartbeat(struct peer *p, const void *bytes, size_t nbytes)
         p->last_busy = tt_seconds();
     if (beat.busy_behind > 0)
         p->last_busy_behind = tt_seconds();
+    if (beat.awaits)
+        p->last_awaits = tt_seconds();
     p->beat = beat;
 }
 

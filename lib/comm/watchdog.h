@@ -43,7 +43,7 @@ void tt_watchdog_done(struct tt_watchdog *watchdog);
 
 /* A group of the background's: what a thread beside the one that trains does together with those of other ranks. In between busy_for and
  * done_for that thread is busy, which excuses nothing but what is late in such groups; of any other group they are as busy and done.
- * While the thread that trains waits for the background (awaits) it is as busy as that. */
+ * While the thread that trains waits for the background (awaits) it is as busy as that, and as what that waits for. */
 void tt_watchdog_set_background(struct tt_comm *group);
 void tt_watchdog_busy_for(struct tt_watchdog *watchdog, const struct tt_comm *group);
 void tt_watchdog_done_for(struct tt_watchdog *watchdog, const struct tt_comm *group);

@@ -8,11 +8,14 @@
  *   awaits  as busy, but it is its background that is busy, and rank 1 waits for that
  *   behind  as busy, but it is an operation of the background's that rank 1 enters so late
  *   beside  as late, with rank 1 busy in the background, where the others have waited for it for longer
+ *   awaited rank 0 waits for its background, and that for rank 1's, which is busy for three times the timeout; then all end
+ *   within  as late, with a background of rank 1's that waits for rank 2's, which is busy
  *   ahead   as late, with an operation that rank 1 has only posted, of a group that nobody else comes to; ranks 2 and 3 are busy
  *   fails   the last rank fails at step 3
  *   meet    rank 0 does not start its watchdog
  *   group   rank 0 does not make the group of everybody
  *   part    rank 0 has taken its steps, and does not come to the end */
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +31,8 @@ struct run {
     double timeout_s;
     struct tt_watchdog *watchdog;
     struct tt_comm *all, *pair, *background; /* pair: of ranks 2 and 3 */
+    uint64_t ticket;                         /* of the save */
+    pthread_t behind;
 };
 
 static void say(void *ctx, enum tt_log_level level, const char *line)
@@ -40,7 +45,10 @@ static void say(void *ctx, enum tt_log_level level, const char *line)
 static bool is_mode(const struct run *r, const char *mode) { return strcmp(r->mode, mode) == 0; }
 
 /* They end by themselves. */
-static bool is_slow(const struct run *r) { return is_mode(r, "busy") || is_mode(r, "awaits") || is_mode(r, "behind"); }
+static bool is_slow(const struct run *r)
+{
+    return is_mode(r, "busy") || is_mode(r, "awaits") || is_mode(r, "behind") || is_mode(r, "awaited");
+}
 
 static void nap(double seconds)
 {
@@ -58,11 +66,50 @@ static void stay(const struct run *r, const char *mode, const struct tt_world *w
 static const struct tt_coll pair = { .kind = TT_COLL_BARRIER, .what = "the pair" };
 static const struct tt_coll save = { .kind = TT_COLL_BARRIER, .what = "a save" };
 
-/* What each has to do besides, in modes in which rank 1 is late. */
-static tt_status besides(const struct run *r, struct tt_err *err)
+/* Rank 1's background, which in "awaited" is busy first; the run ends with it or without. */
+static void *save_behind(void *arg)
+{
+    struct run *r = arg;
+    struct tt_err err;
+
+    if (is_mode(r, "awaited")) {
+        tt_watchdog_busy_for(r->watchdog, r->background);
+        nap(3 * r->timeout_s);
+        tt_watchdog_done_for(r->watchdog, r->background);
+    }
+    if (tt_comm_do(r->background, &save, &err) != TT_OK)
+        fprintf(stderr, "%s\n", err.msg);
+    return NULL;
+}
+
+/* Of modes with a save in the background of every rank. */
+static tt_status save_together(struct run *r, struct tt_err *err)
 {
     const int rank = r->all->rank;
     tt_status st = TT_OK;
+
+    if (rank == 1)
+        return pthread_create(&r->behind, NULL, save_behind, r) == 0 ? TT_OK : tt_err_set(err, TT_ENOMEM, "no thread");
+    if (rank == 2 && is_mode(r, "within"))
+        tt_watchdog_busy_for(r->watchdog, r->background);
+    else
+        st = tt_comm_post(r->background, &save, &r->ticket, err);
+    if (st != TT_OK || rank != 0 || !is_mode(r, "awaited"))
+        return st;
+    tt_watchdog_await_background(r->watchdog, true);
+    st = tt_comm_wait(r->background, r->ticket, err);
+    tt_watchdog_await_background(r->watchdog, false);
+    return st;
+}
+
+/* What each has to do besides, in modes in which rank 1 is late. */
+static tt_status besides(struct run *r, struct tt_err *err)
+{
+    const int rank = r->all->rank;
+    tt_status st = TT_OK;
+
+    if (is_mode(r, "awaited") || is_mode(r, "within"))
+        return save_together(r, err);
 
     if (is_mode(r, "beside") && rank == 1)
         tt_watchdog_busy_for(r->watchdog, r->background);
@@ -79,7 +126,7 @@ static tt_status step_3(struct run *r, struct tt_err *err)
 {
     const struct tt_comm *busy = is_mode(r, "busy") ? r->all : r->background;
     const int rank = r->all->rank;
-    const bool is_chain = is_mode(r, "chain"), is_late = is_mode(r, "late") || is_mode(r, "beside") || is_mode(r, "ahead");
+    const bool is_chain = is_mode(r, "chain"), is_late = is_mode(r, "late") || is_mode(r, "beside") || is_mode(r, "ahead") || is_mode(r, "within");
     const tt_status st = besides(r, err);
 
     if (st != TT_OK)
@@ -88,7 +135,7 @@ static tt_status step_3(struct run *r, struct tt_err *err)
         nap(1000);
     if (is_chain && rank == 2)
         return tt_comm_do(r->pair, &pair, err);
-    if (is_slow(r) && rank == 1) {
+    if (is_slow(r) && !is_mode(r, "awaited") && rank == 1) {
         tt_watchdog_await_background(r->watchdog, is_mode(r, "awaits"));
         tt_watchdog_busy_for(r->watchdog, busy);
         nap(3 * r->timeout_s);
@@ -148,6 +195,8 @@ static tt_status run(struct tt_world *world, void *ctx, struct tt_err *err)
         tt_watchdog_set_background(r->background);
     if (st == TT_OK)
         st = steps(r, err);
+    if (st == TT_OK && is_mode(r, "awaited") && world->rank == 1)
+        pthread_join(r->behind, NULL);
     tt_watchdog_stop(r->watchdog, st == TT_OK ? NULL : err);
     if (st != TT_OK)
         tt_world_abort(world, err);

@@ -15,6 +15,7 @@ start() { timeout 60 mpirun --tag-output -n 4 "$TOOLS/comm_watch" "$T" "$1" 2>er
 report() { # EXIT NAME [RECORD THAT MAY BE]
 	case $2 in
 	ahead) mask <err | grep -v '^1: .* another rank is busy' ;; # rank 1 may come to say that first
+	within) mask <err | grep -v 'another rank is busy' ;; # rank 1 may come to say that of the save
 	chain) mask <err | sed -E 's/: .*(it waits for rank [0-9]) .*/: \1/' ;;             # either end of it may say what it waits for
 	meet | part) mask <err | sed -E 's/^[0-9]: |rank [0-9]: //g' | sort -u ;; # nobody knows of the others
 	*) mask <err | sort ;;
@@ -77,6 +78,9 @@ run by_itself awaits $((3 * T))
 run by_itself behind $((3 * T))
 run by_itself beside $T
 run by_itself ahead $T
+run by_itself awaited $((3 * T))
+T=8 # two of them are beyond what it may take
+run by_itself within $T
 T=4
 run disturbed "rank 2 held" hold_2 $((3 * T)) "" busy
 run disturbed "rank 2 held at the end" hold_2_at_end $((3 * T)) "" busy
