@@ -32,7 +32,7 @@ start_and_kill() { # NUMBER FOLDER OPTION...
 
 # Runs one after another, each killed until it is through, until this worker's share of the kills is used up.
 worker() { # NUMBER
-	local w=$1 at=$dir/w$1 killed=0 life=0 n before options
+	local w=$1 at=$dir/w$1 killed=0 life=0 starts=0 n before options
 	while [ "$killed" -lt $((kills / workers + (w < kills % workers))) ]; do
 		rm -rf "$at" && mkdir "$at"
 		options=(--job.dump_folder "$at" --metrics.save_jsonl "$at/jsonl")
@@ -40,7 +40,7 @@ worker() { # NUMBER
 		[ $((life / 2 % 2)) -eq 0 ] || options+=(--checkpoint.keep_latest_k 2)
 		life=$((life + 1)) before=0
 		while :; do
-			n=$((w + workers * killed))
+			n=$((w + workers * starts++)) # of starts: a fast machine's run may be over before a kill comes
 			: >"$at/log"
 			if [ "$killed" -lt $((kills / workers + (w < kills % workers))) ]; then
 				phase=$(start_and_kill $n "$at" "${options[@]}")

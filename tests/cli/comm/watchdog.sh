@@ -11,7 +11,8 @@ mask() {
 		s/operation [0-9]+/operation N/g; s/rank [0-9] being/rank N being/'
 }
 # What does not end itself in time is ended, with exit 124.
-start() { timeout 60 mpirun --tag-output -n 4 "$TOOLS/comm_watch" "$T" "$1" 2>err; }
+# What Open MPI shares lies here, where nobody leaves it behind.
+start() { OMPI_MCA_btl_vader_backing_directory=$PWD timeout 60 mpirun --tag-output -n 4 "$TOOLS/comm_watch" "$T" "$1" 2>err; }
 report() { # EXIT NAME [RECORD THAT MAY BE]
 	case $2 in
 	ahead) mask <err | grep -v '^1: .* another rank is busy' ;; # rank 1 may come to say that first
