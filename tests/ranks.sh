@@ -97,9 +97,10 @@ memory() {
 # Enough tokens that the products count: what a rank does with a unit's weights whatever the tokens, gathering and widening them, is as much
 # on each rank as on one. SEQ_LEN (512), STEPS (2).
 cpu() {
-	local n alone shape
+	# Of one type in every layout: ranks of TP alone have float32 products, as TorchTitan's, where one process has bfloat16.
+	local n alone shape same=(--activation_checkpoint.mode none --training.mixed_precision_param float32)
 	for n in 1 2 4; do
-		train $n debugmodel --training.seq_len "${SEQ_LEN:-512}" --training.local_batch_size $((8 / n)) --training.steps "${STEPS:-2}" --activation_checkpoint.mode none ||
+		train $n debugmodel --training.seq_len "${SEQ_LEN:-512}" --training.local_batch_size $((8 / n)) --training.steps "${STEPS:-2}" "${same[@]}" ||
 			failed_run "the debug model on $n ranks"
 		[ $n -gt 1 ] || alone=$(user)
 		[ $n -eq 1 ] || check "user's CPU seconds of the debug model on $n ranks" "$(user) <= 1.25 * $alone"
@@ -108,7 +109,7 @@ cpu() {
 		large $shape "${SEQ_LEN:-512}"
 		n=4
 		[ $shape != alone ] || n=1
-		train $n large "${options[@]}" --activation_checkpoint.mode none || failed_run "300 million parameters, $shape"
+		train $n large "${options[@]}" "${same[@]}" || failed_run "300 million parameters, $shape"
 		[ $shape != alone ] || alone=$(user)
 		[ $shape = alone ] || check "user's CPU seconds of 300 million parameters, $shape on 4 ranks" "$(user) <= 1.25 * $alone"
 	done
