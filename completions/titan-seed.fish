@@ -74,7 +74,7 @@ complete -c titan-seed -l parallelism.fsdp_reshard_after_forward -x -a 'default 
 complete -c titan-seed -l parallelism.tensor_parallel_degree -x -d 'Ranks that share each matrix'
 complete -c titan-seed -l parallelism.disable_loss_parallel -d 'Gather the logits before the loss'
 complete -c titan-seed -l parallelism.no_disable_loss_parallel
-complete -c titan-seed -l parallelism.enable_async_tensor_parallel -d 'Overlap the communication of tensor parallelism with products'
+complete -c titan-seed -l parallelism.enable_async_tensor_parallel -d 'Overlap the communication of tensor parallelism with products, which gains time over a network: copies between processes of one machine take the same cores'
 complete -c titan-seed -l parallelism.no_enable_async_tensor_parallel
 complete -c titan-seed -l parallelism.pipeline_parallel_degree -x -d 'Ranks that the layers are spread over'
 complete -c titan-seed -l parallelism.module_fqns_per_model_part -r -d 'The modules of each stage: a list of lists of names'

@@ -215,7 +215,9 @@ const struct tt_setting tt_settings[] = {
     { FIELD(parallelism.tensor_parallel_degree), TT_SET_INT, .def = "1", .text = "Ranks that share each matrix." },
     { FIELD(parallelism.disable_loss_parallel), TT_SET_BOOL, .def = "False", .text = "Gather the logits before the loss." },
     { FIELD(parallelism.enable_async_tensor_parallel), TT_SET_BOOL, .def = "False",
-      .text = "Overlap the communication of tensor parallelism with products. TorchTitan asks for a compiled model; titan does not." },
+      .text = "Overlap the communication of tensor parallelism with products, which gains time over a network: copies between "
+              "processes of one "
+              "machine take the same cores. TorchTitan asks for a compiled model; titan does not." },
     { FIELD(parallelism.pipeline_parallel_degree), TT_SET_INT, .def = "1", .honour = TT_ONE, .why = no_pipeline,
       .text = "Ranks that the layers are spread over." },
     { FIELD(parallelism.module_fqns_per_model_part), TT_SET_STRS_LIST, .honour = TT_GOES_WITH, .def = "None",
