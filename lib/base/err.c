@@ -31,6 +31,12 @@ tt_status tt_err_copy(struct tt_err *err, const struct tt_err *from)
     return from->status;
 }
 
+void tt_err_set_rank(struct tt_err *err, int rank)
+{
+    if (err->of_rank == 0)
+        err->of_rank = rank + 1;
+}
+
 void tt_err_name_rank(struct tt_err *err)
 {
     const struct tt_err unnamed = *err;

@@ -34,6 +34,9 @@ tt_status tt_err_set(struct tt_err *err, tt_status status, const char *fmt, ...)
 /* Another's message, as it is. Returns its status. */
 tt_status tt_err_copy(struct tt_err *err, const struct tt_err *from);
 
+/* It is that rank's, where it is not known to be another's. */
+void tt_err_set_rank(struct tt_err *err, int rank);
+
 /* The message says whose it is, where that is known: "rank 3: MESSAGE". */
 void tt_err_name_rank(struct tt_err *err);
 

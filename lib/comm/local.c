@@ -343,8 +343,7 @@ static struct local_world *local_of(struct tt_world *world) { return (struct loc
 static void abort_world(struct tt_world *world, const struct tt_err *why)
 {
     struct tt_err with_rank = *why;
-    if (with_rank.of_rank == 0)
-        with_rank.of_rank = world->rank + 1;
+    tt_err_set_rank(&with_rank, world->rank);
     set_failed(local_of(world)->shared, &with_rank);
 }
 
@@ -649,8 +648,7 @@ static tt_status outcome(const struct local_world *rank, int n, struct tt_err *e
         if (rank[r].status == TT_OK || rank[r].told)
             continue;
         why = rank[r].err;
-        if (why.of_rank == 0)
-            why.of_rank = r + 1;
+        tt_err_set_rank(&why, r);
         failed = true;
     }
     if (!failed)

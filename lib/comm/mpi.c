@@ -114,8 +114,7 @@ static void fail(struct mpi_world *w, const struct tt_err *why)
         return;
     w->aborted = true;
     w->err = *why;
-    if (w->err.of_rank == 0)
-        w->err.of_rank = w->world.rank + 1;
+    tt_err_set_rank(&w->err, w->world.rank);
 }
 
 /* A round through all that is under way. With the lock held, but for the steps. */
@@ -159,6 +158,21 @@ static void go_on_sending(struct mpi_world *w)
     pthread_mutex_lock(&w->lock);
 }
 
+static bool has_nothing(const struct mpi_world *w) { return !w->aborted && !w->active && w->state == RUNNING; }
+
+/* Until something is posted, which it may be while the lock is not held. Returns how many rounds nothing has moved. */
+static int lie_idle(struct mpi_world *w, int idle)
+{
+    if (idle > ROUNDS_AFTER) {
+        pthread_cond_wait(&w->posted, &w->lock);
+        return 0;
+    }
+    go_on_sending(w);
+    if (has_nothing(w))
+        rest(w, idle, LONG_MAX);
+    return idle;
+}
+
 static void *thread_main(void *arg)
 {
     struct mpi_world *w = arg;
@@ -172,12 +186,8 @@ static void *thread_main(void *arg)
     pthread_cond_broadcast(&w->changed);
     for (int idle = 0; !w->aborted && (w->state == RUNNING || w->active);) {
         idle = go_round(w) ? 0 : idle + 1;
-        if (!w->aborted && !w->active && w->state == RUNNING && idle > ROUNDS_AFTER) {
-            pthread_cond_wait(&w->posted, &w->lock);
-            idle = 0;
-        } else if (!w->aborted && !w->active && w->state == RUNNING) {
-            go_on_sending(w);
-            rest(w, idle, LONG_MAX);
+        if (has_nothing(w)) {
+            idle = lie_idle(w, idle);
         } else if (!w->aborted && idle > ROUNDS_AWAKE) {
             rest(w, idle - ROUNDS_AWAKE < DOUBLINGS ? idle - ROUNDS_AWAKE : DOUBLINGS, SLEEP_MAX_NS);
         }

@@ -220,8 +220,6 @@ static void load_validation(struct tt_checkpointer *c, struct tt_train_state *st
 
 static struct tt_watchdog *watchdog_of(const struct tt_checkpointer *c) { return c->ranks ? c->ranks->watchdog : NULL; }
 
-static bool is_shared(const struct tt_checkpointer *c) { return c->ranks && c->ranks->world->size > 1; }
-
 static bool is_damage(tt_status status) { return status == TT_EFORMAT || status == TT_EIO || status == TT_ENOENT; }
 
 static const unsigned tensor_parts = TT_STATE_MODEL | TT_STATE_OPTIMIZER;
@@ -253,7 +251,7 @@ static tt_status begin_load(struct tt_checkpointer *c, struct tt_train_state *st
     status = missing ? refuse_parts(source->path, missing, c->exclude, err) : tt_state_check(l->ckpt, parts, err);
     l->unfit = is_damage(status);
     if (status == TT_OK) {
-        status = load_tensors(c, state, l->ckpt, parts & tensor_parts, is_shared(c) ? &l->shares : NULL, err);
+        status = load_tensors(c, state, l->ckpt, parts & tensor_parts, c->ranks ? &l->shares : NULL, err);
         l->unfit = status == TT_EFORMAT || status == TT_EIO; /* all files are there: what is missing is a key */
     }
     return status;
@@ -412,7 +410,7 @@ static tt_status load_from(struct tt_checkpointer *c, struct tt_train_state *sta
         status = begin_load(c, state, source, &l, err);
     tt_watchdog_done(watchdog_of(c));
     status = agree_on_load(c, status, &l.unfit, err);
-    if (status == TT_OK && is_shared(c))
+    if (status == TT_OK && c->ranks)
         status = check_together(c, &l, err);
     if (status == TT_OK) {
         tt_watchdog_busy(watchdog_of(c));

@@ -59,22 +59,22 @@ tt_status tt_ranks_sum(const struct tt_ranks *r, int64_t *v, int64_t n, struct t
     return tt_comm_do(r->all, &coll, err);
 }
 
-static tt_status broadcast_from(const struct tt_ranks *r, int root, void *bytes, size_t nbytes, struct tt_err *err)
+static tt_status move(const struct tt_ranks *r, enum tt_coll_kind kind, int peer, void *bytes, size_t nbytes, struct tt_err *err)
 {
-    const struct tt_coll coll = { .kind = TT_COLL_BROADCAST,
+    const struct tt_coll coll = { .kind = kind,
                                   .wire = TT_U8,
                                   .sum = TT_U8,
                                   .src = bytes,
                                   .dst = bytes,
                                   .count = (int64_t)nbytes,
-                                  .peer = root,
+                                  .peer = peer,
                                   .what = "control" };
     return tt_comm_do(r->all, &coll, err);
 }
 
 tt_status tt_ranks_broadcast(const struct tt_ranks *r, void *bytes, size_t nbytes, struct tt_err *err)
 {
-    return broadcast_from(r, 0, bytes, nbytes, err);
+    return move(r, TT_COLL_BROADCAST, 0, bytes, nbytes, err);
 }
 
 tt_status tt_ranks_agree(const struct tt_ranks *r, tt_status status, struct tt_err *err)
@@ -101,27 +101,13 @@ tt_status tt_ranks_agree(const struct tt_ranks *r, tt_status status, struct tt_e
     if (last == 0)
         return TT_OK;
     const int failed = size - (int)last;
-    if (broadcast_from(r, failed, &first, sizeof first, &why) != TT_OK)
+    if (move(r, TT_COLL_BROADCAST, failed, &first, sizeof first, &why) != TT_OK)
         return status != TT_OK ? status : tt_err_copy(err, &why);
-    if (first.of_rank == 0)
-        first.of_rank = failed + 1;
+    tt_err_set_rank(&first, failed);
     return tt_err_copy(err, &first);
 }
 
 /* --- bytes of many ---------------------------------------------------------------------------------------------------------- */
-
-static tt_status move(const struct tt_ranks *r, enum tt_coll_kind kind, int peer, void *bytes, size_t nbytes, struct tt_err *err)
-{
-    const struct tt_coll coll = { .kind = kind,
-                                  .wire = TT_U8,
-                                  .sum = TT_U8,
-                                  .src = bytes,
-                                  .dst = bytes,
-                                  .count = (int64_t)nbytes,
-                                  .peer = peer,
-                                  .what = "control" };
-    return tt_comm_do(r->all, &coll, err);
-}
 
 static tt_status receive(const struct tt_ranks *r, int peer, struct tt_buf *part, struct tt_err *err)
 {

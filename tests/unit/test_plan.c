@@ -12,23 +12,13 @@
 
 #include "base/buf.h"
 #include "program/plan_private.h"
-#include "train/step.h"
+#include "test_step.h"
 
 static const struct tt_model_args small = {
     .dim = 48, .n_layers = 2, .n_heads = 24, .n_kv_heads = 24, .vocab_size = 71, .multiple_of = 1, .ffn_dim_multiplier = 1,
     .norm_eps = 1e-5, .rope_theta = 10000, .rope_scaling_args = { .scaling_factor = 8, .low_freq_factor = 1, .high_freq_factor = 4,
                            .original_max_position_embeddings = 8192 }, .depth_init = true,
 };
-
-static struct tt_step *make(const struct tt_step_opts *opts)
-{
-    struct tt_step *step = NULL;
-    struct tt_err err = { 0 };
-
-    if (tt_step_new(&step, opts, &err) != TT_OK)
-        fail_msg("%s", err.msg);
-    return step;
-}
 
 /* The collectives of a queue, a line each: what the ranks of its group must agree on. */
 static void list_queue(struct tt_buf *out, const struct tt_plan *plan, enum tt_queue queue)

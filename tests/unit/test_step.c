@@ -14,7 +14,7 @@
 
 #include "kernels.h"
 #include "matmul_private.h"
-#include "train/step.h"
+#include "test_step.h"
 
 /* Every allocation of the process is counted, whoever makes it, but for posix_memalign: with that oneDNN's sgemm takes room to pack
  * a block and gives it back before it returns; and what has not been given back. Sanitizers bring an allocator of their own. */
@@ -92,16 +92,6 @@ static struct tt_step_opts small_opts(enum tt_prec prec)
                                   .local_batch = 2,
                                   .seq_len = 37,
                                   .nmicrobatches = 2 };
-}
-
-static struct tt_step *make(const struct tt_step_opts *opts)
-{
-    struct tt_step *step = NULL;
-    struct tt_err err = { 0 };
-
-    if (tt_step_new(&step, opts, &err) != TT_OK)
-        fail_msg("%s", err.msg);
-    return step;
 }
 
 static float uniform(unsigned *seed)
